@@ -1,0 +1,84 @@
+"""The record of machine-learning experiments in plain files.
+
+from runbook import experiment, tracked, ExperimentManager
+"""
+
+from __future__ import annotations
+
+# Type checkers know this name; importing it from `typing` would be most of what `import runbook` costs.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runbook.errors import (
+        AmbiguousExperimentError,
+        BaseDirectoryError,
+        ConfigError,
+        DamagedFileError,
+        ExperimentNotFoundError,
+        InvalidNameError,
+        NewerFormatError,
+        NoActiveExperimentError,
+        PickleNotAllowedError,
+        RunbookError,
+        TargetExistsError,
+        UnknownStatusError,
+        UnknownSuffixError,
+        UsageError,
+    )
+    from runbook.handle import Experiment
+    from runbook.manager import ExperimentManager
+    from runbook.records import EndReason, Status
+    from runbook.tracking import current_experiment, experiment, tracked
+    from runbook.view import ExperimentView
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AmbiguousExperimentError",
+    "BaseDirectoryError",
+    "ConfigError",
+    "DamagedFileError",
+    "EndReason",
+    "Experiment",
+    "ExperimentManager",
+    "ExperimentNotFoundError",
+    "ExperimentView",
+    "InvalidNameError",
+    "NewerFormatError",
+    "NoActiveExperimentError",
+    "PickleNotAllowedError",
+    "RunbookError",
+    "Status",
+    "TargetExistsError",
+    "UnknownStatusError",
+    "UnknownSuffixError",
+    "UsageError",
+    "current_experiment",
+    "experiment",
+    "tracked",
+]
+
+_HOMES = {
+    "EndReason": "records",
+    "Experiment": "handle",
+    "ExperimentManager": "manager",
+    "ExperimentView": "view",
+    "Status": "records",
+    "current_experiment": "tracking",
+    "experiment": "tracking",
+    "tracked": "tracking",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Loaded at first use: a program that imports runbook and never starts an experiment pays almost nothing.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value: object = getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

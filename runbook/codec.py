@@ -1,0 +1,182 @@
+"""Records and JSON: the one converter and the rules for the text.
+
+Files hold strict JSON (RFC 8259). Non-finite floats are the strings "NaN", "Infinity" and "-Infinity", as in the
+JSON mapping of protocol buffers (https://protobuf.dev/programming-guides/json/); `runbook.plain` makes them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import operator
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import attrs
+
+from runbook import errors
+from runbook.records import FORMAT_VERSION, ExperimentRecord, Status
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+    from runbook.typing import Json, JsonObject, StrPath
+
+R = TypeVar("R")
+
+_RECORD_FIELDS: Final = frozenset(field.name for field in attrs.fields(ExperimentRecord))
+
+
+def encode(data: Json, *, indent: int | None = 2) -> bytes:
+    """The bytes of a JSON file, ending in a newline.
+
+    Args:
+        data: plain data, as `runbook.plain.to_plain` returns it.
+        indent: spaces a level; None puts everything on one line.
+    """
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, indent=indent).encode() + b"\n"
+
+
+def decode(raw: bytes, path: StrPath) -> Json:
+    """The data in a JSON file.
+
+    NaN and Infinity without quotes are accepted, because other programs write them.
+
+    Args:
+        raw: the content of the file.
+        path: where it came from, for the message.
+
+    Raises:
+        DamagedFileError: if it is not JSON.
+    """
+    try:
+        data: Json = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise errors.DamagedFileError(path, f"it is not JSON ({error})") from error
+    return data
+
+
+def decode_object(raw: bytes, path: StrPath) -> JsonObject:
+    """The mapping in a JSON file.
+
+    Raises:
+        DamagedFileError: if it is not JSON, or JSON but no object.
+    """
+    data = decode(raw, path)
+    if not isinstance(data, dict):
+        raise errors.DamagedFileError(path, f"it holds a {type(data).__name__} where an object was expected")
+    return data
+
+
+def format_time(moment: datetime) -> str:
+    """A moment as ISO 8601 in UTC, to the microsecond."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def parse_time(text: str) -> datetime:
+    """A moment from ISO 8601.
+
+    The seed's registry holds local times without an offset: those are taken as local to this machine.
+
+    Raises:
+        ValueError: if it is no ISO 8601 time.
+    """
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+@functools.cache
+def _converter() -> Converter:
+    # Imported here because `import runbook` must not pay for it.
+    import cattrs
+    from cattrs.gen import make_dict_structure_fn, override
+
+    converter = cattrs.Converter()
+    converter.register_unstructure_hook(datetime, format_time)
+    converter.register_structure_hook(datetime, lambda value, _: parse_time(value))
+    converter.register_unstructure_hook(StrEnum, lambda value: value.value)
+    # By identity: a hook for `str` alone would also catch the enums, which are strings.
+    for plain in (str, int):
+        converter.register_structure_hook_func(functools.partial(operator.is_, plain), _expect)
+    as_it_is = override(struct_hook=lambda value, _: _expect(value, dict))
+    converter.register_structure_hook(
+        ExperimentRecord,
+        make_dict_structure_fn(ExperimentRecord, converter, config=as_it_is, metrics=as_it_is),
+    )
+    return converter
+
+
+def _expect(value: object, kind: type[R]) -> R:
+    # cattrs would turn the number 3 into the string "3"; in a file of ours that is damage, not data.
+    if not isinstance(value, kind):
+        raise TypeError(f"expected {kind.__name__}, found {type(value).__name__}")
+    return value
+
+
+def to_json(record: object) -> JsonObject:
+    """A record as plain data, its format version first."""
+    data: JsonObject = _converter().unstructure(record)
+    return {"format_version": data.pop("format_version", FORMAT_VERSION), **data}
+
+
+def from_json(data: JsonObject, kind: type[R], path: StrPath) -> R:
+    """A record from plain data.
+
+    Fields that this version does not know are passed over; see `FORMAT_VERSION` for who may write them back.
+
+    Args:
+        data: what the file holds.
+        kind: the class of the record.
+        path: where it came from, for the message.
+
+    Raises:
+        DamagedFileError: naming every field that is missing or wrong.
+    """
+    import cattrs
+
+    try:
+        return _converter().structure(data, kind)
+    except cattrs.BaseValidationError as error:
+        raise errors.DamagedFileError(path, "; ".join(cattrs.transform_error(error))) from error
+
+
+def registry_entry(record: ExperimentRecord, directory: str) -> JsonObject:
+    """The line of an experiment in the registry: the seed's fields, then ours.
+
+    Args:
+        record: the experiment.
+        directory: its folder as people should see it.
+    """
+    data = to_json(record)
+    ours = ("metrics", "tags", "end_reason", "parent")
+    return {
+        "experiment_id": record.experiment_id,
+        "timestamp": data["timestamp"],
+        "status": data["status"],
+        "custom_name": record.custom_name,
+        "description": record.description,
+        "config": record.config,
+        "directory": directory,
+        "completed_at": data["completed_at"],
+        "notes": record.notes,
+        **{key: data[key] for key in ours},
+        "host": record.host,
+    }
+
+
+def record_of_entry(entry: JsonObject, path: StrPath) -> ExperimentRecord:
+    """The record of an experiment that the seed's tool made: all that is known is its line in the registry.
+
+    Args:
+        entry: the line; it may lack any field but the id.
+        path: the registry, for the message.
+
+    Raises:
+        DamagedFileError: naming every field that is wrong.
+    """
+    known: JsonObject = {key: value for key, value in entry.items() if key in _RECORD_FIELDS and value is not None}
+    known.setdefault("status", Status.UNKNOWN.value)
+    known.setdefault("config", {})
+    known.setdefault("config_hash", str(entry["experiment_id"])[-8:])
+    known.setdefault("timestamp", "1970-01-01T00:00:00+00:00")
+    return from_json(known, ExperimentRecord, path)

@@ -1,0 +1,258 @@
+"""Everything that runbook raises.
+
+    RunbookError
+    ├── what the caller did
+    │   ├── ConfigError               (TypeError)       a config that holds no settings
+    │   ├── InvalidNameError          (ValueError)      a name that cannot be a file of the experiment
+    │   ├── UnknownStatusError        (ValueError)      a status outside the closed set
+    │   ├── UnknownSuffixError        (ValueError)      a file name whose suffix names no format we write
+    │   ├── PickleNotAllowedError     (ValueError)      a pickle asked for without allow_pickle=True
+    │   ├── UsageError                (RuntimeError)    the right call at the wrong moment
+    │   │   └── NoActiveExperimentError                 a save without an experiment to save into
+    │   ├── ExperimentNotFoundError   (KeyError)        no experiment goes by that id, prefix or name
+    │   └── AmbiguousExperimentError  (KeyError)        several experiments do
+    ├── what the world did
+    │   ├── BaseDirectoryError        (OSError)         the base directory cannot hold experiments
+    │   └── TargetExistsError         (FileExistsError) an export would overwrite something
+    └── what the disk holds
+        ├── DamagedFileError          (ValueError)      a file of ours that cannot be understood
+        └── NewerFormatError          (ValueError)      a file written by a newer runbook
+
+Each keeps its facts as attributes, survives pickling, and ends its message in a remedy.
+"""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class RunbookError(Exception):
+    """The base of every error that runbook raises on purpose."""
+
+    def __init__(self, message: str, *facts: object) -> None:
+        super().__init__(message)
+        self._facts = facts or (message,)
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of the message, with quotes and escapes around the remedy.
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[type[RunbookError], tuple[object, ...]]:
+        return type(self), self._facts
+
+
+class ConfigError(RunbookError, TypeError):
+    """A config from which no settings can be read.
+
+    Attributes:
+        value_type: the type of what was given, as a qualified name.
+    """
+
+    def __init__(self, value_type: str, problem: str) -> None:
+        self.value_type = value_type
+        self.problem = problem
+        super().__init__(
+            f"a config of type {value_type} {problem}; pass a mapping, a dataclass, or any object with attributes",
+            value_type,
+            problem,
+        )
+
+
+class InvalidNameError(RunbookError, ValueError):
+    """A name that cannot become a file inside the experiment.
+
+    Attributes:
+        name: the name as given.
+        suggestion: a name that would be accepted.
+    """
+
+    def __init__(self, what: str, name: str, problem: str, suggestion: str) -> None:
+        self.what = what
+        self.name = name
+        self.problem = problem
+        self.suggestion = suggestion
+        super().__init__(f"{what} {name!r} {problem}; use for example {suggestion!r}", what, name, problem, suggestion)
+
+
+class UnknownStatusError(RunbookError, ValueError):
+    """A status outside the closed set.
+
+    Attributes:
+        status: what was given.
+        allowed: the statuses that are accepted here.
+    """
+
+    def __init__(self, status: str, allowed: Sequence[str]) -> None:
+        self.status = status
+        self.allowed = tuple(allowed)
+        super().__init__(f"unknown status {status!r}; use one of: {', '.join(self.allowed)}", status, self.allowed)
+
+
+class UnknownSuffixError(RunbookError, ValueError):
+    """A file name whose suffix names no format that we write or read.
+
+    Attributes:
+        filename: the name as given.
+        known: the suffixes that are understood.
+    """
+
+    def __init__(self, filename: str, known: Sequence[str]) -> None:
+        self.filename = filename
+        self.known = tuple(known)
+        super().__init__(
+            f"no format is known for the suffix of {filename!r}; end the name in one of: {', '.join(self.known)}",
+            filename,
+            self.known,
+        )
+
+
+class PickleNotAllowedError(RunbookError, ValueError):
+    """A pickle was asked for without saying that running its code is accepted.
+
+    Attributes:
+        path: the file that would have to be unpickled.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = fspath(path)
+        super().__init__(
+            f"{self.path} is a pickle, and loading a pickle runs code that it contains; "
+            "pass allow_pickle=True if you trust whoever wrote it",
+            self.path,
+        )
+
+
+class UsageError(RunbookError, RuntimeError):
+    """The right call at the wrong moment."""
+
+
+class NoActiveExperimentError(UsageError):
+    """Something was to be saved, but no experiment is active.
+
+    Attributes:
+        operation: the method that was called.
+    """
+
+    def __init__(self, operation: str, problem: str = "no experiment is active") -> None:
+        self.operation = operation
+        self.problem = problem
+        super().__init__(
+            f"{operation}(): {problem}; call create_experiment(config) first, "
+            "or use `with manager.experiment(config) as exp:` and exp's own methods",
+            operation,
+            problem,
+        )
+
+
+class ExperimentNotFoundError(RunbookError, KeyError):
+    """No experiment goes by that id, prefix or name.
+
+    Attributes:
+        wanted: what was asked for.
+        base_dir: where it was looked for.
+        nearest: ids or names that come close, best first.
+    """
+
+    def __init__(self, wanted: str, base_dir: str | PathLike[str], nearest: Sequence[str] = ()) -> None:
+        self.wanted = wanted
+        self.base_dir = fspath(base_dir)
+        self.nearest = tuple(nearest)
+        if self.nearest:
+            remedy = f"did you mean {' or '.join(self.nearest)}?"
+        else:
+            remedy = "list_experiments() shows what is there; check base_dir and RUNBOOK_DIR"
+        super().__init__(f"no experiment {wanted!r} in {self.base_dir}; {remedy}", wanted, self.base_dir, self.nearest)
+
+
+class AmbiguousExperimentError(RunbookError, KeyError):
+    """A prefix that fits several experiments.
+
+    Attributes:
+        wanted: the prefix.
+        candidates: the ids that it fits.
+    """
+
+    _SHOWN = 5
+
+    def __init__(self, wanted: str, candidates: Sequence[str]) -> None:
+        self.wanted = wanted
+        self.candidates = tuple(candidates)
+        shown = ", ".join(self.candidates[: self._SHOWN])
+        more = len(self.candidates) - self._SHOWN
+        tail = f" and {more} more" if more > 0 else ""
+        super().__init__(
+            f"{wanted!r} fits {len(self.candidates)} experiments: {shown}{tail}; give more of the id",
+            wanted,
+            self.candidates,
+        )
+
+
+class BaseDirectoryError(RunbookError, OSError):
+    """The base directory cannot hold experiments.
+
+    Attributes:
+        path: the base directory as given.
+        problem: what is in the way.
+    """
+
+    def __init__(self, path: str | PathLike[str], problem: str) -> None:
+        self.path = fspath(path)
+        self.problem = problem
+        super().__init__(
+            f"the base directory {self.path} {problem}; choose another with base_dir= or RUNBOOK_DIR",
+            self.path,
+            problem,
+        )
+
+
+class TargetExistsError(RunbookError, FileExistsError):
+    """Something is already where an export was to go.
+
+    Attributes:
+        path: the target that exists.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = fspath(path)
+        super().__init__(f"{self.path} exists already; remove it or choose another export_path", self.path)
+
+
+class DamagedFileError(RunbookError, ValueError):
+    """A file of an experiment that cannot be understood.
+
+    Attributes:
+        path: the file.
+        problem: what is wrong with it, and where.
+    """
+
+    def __init__(self, path: str | PathLike[str], problem: str) -> None:
+        self.path = fspath(path)
+        self.problem = problem
+        super().__init__(
+            f"{self.path} is damaged: {problem}; restore it from a copy, or move it aside", self.path, problem
+        )
+
+
+class NewerFormatError(RunbookError, ValueError):
+    """A file written by a newer runbook: it is left as it is.
+
+    Attributes:
+        path: the file.
+        version: the format version that it states.
+        supported: the newest version that this runbook writes.
+    """
+
+    def __init__(self, path: str | PathLike[str], version: int, supported: int) -> None:
+        self.path = fspath(path)
+        self.version = version
+        self.supported = supported
+        super().__init__(
+            f"{self.path} has format version {version}, this runbook knows up to {supported}; upgrade runbook",
+            self.path,
+            version,
+            supported,
+        )

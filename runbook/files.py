@@ -1,0 +1,257 @@
+"""Writing that survives: whole files appear or do not, logs grow by whole lines.
+
+This is the only module that opens, fsyncs and renames.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_GROUP_MAY_WRITE: Final = stat.S_IWGRP
+_GROUP_BITS: Final = stat.S_IRGRP | stat.S_IWGRP
+_WINDOWS: Final = sys.platform == "win32"
+_REPLACE_TRIES: Final = 20
+_REPLACE_PAUSE_S: Final = 0.01
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, sync_directory: bool = True) -> Iterator[BinaryIO]:
+    """A file to write into that becomes `path` when the block ends well, and nothing when it does not.
+
+    The content is on the disk before it takes the name, so that no power cut leaves half a file.
+
+    Args:
+        path: the file to make or to replace; a symbolic link is followed. The mode of a file that is replaced is kept.
+        sync_directory: False where the caller fsyncs the directory itself, after several files.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    temporary = _temporary_for(path)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            _keep_mode(descriptor, path)
+            os.fsync(descriptor)
+        _replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+    if sync_directory:
+        fsync_directory(path.parent)
+
+
+def write_whole(path: Path, data: bytes, *, sync_directory: bool = True) -> None:
+    """Make or replace a file, whole and durable; see `replacing`."""
+    with replacing(path, sync_directory=sync_directory) as file:
+        file.write(data)
+
+
+def _temporary_for(path: Path) -> Path:
+    # One fixed name for each process and file: a killed process leaves one stray at most, and its
+    # successor with the same pid uses it again.
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _keep_mode(descriptor: int, path: Path) -> None:
+    if _WINDOWS:
+        return
+    now = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    try:
+        wanted = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        wanted = now | group_bits(path.parent)
+    if wanted != now:
+        # Somebody else's file on a disk without modes may refuse; the content matters more than the mode.
+        with contextlib.suppress(PermissionError):
+            os.fchmod(descriptor, wanted)
+
+
+def group_bits(directory: Path) -> int:
+    """What the group may do with files in a directory that the group shares, whatever the umask says; else 0."""
+    mode = directory.stat().st_mode
+    return mode & _GROUP_BITS if mode & _GROUP_MAY_WRITE else 0
+
+
+def _replace(source: Path, target: Path) -> None:
+    for _ in range(_REPLACE_TRIES if _WINDOWS else 0):
+        # Windows refuses to replace a file that somebody is reading at this moment.
+        with contextlib.suppress(PermissionError):
+            source.replace(target)
+            return
+        time.sleep(_REPLACE_PAUSE_S)
+    source.replace(target)
+
+
+def fsync_directory(directory: Path) -> None:
+    """Make the names in a directory durable; does nothing on Windows, which has no such call."""
+    if _WINDOWS:
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_file(path: Path) -> None:
+    """Make the content of a file durable that was written by others, or through another descriptor."""
+    # Windows wants a writable descriptor; elsewhere a file that its owner made read-only must do.
+    descriptor = os.open(path, os.O_RDWR if _WINDOWS else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory that must not exist yet; the group can use it where it can use the parent.
+
+    Raises:
+        FileExistsError: if there is anything of that name.
+    """
+    path.mkdir()
+    if not _WINDOWS and group_bits(path.parent):
+        inherited = path.parent.stat().st_mode & (stat.S_IRWXG | stat.S_ISGID)
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | inherited)
+
+
+def ensure_directory(path: Path) -> None:
+    """Make a directory unless it exists; its parent must exist."""
+    if not path.is_dir():
+        with contextlib.suppress(FileExistsError):
+            make_directory(path)
+
+
+def touch(path: Path) -> None:
+    """Make an empty file unless it exists."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+    try:
+        _keep_group(descriptor, path.parent)
+    finally:
+        os.close(descriptor)
+
+
+def _keep_group(descriptor: int, directory: Path) -> None:
+    wanted = 0 if _WINDOWS else group_bits(directory)
+    now = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    if wanted & ~now:
+        # A file that belongs to a colleague has its bits already, from when it was made.
+        with contextlib.suppress(PermissionError):
+            os.fchmod(descriptor, now | wanted)
+
+
+class LineLog:
+    """A file that grows by whole lines.
+
+    A line is in the kernel when `append` returns: it survives the death of the process, but a power cut
+    only after `sync`. Lines of several processes do not mix.
+
+    Args:
+        path: the file; made by the first `append`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def append(self, line: bytes) -> None:
+        """Add one line, which must end in a newline, in one write.
+
+        Raises:
+            OSError: if it could not be written whole; nothing of it is left then, as far as the disk allows.
+        """
+        if self._descriptor is None:
+            self._descriptor = _open_to_append(self._path)
+        written = os.write(self._descriptor, line)
+        if written != len(line):
+            self._complete(line, written)
+
+    def _complete(self, line: bytes, written: int) -> None:
+        # A full disk takes the beginning of a line. The rest goes after it, or the beginning goes away:
+        # the next line must not be glued to it.
+        descriptor = self._descriptor
+        assert descriptor is not None
+        start = os.lseek(descriptor, 0, os.SEEK_END) - written
+        try:
+            while written < len(line):
+                written += os.write(descriptor, line[written:])
+        except OSError:
+            if os.lseek(descriptor, 0, os.SEEK_END) == start + written:
+                os.ftruncate(descriptor, start)
+            raise
+
+    def sync(self) -> None:
+        """Make every line durable."""
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file; a later `append` opens it again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _open_to_append(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+    _keep_group(descriptor, path.parent)
+    return descriptor
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file; the target appears whole or not at all."""
+    import shutil
+
+    with source.open("rb") as original, replacing(target) as copy:
+        shutil.copyfileobj(original, copy)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a directory; the target must not exist and appears whole or not at all.
+
+    Symbolic links are copied as links.
+    """
+    import shutil
+
+    temporary = _temporary_for(target)
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        shutil.copytree(source, temporary, symlinks=True)
+        for folder, _, names in os.walk(temporary):
+            for name in names:
+                path = Path(folder, name)
+                if path.is_file() and not path.is_symlink():
+                    fsync_file(path)
+            fsync_directory(Path(folder))
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    fsync_directory(target.parent)
+
+
+def replace_tree(source: Path, target: Path) -> None:
+    """Make `target` a copy of a directory; what was there before goes when the copy is whole."""
+    import shutil
+
+    if not target.is_dir():
+        copy_tree(source, target)
+        return
+    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+    former = target.with_name(f".{target.name}.{os.getpid()}.old")
+    copy_tree(source, fresh)
+    target.rename(former)
+    fresh.rename(target)
+    fsync_directory(target.parent)
+    shutil.rmtree(former)

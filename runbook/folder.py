@@ -1,0 +1,157 @@
+"""The folder of one experiment: its birth, and the record that is the truth about it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from runbook import codec, errors, files, identity
+from runbook.records import FORMAT_VERSION, ExperimentRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runbook.environment import Capture
+    from runbook.layout import BaseLayout, ExperimentLayout
+    from runbook.typing import JsonObject
+
+_MOST_OF_ONE_SECOND: Final = 100_000
+
+
+def prepare_base(layout: BaseLayout) -> None:
+    """Make the base directory and our own folder in it, unless they exist.
+
+    Raises:
+        BaseDirectoryError: if that cannot be done.
+    """
+    try:
+        layout.root.mkdir(parents=True, exist_ok=True)
+        for folder in (layout.private, layout.pending, layout.life_locks):
+            files.ensure_directory(folder)
+    except OSError as error:
+        raise _base_error(layout.root, error) from error
+
+
+def _base_error(root: Path, error: OSError) -> Exception:
+    if isinstance(error, FileExistsError | NotADirectoryError) or (root.exists() and not root.is_dir()):
+        return errors.BaseDirectoryError(root, "is, or lies below, a file")
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return errors.BaseDirectoryError(root, f"cannot be written to ({error.strerror})")
+    return errors.BaseDirectoryError(root, f"cannot be used ({error.strerror or error})")
+
+
+def reserve(layout: BaseLayout, draft: ExperimentRecord) -> ExperimentRecord:
+    """Make the folder of a new experiment.
+
+    The exclusive mkdir reserves the id: of any number of processes that start the same config in the same second,
+    each gets a folder of its own.
+
+    Args:
+        layout: the base directory; it must be prepared.
+        draft: the record; its id is replaced by the one that was free.
+
+    Returns:
+        The record with its id.
+
+    Raises:
+        BaseDirectoryError: if the folder cannot be made.
+    """
+    try:
+        return _reserve(layout, draft)
+    except OSError as error:
+        raise _base_error(layout.root, error) from error
+
+
+@contextlib.contextmanager
+def undone_on_error(layout: BaseLayout, folder: ExperimentLayout) -> Iterator[None]:
+    """Take back a reserved folder when its experiment cannot start after all; nobody has been told of it.
+
+    Raises:
+        BaseDirectoryError: for an error of the disk.
+    """
+    try:
+        yield
+    except BaseException as error:
+        import shutil
+
+        shutil.rmtree(folder.root, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _base_error(layout.root, error) from error
+        raise
+
+
+def write_birth(folder: ExperimentLayout, record: ExperimentRecord, capture: Capture) -> None:
+    """Fill the reserved folder of a new experiment; it is durable when this returns.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    for inner in folder.folders:
+        files.make_directory(inner)
+    # The record first: a folder with a config but without a record was never an experiment of ours.
+    files.write_whole(folder.record, codec.encode(codec.to_json(record)), sync_directory=False)
+    files.write_whole(folder.config, codec.encode(record.config), sync_directory=False)
+    if capture.patch is not None:
+        files.write_whole(folder.patch, capture.patch, sync_directory=False)
+    files.write_whole(folder.environment, codec.encode(codec.to_json(capture.environment)))
+    files.fsync_directory(folder.root)
+    files.fsync_directory(folder.root.parent)
+
+
+def _reserve(layout: BaseLayout, draft: ExperimentRecord) -> ExperimentRecord:
+    for nth in range(1, _MOST_OF_ONE_SECOND):
+        experiment_id = identity.make_id(draft.timestamp, draft.custom_name, draft.config_hash, nth)
+        try:
+            files.make_directory(layout.root / experiment_id)
+        except FileExistsError:
+            continue
+        return attrs.evolve(draft, experiment_id=experiment_id)
+    raise FileExistsError(errno.EEXIST, "more experiments than there are ids for one second", str(layout.root))
+
+
+def read_record(folder: ExperimentLayout) -> ExperimentRecord:
+    """The record of an experiment.
+
+    Raises:
+        FileNotFoundError: if the folder has none: it is not ours, or is just being made.
+        DamagedFileError: if it cannot be understood.
+        NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
+    """
+    data = codec.decode_object(folder.record.read_bytes(), folder.record)
+    try:
+        record = codec.from_json(data, ExperimentRecord, folder.record)
+    except errors.DamagedFileError:
+        version = data.get("format_version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise errors.NewerFormatError(folder.record, version, FORMAT_VERSION) from None
+        raise
+    if record.experiment_id != folder.root.name:
+        # A folder that was renamed or copied by hand is the experiment that its name says.
+        record = attrs.evolve(record, experiment_id=folder.root.name)
+    return record
+
+
+def write_record(folder: ExperimentLayout, record: ExperimentRecord) -> None:
+    """Replace the record of an experiment; only the experiment itself does this.
+
+    Raises:
+        NewerFormatError: if the record was read from a file of a newer runbook.
+        OSError: if it could not be written; the record on disk is the one from before.
+    """
+    if record.format_version > FORMAT_VERSION:
+        raise errors.NewerFormatError(folder.record, record.format_version, FORMAT_VERSION)
+    files.write_whole(folder.record, codec.encode(codec.to_json(record)))
+
+
+def read_object(path: Path) -> JsonObject:
+    """The mapping in a JSON file of an experiment.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        DamagedFileError: if it is not a JSON object.
+    """
+    return codec.decode_object(path.read_bytes(), path)

@@ -1,0 +1,179 @@
+"""Objects in files: the suffix of the name decides the format."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+
+import attrs
+
+from runbook import codec, errors
+from runbook.plain import to_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@attrs.frozen
+class Format:
+    """How objects are written to and read from one kind of file.
+
+    Args:
+        write: puts an object into an open file.
+        read: gives back what is in a file.
+        is_pickle: whether reading may run code that the file contains.
+    """
+
+    write: Callable[[Any, BinaryIO], None]
+    read: Callable[[Path], Any]
+    is_pickle: bool = False
+
+
+def format_of(filename: str) -> Format:
+    """The format that the suffix of a file name stands for.
+
+    Raises:
+        UnknownSuffixError: naming the suffixes that are known.
+    """
+    try:
+        return FORMATS[Path(filename).suffix.lower()]
+    except KeyError:
+        raise errors.UnknownSuffixError(filename, tuple(FORMATS)) from None
+
+
+def load(path: Path, *, allow_pickle: bool = False) -> Any:
+    """What is in a file, as its suffix says.
+
+    Raises:
+        UnknownSuffixError: if the suffix names no known format.
+        PickleNotAllowedError: if it is a pickle and `allow_pickle` is False.
+        FileNotFoundError: if there is no such file.
+    """
+    format_ = format_of(path.name)
+    if format_.is_pickle and not allow_pickle:
+        raise errors.PickleNotAllowedError(path)
+    return format_.read(path)
+
+
+def _write_pickle(value: object, file: BinaryIO) -> None:
+    import pickle
+
+    pickle.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _read_pickle(path: Path) -> object:
+    import pickle
+
+    with path.open("rb") as file:
+        return pickle.load(file)
+
+
+def _write_json(value: object, file: BinaryIO) -> None:
+    file.write(codec.encode(to_plain(value)))
+
+
+def _read_json(path: Path) -> object:
+    return codec.decode(path.read_bytes(), path)
+
+
+def _write_json_lines(value: Iterable[object], file: BinaryIO) -> None:
+    file.writelines(codec.encode(to_plain(item), indent=None) for item in _rows(value))
+
+
+def _read_json_lines(path: Path) -> list[object]:
+    return [json.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
+
+
+def _rows(value: Any) -> Iterable[object]:
+    # Iterating over a data frame gives its column names.
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):
+        return cast("Iterable[object]", value.to_dict("records"))
+    return cast("Iterable[object]", value)
+
+
+def _write_csv(value: Any, file: BinaryIO) -> None:
+    import csv
+
+    if isinstance(value, dict):
+        columns = cast("dict[str, list[object]]", to_plain(value))
+        rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    else:
+        rows = [row if isinstance(row, dict) else {"value": row} for row in map(to_plain, _rows(value))]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(rows)
+    text.detach()
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    import csv
+
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _write_text(value: object, file: BinaryIO) -> None:
+    file.write(str(value).encode(errors="backslashreplace"))
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _write_npy(value: object, file: BinaryIO) -> None:
+    import numpy as np
+
+    np.save(file, cast("Any", value), allow_pickle=False)
+
+
+def _write_npz(value: object, file: BinaryIO) -> None:
+    import numpy as np
+
+    arrays = cast("dict[str, Any]", value) if isinstance(value, dict) else {"arr_0": value}
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _read_npy(path: Path) -> object:
+    import numpy as np
+
+    return np.load(path, allow_pickle=False)
+
+
+def _read_npz(path: Path) -> dict[str, object]:
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _write_torch(value: object, file: BinaryIO) -> None:
+    import torch
+
+    torch.save(value, file)
+
+
+def _read_torch(path: Path) -> object:
+    import torch
+
+    return torch.load(path, weights_only=False, map_location="cpu")
+
+
+_PICKLE: Final = Format(_write_pickle, _read_pickle, is_pickle=True)
+_TORCH: Final = Format(_write_torch, _read_torch, is_pickle=True)
+FORMATS: Final[dict[str, Format]] = {
+    ".pkl": _PICKLE,
+    ".pickle": _PICKLE,
+    ".json": Format(_write_json, _read_json),
+    ".jsonl": Format(_write_json_lines, _read_json_lines),
+    ".csv": Format(_write_csv, _read_csv),
+    ".npy": Format(_write_npy, _read_npy),
+    ".npz": Format(_write_npz, _read_npz),
+    ".pt": _TORCH,
+    ".pth": _TORCH,
+    ".txt": Format(_write_text, _read_text),
+}

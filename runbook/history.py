@@ -1,0 +1,148 @@
+"""The history of an experiment: metrics over steps.
+
+While it runs each `log` call adds a line to `metrics/history.jsonl`, such as
+`{"step": 10, "time": "2026-01-31T12:00:00.000000+00:00", "loss": 0.3}`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from runbook import codec, errors
+from runbook.notices import warn_once
+from runbook.plain import flatten, restore_floats, to_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from runbook.typing import Json, JsonObject
+
+RESERVED: Final = ("step", "time")
+_NUL: Final = b"\0"
+
+
+class MetricLog:
+    """The writing side: numbers the steps and makes the lines.
+
+    Args:
+        append: takes one line and puts it on disk.
+    """
+
+    def __init__(self, append: Callable[[bytes], None]) -> None:
+        self._append = append
+        self._lock = threading.Lock()
+        self._next_step: float = 0
+        self.latest: dict[str, Json] = {}
+        """The last value of each metric."""
+
+    def log(self, metrics: Mapping[str, object], step: object) -> None:
+        """Write one line.
+
+        Args:
+            metrics: names and values; nested ones get dotted names.
+            step: where in the training; None counts up from the last one.
+
+        Raises:
+            OSError: if the line could not be written.
+        """
+        values = self._values(metrics)
+        with self._lock:
+            number = self._number(step, values)
+            moment = datetime.now(UTC).isoformat(timespec="microseconds")
+            line = {"step": number, "time": moment, **values}
+            self._append(json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+            self._next_step = number + 1
+            self.latest.update(values)
+
+    def forget_lock(self) -> None:
+        """Start over with an open lock, in a forked child whose parent may have held it."""
+        self._lock = threading.Lock()
+
+    def _values(self, metrics: Mapping[str, object]) -> JsonObject:
+        plain = to_plain(metrics)
+        return flatten(plain) if isinstance(plain, dict) else {"value": plain}
+
+    def _number(self, step: object, values: JsonObject) -> float:
+        if "time" in values:
+            warn_once("metric time", 'the metric "time" is logged as "time_": "time" is when it was logged')
+            values["time_"] = values.pop("time")
+        given = values.pop("step", None)
+        if step is None:
+            step = given
+        elif given is not None:
+            values["step_"] = given
+        if step is None:
+            return self._next_step
+        number = to_plain(step)
+        if isinstance(number, int | float):
+            return number
+        warn_once(
+            f"step {type(step).__name__}",
+            f"the step {step!r} is no number; this line counts up from the one before instead",
+        )
+        return self._next_step
+
+
+def read_rows(path: Path) -> list[JsonObject]:
+    """The lines of a live history, oldest first; none if nothing was logged.
+
+    The last line is forgiven when it is torn or full of NULs, which is what a power cut leaves.
+
+    Raises:
+        DamagedFileError: if any other line cannot be understood, naming it.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    lines = raw.split(b"\n")
+    torn = lines.pop()
+    rows: list[JsonObject] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(codec.decode_object(line, path))
+        except errors.DamagedFileError as error:
+            if number == len(lines) and (not torn.strip(_NUL)) and not line.strip(_NUL):
+                break
+            raise errors.DamagedFileError(path, f"line {number}: {error.problem}") from error
+    return rows
+
+
+def columns(rows: list[JsonObject]) -> dict[str, list[Any]]:
+    """Rows as columns: `step`, `time`, then each metric, with None where a row lacks it.
+
+    The values are numbers, as a rule; whatever else was logged is there as it was written.
+    """
+    names = dict.fromkeys([*RESERVED, *(name for row in rows for name in row)])
+    return {name: [restore_floats(row.get(name)) for row in rows] for name in names}
+
+
+def as_columns(history: object) -> JsonObject:
+    """Any common form of a training history as plain columns.
+
+    Args:
+        history: a mapping of lists (Keras's own form), a list of mappings (one for each epoch), an object with
+            such a mapping in its attribute `history` (a Keras `History`), or a data frame.
+
+    Raises:
+        TypeError: if it is none of these.
+    """
+    inner = getattr(history, "history", None)
+    if isinstance(inner, dict):
+        history = inner
+    elif hasattr(history, "to_dict") and hasattr(history, "columns"):
+        history = history.to_dict("list")
+    plain = to_plain(history)
+    if isinstance(plain, dict):
+        return plain
+    if isinstance(plain, list) and all(isinstance(row, dict) for row in plain):
+        names = dict.fromkeys(name for row in plain if isinstance(row, dict) for name in row)
+        return {name: [row.get(name) for row in plain if isinstance(row, dict)] for name in names}
+    raise TypeError(
+        f"a training history of type {type(history).__name__} is not understood; "
+        "pass a dict of lists, a list of dicts or a Keras History"
+    )

@@ -1,0 +1,141 @@
+"""The grammar of experiment ids: `YYYYMMDD_HHMMSS[_name]_hash8`.
+
+The time is in UTC, so that ids sort by age across machines and through a change of the clock for daylight saving.
+The name in an id is a slug; the user's exact name is kept in the record.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from runbook import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from runbook.typing import JsonObject, StrPath
+
+SLUG_BYTES: Final = 64
+_ID: Final = re.compile(r"\d{8}_\d{6}(?:_[A-Za-z0-9._-]+)?_[0-9a-f]{8}")
+_NOT_IN_A_SLUG: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_WINDOWS_DEVICES: Final = frozenset(
+    {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)}
+)
+_NEAREST_SHOWN: Final = 3
+
+
+def slug(text: str) -> str:
+    """The part of `text` that is safe in a file name on every system, at most 64 bytes; may be empty.
+
+    Example:
+        >>> slug("../évil name")
+        'evil-name'
+    """
+    decomposed = unicodedata.normalize("NFKD", text)
+    without_accents = "".join(char for char in decomposed if not unicodedata.combining(char))
+    dashed = _NOT_IN_A_SLUG.sub("-", without_accents)
+    return dashed.lstrip(".-")[:SLUG_BYTES].rstrip(".-")
+
+
+def make_id(moment: datetime, name: str | None, config_hash: str, nth: int = 1) -> str:
+    """The id of an experiment.
+
+    Args:
+        moment: when it starts, in UTC.
+        name: the user's name for it.
+        config_hash: eight hex digits.
+        nth: 2 and up when the earlier ones are taken; it becomes part of the name.
+    """
+    words = [slug(name)] if name and slug(name) else []
+    if nth > 1:
+        words.append(str(nth))
+    return "_".join([f"{moment:%Y%m%d_%H%M%S}", *(["-".join(words)] if words else []), config_hash])
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is an id that this module could have made."""
+    return _ID.fullmatch(text) is not None
+
+
+def time_of(experiment_id: str) -> datetime | None:
+    """The time in an id; None if there is none in it."""
+    from datetime import UTC, datetime
+
+    try:
+        return datetime.strptime(experiment_id[:15], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def is_folder_name(text: str) -> bool:
+    """Whether `text` names something directly inside a base directory.
+
+    Wider than `is_id`: the seed's tool put names into ids as they were.
+    """
+    return bool(text) and text not in {".", ".."} and not any(char in text for char in "/\\\0\n")
+
+
+def check_file_name(what: str, name: str) -> str:
+    """`name`, when it can be a file name on every system.
+
+    Args:
+        what: what it is a name of, for the message.
+        name: as the user gave it.
+
+    Raises:
+        InvalidNameError: with a name that could be used in its place.
+    """
+    problem = None
+    if name.partition(".")[0].upper() in _WINDOWS_DEVICES:
+        problem = "is the name of a device on Windows"
+    elif not name or slug(name) != name:
+        problem = (
+            f"has something other than letters, digits, dots, dashes and underscores, starts or ends with a dot "
+            f"or a dash, or is longer than {SLUG_BYTES} bytes"
+        )
+    if problem is None:
+        return name
+    safe = slug(name)
+    if not safe or safe.partition(".")[0].upper() in _WINDOWS_DEVICES:
+        safe = f"my_{safe or what.replace(' ', '_')}"
+    raise errors.InvalidNameError(what, name, problem, safe)
+
+
+def resolve(wanted: str, entries: Sequence[JsonObject], base_dir: StrPath) -> str:
+    """The id that `wanted` stands for.
+
+    Args:
+        wanted: an id, the name of an experiment (its latest is meant), or the beginning of exactly one id; they
+            are tried in this order.
+        entries: lines of the registry, oldest first.
+        base_dir: where they are from, for the message.
+
+    Raises:
+        ExperimentNotFoundError: naming the nearest ids and names.
+        AmbiguousExperimentError: if it is the beginning of several ids.
+    """
+    ids = [str(entry["experiment_id"]) for entry in entries]
+    if wanted in ids:
+        return wanted
+    named = [entry for entry in entries if wanted and entry.get("custom_name") == wanted]
+    if named:
+        return str(max(named, key=lambda entry: str(entry.get("timestamp")))["experiment_id"])
+    begun = [experiment_id for experiment_id in ids if wanted and experiment_id.startswith(wanted)]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        raise errors.AmbiguousExperimentError(wanted, begun)
+    names = (entry.get("custom_name") for entry in entries)
+    raise errors.ExperimentNotFoundError(
+        wanted, base_dir, _nearest(wanted, [*ids, *(name for name in names if isinstance(name, str))])
+    )
+
+
+def _nearest(wanted: str, candidates: Iterable[str]) -> list[str]:
+    import difflib
+
+    unique = list(dict.fromkeys(candidates))
+    return difflib.get_close_matches(wanted, unique, n=_NEAREST_SHOWN, cutoff=0.4)

@@ -1,0 +1,153 @@
+"""Every file and folder name that runbook uses on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+REGISTRY_FILE: Final = "experiment_registry.json"
+
+
+@attrs.frozen
+class BaseLayout:
+    """Where things are in a base directory.
+
+    Args:
+        root: the base directory.
+        registry_name: the file name of the registry in it.
+    """
+
+    root: Path
+    registry_name: str = REGISTRY_FILE
+
+    @property
+    def registry(self) -> Path:
+        """The index of all experiments."""
+        return self.root / self.registry_name
+
+    @property
+    def private(self) -> Path:
+        """Our own folder: locks and pending marks; safe to delete while nothing runs."""
+        return self.root / ".runbook"
+
+    @property
+    def registry_lock(self) -> Path:
+        """The lock around a change of the registry; its file is never deleted."""
+        return self.private / f"{Path(self.registry_name).name}.lock"
+
+    @property
+    def pending(self) -> Path:
+        """Marks of the experiments whose record is newer than their line in the registry."""
+        return self.private / f"{Path(self.registry_name).name}.pending"
+
+    @property
+    def life_locks(self) -> Path:
+        """One lock file for each experiment, held while it runs.
+
+        They live outside the experiments' folders, so that copying a folder never touches them.
+        """
+        return self.private / "running"
+
+    def mark(self, experiment_id: str) -> Path:
+        """The pending mark of one experiment."""
+        return self.pending / experiment_id
+
+    def life_lock(self, experiment_id: str) -> Path:
+        """The lock that an experiment holds while it runs."""
+        return self.life_locks / experiment_id
+
+    def experiment(self, experiment_id: str) -> ExperimentLayout:
+        """The folder of one experiment."""
+        return ExperimentLayout(self.root / experiment_id)
+
+
+@attrs.frozen
+class ExperimentLayout:
+    """Where things are in the folder of one experiment.
+
+    Args:
+        root: the folder.
+    """
+
+    root: Path
+
+    @property
+    def record(self) -> Path:
+        """The truth about this experiment."""
+        return self.root / "experiment.json"
+
+    @property
+    def config(self) -> Path:
+        """The config as plain JSON, for people and other programs."""
+        return self.root / "config.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The model's own files."""
+        return self.root / "checkpoints"
+
+    @property
+    def results(self) -> Path:
+        """Predictions and other artifacts."""
+        return self.root / "results"
+
+    @property
+    def metrics(self) -> Path:
+        """All metrics."""
+        return self.root / "metrics"
+
+    @property
+    def logs(self) -> Path:
+        """What explains a run: environment, traceback, uncommitted changes."""
+        return self.root / "logs"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders that every experiment has from its birth."""
+        return (self.checkpoints, self.results, self.metrics, self.logs)
+
+    @property
+    def history(self) -> Path:
+        """The live metrics, one line a `log` call."""
+        return self.metrics / "history.jsonl"
+
+    @property
+    def training_history(self) -> Path:
+        """The history as columns, when it was saved."""
+        return self.metrics / "training_history.json"
+
+    @property
+    def final_summary(self) -> Path:
+        """The final metrics."""
+        return self.metrics / "final_summary.json"
+
+    @property
+    def eraser_results(self) -> Path:
+        """Rationales in ERASER's JSONL form."""
+        return self.results / "eraser_formatted_results.jsonl"
+
+    @property
+    def traceback(self) -> Path:
+        """The traceback of the exception that ended the experiment."""
+        return self.logs / "traceback.txt"
+
+    @property
+    def environment(self) -> Path:
+        """Interpreter, packages, git, argv, host."""
+        return self.logs / "environment.json"
+
+    @property
+    def patch(self) -> Path:
+        """What was not committed when the experiment started, as a diff."""
+        return self.logs / "uncommitted.patch"
+
+    @property
+    def signals(self) -> Path:
+        """Signals that reached the process, one line each, written as they came."""
+        return self.logs / "signals.jsonl"
+
+    def metrics_file(self, name: str) -> Path:
+        """The file of the metrics saved under `name`."""
+        return self.metrics / f"{name}.json"

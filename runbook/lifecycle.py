@@ -1,0 +1,329 @@
+"""The one implementation of an experiment's life: open, run, classify the ending, close.
+
+The block is this around its body, the decorator is this around a call, and the seed's `create_experiment` …
+`mark_complete` is this in two halves. Whatever is still open when the interpreter exits is closed then.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from runbook import config as configs
+from runbook import defaults, endings, environment, folder, identity, signals
+from runbook.handle import Experiment, as_tags
+from runbook.layout import REGISTRY_FILE, BaseLayout
+from runbook.liveness import current_owner
+from runbook.notices import warn
+from runbook.records import Attempt, ExperimentRecord, Status
+from runbook.registry import Registry
+from runbook.store import DiskStore, NoStore
+from runbook.typing import JsonObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from runbook.endings import Ending
+    from runbook.typing import StrPath
+
+_current: ContextVar[tuple[Lifecycle, ...]] = ContextVar("runbook_current", default=())
+_open: dict[int, Lifecycle] = {}
+_prepared: set[int] = set()
+
+
+@attrs.frozen
+class Plan:
+    """An experiment that could start: everything about it has been checked, nothing of it is on disk.
+
+    Args:
+        config: the user's object.
+        plain: the same as plain data.
+        config_hash: eight hex digits of it.
+        name: the user's name for it.
+        description: what it tests.
+        tags: words to find it by.
+        function: the qualified name of the tracked function.
+        is_arguments: whether the config is the arguments of a call, one of which may be a config with a `save_dir`.
+    """
+
+    config: object
+    plain: JsonObject
+    config_hash: str
+    name: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    function: str | None = None
+    is_arguments: bool = False
+
+
+def plan(
+    config: object = None,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    tags: Iterable[str] | str = (),
+    hash_exclude: Iterable[str] = (),
+    function: str | None = None,
+    is_arguments: bool = False,
+) -> Plan:
+    """Check everything about an experiment before anything of it is made.
+
+    Raises:
+        ConfigError: if the config holds no settings.
+    """
+    plain = configs.config_to_plain(config)
+    return Plan(
+        config={} if config is None else config,
+        plain=plain,
+        config_hash=configs.config_hash(plain, exclude=hash_exclude),
+        name=None if name is None else str(name),
+        description=None if description is None else str(description),
+        tags=as_tags(tags),
+        function=function,
+        is_arguments=is_arguments,
+    )
+
+
+def registry_for(base_dir: StrPath | None = None, registry_file: str = REGISTRY_FILE) -> Registry | None:
+    """The index of a base directory; None where tracking is disabled.
+
+    Args:
+        base_dir: None stands for `RUNBOOK_DIR`, else `./experiments`.
+        registry_file: the name of the index in it.
+    """
+    if defaults.is_disabled():
+        return None
+    shown = defaults.base_dir(base_dir)
+    # Absolute, because a program may change its working directory while the experiment runs.
+    return Registry(BaseLayout(Path(shown).expanduser().absolute(), registry_file), shown)
+
+
+class Lifecycle:
+    """One experiment from its birth to its end.
+
+    Args:
+        what: the experiment to be.
+        registry: the index of the base directory it goes into; None where tracking is disabled.
+    """
+
+    def __init__(self, what: Plan, registry: Registry | None) -> None:
+        self._plan = what
+        self._registry = registry
+        self._experiment: Experiment | None = None
+        self._pid = os.getpid()
+        self._thread = threading.get_ident()
+        self._is_open = False
+
+    @property
+    def experiment(self) -> Experiment:
+        """The live experiment; there is one from `open` on."""
+        assert self._experiment is not None
+        return self._experiment
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has begun and nobody has closed it yet."""
+        return self._is_open
+
+    def open(self) -> Experiment:
+        """Begin: make the folder, write the record, enter the registry. It is on disk when this returns.
+
+        Raises:
+            BaseDirectoryError: if the base directory cannot be used; nothing is left behind.
+        """
+        signals.watch(_on_signal, _close_all)
+        try:
+            with signals.deferred():
+                self._begin()
+        except BaseException as error:
+            if self.is_open:
+                # A signal that had to wait for the birth to be over.
+                self.close(error)
+            else:
+                signals.unwatch()
+            raise
+        return self.experiment
+
+    def _begin(self) -> None:
+        record = self._record()
+        if self._registry is None:
+            self._experiment = Experiment(NoStore(record.experiment_id), record, self._plan.config)
+        else:
+            self._experiment = self._born(record, self._registry)
+        _prepare_process()
+        self._is_open = True
+        _open[id(self)] = self
+
+    def _record(self) -> ExperimentRecord:
+        moment = datetime.now(UTC)
+        parent = current_experiment()
+        return ExperimentRecord(
+            experiment_id=identity.make_id(moment, self._plan.name, self._plan.config_hash),
+            timestamp=moment,
+            status=Status.RUNNING,
+            config=self._plan.plain,
+            config_hash=self._plan.config_hash,
+            custom_name=self._plan.name,
+            description=self._plan.description,
+            tags=self._plan.tags,
+            parent=None if parent is None else parent.id,
+            function=self._plan.function,
+            attempts=(Attempt(started_at=moment, owner=current_owner()),),
+        )
+
+    def _born(self, draft: ExperimentRecord, registry: Registry) -> Experiment:
+        layout = registry.layout
+        folder.prepare_base(layout)
+        record = folder.reserve(layout, draft)
+        place = layout.experiment(record.experiment_id)
+        depth = 2 if self._plan.is_arguments else 1
+        record = attrs.evolve(record, config=_pointed(record.config, str(place.checkpoints), depth))
+        with folder.undone_on_error(layout, place):
+            folder.write_birth(place, record, environment.capture())
+            registry.publish(record.experiment_id)
+        config = configs.point_save_dir(self._plan.config, place.checkpoints)
+        if self._plan.is_arguments and isinstance(config, dict):
+            config = {
+                name: configs.point_save_dir(value, place.checkpoints) if configs.is_config(value) else value
+                for name, value in config.items()
+            }
+        return Experiment(DiskStore(place, registry), record, config)
+
+    def activate(self) -> None:
+        """Make it the current experiment of this thread or task."""
+        _current.set((*_current.get(), self))
+
+    def deactivate(self) -> None:
+        """Make the one before it the current one again."""
+        _current.set(tuple(other for other in _current.get() if other is not self))
+
+    def close(self, error: BaseException | None = None, ending: Ending | None = None) -> None:
+        """End, with the truth; never raises on account of the disk, and does nothing in a forked child.
+
+        Args:
+            error: what left the block; None when it came to its end.
+            ending: known from elsewhere; None tells it from `error`.
+        """
+        if os.getpid() != self._pid or not self.is_open:
+            return
+        try:
+            with signals.deferred():
+                self._end(ending or signals.ending_of(error))
+                self._leave()
+        finally:
+            signals.unwatch()
+        if not _open:
+            signals.die_in_worker(error)
+
+    def mark(self, status: str, notes: str | None) -> None:
+        """End as the program says.
+
+        Raises:
+            UnknownStatusError: if the status is none by which an experiment ends; it goes on then.
+            OSError: if it cannot be written; it goes on then.
+        """
+        with signals.deferred():
+            self.experiment.finish(status, notes)
+        self.close()
+
+    def _end(self, ending: Ending) -> None:
+        try:
+            self.experiment.end(ending)
+        except Exception as problem:
+            # The training is over and its result counts; what it lacks is only the last line of its record.
+            warn(f"{self.experiment.id}: its ending could not be recorded ({type(problem).__name__}: {problem})")
+
+    def _leave(self) -> None:
+        self.deactivate()
+        self._is_open = False
+        _open.pop(id(self), None)
+
+    def is_of_main_thread(self) -> bool:
+        """Whether it was begun in the main thread, whose exceptions end the program."""
+        return self._thread == threading.main_thread().ident
+
+
+def _pointed(config: JsonObject, directory: str, depth: int) -> JsonObject:
+    """A plain config whose `save_dir` is the directory; at depth 2, that of the mappings directly in it as well."""
+    inner = {
+        key: _pointed(value, directory, depth - 1) if depth > 1 and isinstance(value, dict) else value
+        for key, value in config.items()
+    }
+    return {**inner, "save_dir": directory} if "save_dir" in inner else inner
+
+
+def current_experiment() -> Experiment | None:
+    """The innermost running experiment of this thread or task; None outside of any.
+
+    Example:
+        >>> from runbook import current_experiment
+        >>> current_experiment() is None
+        True
+    """
+    found = next(open_here(), None)
+    return None if found is None else found.experiment
+
+
+def open_here() -> Iterator[Lifecycle]:
+    """The open experiments of this thread or task, innermost first."""
+    return (lifecycle for lifecycle in reversed(_current.get()) if lifecycle.is_open)
+
+
+def _prepare_process() -> None:
+    """Arrange for what happens at the end of this process, once."""
+    pid = os.getpid()
+    if pid in _prepared:
+        return
+    if not _prepared:
+        atexit.register(_at_exit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_in_forked_child)
+    _prepared.add(pid)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        # Its workers leave by os._exit, which runs no atexit functions, only these.
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _at_worker_exit, exitpriority=-100)
+
+
+def _at_exit() -> None:
+    _end_abandoned(list(_open.values()))
+
+
+def _at_worker_exit() -> None:
+    # Threads of the worker may still be at work, and are waited for after this.
+    _end_abandoned([lifecycle for lifecycle in _open.values() if lifecycle.is_of_main_thread()])
+
+
+def _end_abandoned(lifecycles: list[Lifecycle]) -> None:
+    for lifecycle in reversed(lifecycles):
+        if lifecycle.is_of_main_thread():
+            lifecycle.close(ending=signals.ending_at_exit())
+        else:
+            lifecycle.close(ending=endings.ABANDONED)
+
+
+def _close_all(signum: int) -> None:
+    for lifecycle in reversed(list(_open.values())):
+        lifecycle.close(ending=endings.of_signal(signum))
+
+
+def _on_signal(signum: int) -> None:
+    for lifecycle in _open.values():
+        lifecycle.experiment.note_signal(signum)
+
+
+def _in_forked_child() -> None:
+    for lifecycle in _open.values():
+        lifecycle.experiment.forget_parent()
+    _open.clear()
+    signals.forget_parent()

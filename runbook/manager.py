@@ -1,0 +1,278 @@
+"""`ExperimentManager`: the seed's API, each method a few lines that delegate."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, overload
+
+from runbook import bundle, codec, comparison, defaults, errors, folder, identity, lifecycle
+from runbook.endings import ABANDONED
+from runbook.handle import as_tags
+from runbook.layout import REGISTRY_FILE, BaseLayout
+from runbook.notices import warn
+from runbook.plain import restore_floats
+from runbook.records import Status
+from runbook.registry import Registry
+from runbook.tracking import ExperimentBlock, TrackedDecorator
+from runbook.view import ExperimentView
+from runbook.wrapping import Options, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Concatenate, ParamSpec, TypeVar, Unpack
+
+    from runbook.handle import Experiment
+    from runbook.typing import StrPath
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+
+class ExperimentOptions(TypedDict, total=False):
+    """What can be said of an experiment beside its config; see `runbook.experiment`."""
+
+    name: str | None
+    description: str | None
+    tags: Iterable[str] | str
+    hash_exclude: Iterable[str]
+
+
+class TrackedOptions(ExperimentOptions, total=False):
+    """What can be said to `tracked`; see `runbook.tracked`."""
+
+    config: object
+    save_result: bool
+
+
+class ExperimentManager:
+    """The experiments of one base directory.
+
+    Any number of managers, processes and machines may work on one base directory.
+
+    Args:
+        base_dir: where experiments are kept; by default `RUNBOOK_DIR`, else `./experiments`. Made if it is missing.
+        registry_file: the name of the index in it.
+
+    Raises:
+        BaseDirectoryError: if the base directory is a file.
+
+    Example:
+        >>> manager = ExperimentManager("./experiments")  # doctest: +SKIP
+        >>> folder = manager.create_experiment({"lr": 0.1}, custom_name="baseline")  # doctest: +SKIP
+        >>> manager.save_final_metrics({"f1": 0.9})  # doctest: +SKIP
+        >>> manager.mark_complete()  # doctest: +SKIP
+    """
+
+    def __init__(self, base_dir: StrPath | None = None, registry_file: str = REGISTRY_FILE) -> None:
+        self._shown_base = defaults.base_dir(base_dir)
+        self._registry_file = registry_file
+        self._layout = BaseLayout(Path(self._shown_base).expanduser().absolute(), registry_file)
+        self._registry = Registry(self._layout, self._shown_base)
+        self._created: list[lifecycle.Lifecycle] = []
+        if not defaults.is_disabled() and not self._layout.root.is_dir():
+            folder.prepare_base(self._layout)
+
+    def __repr__(self) -> str:
+        return f"ExperimentManager({self._shown_base!r})"
+
+    def __reduce__(self) -> tuple[type[ExperimentManager], tuple[str, str]]:
+        # What it created belongs to this process; a worker that receives a manager gets one of its own.
+        return type(self), (self._shown_base, self._registry_file)
+
+    @property
+    def base_dir(self) -> Path:
+        """The base directory, as an absolute path."""
+        return self._layout.root
+
+    def create_experiment(
+        self, config: object = None, custom_name: str | None = None, description: str | None = None
+    ) -> Path:
+        """Start an experiment that `mark_complete` will end.
+
+        Without `mark_complete` it counts as interrupted when the program ends, or as failed when an exception ended
+        the program. One that is started in its place, in the same thread, counts as abandoning it.
+
+        Args:
+            config: the settings; its `save_dir`, if it has one, is pointed at the experiment's checkpoints folder.
+            custom_name: any string.
+            description: what it tests.
+
+        Returns:
+            The folder of the experiment.
+
+        Raises:
+            ConfigError: if the config holds no settings.
+            BaseDirectoryError: if the base directory cannot be used.
+        """
+        what = lifecycle.plan(config, name=custom_name, description=description)
+        for former in [life for life in lifecycle.open_here() if life in self._created]:
+            warn(f"{former.experiment.id} was never marked complete and is abandoned for a new experiment")
+            former.close(ending=ABANDONED)
+        life = lifecycle.Lifecycle(what, self._index())
+        experiment = life.open()
+        life.activate()
+        self._created = [*(other for other in self._created if other.is_open), life]
+        return experiment.path
+
+    def save_training_history(self, history: object = None) -> Path:
+        """Save the training history: a dict of lists, a list of dicts, a Keras `History`, or None for the live log."""
+        return self._active("save_training_history").save_training_history(history)
+
+    def save_predictions(self, results: object, filename: str = "test_predictions.pkl") -> Path:
+        """Save predictions in `results/`, in the format that the suffix of the name stands for."""
+        return self._active("save_predictions").save_predictions(results, filename)
+
+    def save_bias_metrics(self, gmb_metrics: object, bias_details: object = None) -> Path:
+        """Save bias metrics: `{"gmb_metrics": …, "bias_details": …}`."""
+        return self._active("save_bias_metrics").save_bias_metrics(gmb_metrics, bias_details)
+
+    def save_xai_metrics(self, xai_metrics: object) -> Path:
+        """Save faithfulness metrics."""
+        return self._active("save_xai_metrics").save_xai_metrics(xai_metrics)
+
+    def save_eraser_results(self, results_path: StrPath) -> Path:
+        """Copy rationales in ERASER's form into the experiment."""
+        return self._active("save_eraser_results").save_eraser_results(results_path)
+
+    def save_final_metrics(self, metrics: Mapping[str, object]) -> Path:
+        """Save the final metrics, and show their numbers in the registry."""
+        return self._active("save_final_metrics").save_final_metrics(metrics)
+
+    def mark_complete(self, status: str = "completed", notes: str | None = None) -> None:
+        """End the active experiment.
+
+        Args:
+            status: completed, failed or interrupted.
+            notes: added to its notes.
+
+        Raises:
+            NoActiveExperimentError: if there is none.
+            UnknownStatusError: for any other status; the experiment goes on.
+        """
+        experiment = self._active("mark_complete")
+        for life in self._created:
+            if life.is_open and life.experiment is experiment:
+                life.mark(status, notes)
+                return
+        experiment.finish(status, notes)
+
+    def list_experiments(self, status: str | None = None) -> list[dict[str, Any]]:
+        """All experiments, oldest first, as plain dicts with the seed's fields and ours.
+
+        Args:
+            status: only those with this status.
+
+        Raises:
+            UnknownStatusError: if there is no such status.
+        """
+        if status is not None and status not in set(Status):
+            raise errors.UnknownStatusError(status, [known.value for known in Status])
+        entries = self._registry.entries()
+        return [_complete(entry) for entry in entries if status is None or entry.get("status") == status]
+
+    def print_experiment_summary(self) -> None:
+        """Print a table of all experiments."""
+        from runbook.summary import print_summary
+
+        print_summary(self._registry.entries(), self._shown_base)
+
+    def get_experiment(self, experiment_id: str) -> ExperimentView:
+        """A read-only view of one experiment, running or ended.
+
+        Args:
+            experiment_id: an id, the beginning of one, or a name, whose latest experiment is meant.
+
+        Raises:
+            ExperimentNotFoundError: if there is none, naming the nearest.
+            AmbiguousExperimentError: if there are several.
+        """
+        entries = self._registry.entries()
+        found = identity.resolve(experiment_id, entries, self._shown_base)
+        layout = self._layout.experiment(found)
+        try:
+            record = folder.read_record(layout)
+        except (FileNotFoundError, errors.DamagedFileError, errors.NewerFormatError):
+            # The seed's tool wrote none; of a damaged one, the registry has what is left.
+            entry = next(entry for entry in entries if entry["experiment_id"] == found)
+            record = codec.record_of_entry(entry, self._layout.registry)
+        return ExperimentView(layout, record)
+
+    def get_experiment_path(self, experiment_id: str) -> Path:
+        """The folder of one experiment; for what it takes and raises see `get_experiment`."""
+        found = identity.resolve(experiment_id, self._registry.entries(), self._shown_base)
+        return self._layout.experiment(found).root
+
+    def compare_experiments(self, experiment_ids: Sequence[str]) -> dict[str, Any]:
+        """Configs and results of several experiments side by side.
+
+        Args:
+            experiment_ids: ids, beginnings of ids or names.
+
+        Returns:
+            `{"experiments": [{"experiment_id", "custom_name", "status", "config", "metrics"}, …],
+            "config_diff": {dotted key: {experiment_id: value}}}`, the latter with only the keys that differ.
+
+        Raises:
+            ExperimentNotFoundError: if there is no such experiment.
+        """
+        return comparison.compare([self.get_experiment(experiment_id) for experiment_id in experiment_ids])
+
+    def export_experiment(self, experiment_id: str, export_path: StrPath) -> Path:
+        """Copy an experiment's folder.
+
+        Args:
+            experiment_id: an id, the beginning of one, or a name.
+            export_path: the directory that the copy goes into, under the experiment's id.
+
+        Returns:
+            The path of the copy.
+
+        Raises:
+            ExperimentNotFoundError: if there is no such experiment.
+            TargetExistsError: if there is something of that name already.
+        """
+        return bundle.export_folder(self.get_experiment(experiment_id), Path(export_path).expanduser())
+
+    def experiment(self, config: object = None, **options: Unpack[ExperimentOptions]) -> ExperimentBlock:
+        """`runbook.experiment`, in this base directory."""
+        return ExperimentBlock(lifecycle.Lifecycle(lifecycle.plan(config, **options), self._index()))
+
+    @overload
+    def tracked(self, function: Callable[Concatenate[Experiment, P], R], /) -> Callable[P, R]: ...
+    @overload
+    def tracked(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+    @overload
+    def tracked(self, /, **options: Unpack[TrackedOptions]) -> TrackedDecorator: ...
+    def tracked(self, function: Any = None, /, **given: Any) -> Any:
+        """`runbook.tracked`, in this base directory."""
+        given["tags"] = as_tags(given.get("tags", ()))
+        given["hash_exclude"] = tuple(given.get("hash_exclude", ()))
+        options = Options(registry=self._index, **given)
+        return functools.partial(wrap, options=options) if function is None else wrap(function, options)
+
+    def _index(self) -> Registry | None:
+        return None if defaults.is_disabled() else self._registry
+
+    def _active(self, operation: str) -> Experiment:
+        """The experiment that a call without an id means."""
+        for life in lifecycle.open_here():
+            if life in self._created or life.experiment.path.parent == self.base_dir:
+                return life.experiment
+        # A helper thread saves into what the program runs, as long as there is no doubt which that is.
+        running = [life for life in self._created if life.is_open]
+        if len(running) == 1:
+            return running[0].experiment
+        if running:
+            raise errors.NoActiveExperimentError(
+                operation, f"{len(running)} experiments are active, none of them started by this thread"
+            )
+        raise errors.NoActiveExperimentError(operation)
+
+
+def _complete(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry with every field, whoever wrote it."""
+    fields = dict.fromkeys(("experiment_id", "timestamp", "status", "custom_name", "description"))
+    fields |= {"config": {}} | dict.fromkeys(("directory", "completed_at", "notes"))
+    fields |= {"metrics": {}, "tags": []} | dict.fromkeys(("end_reason", "parent", "host"))
+    return {**fields, **entry, "metrics": restore_floats(entry.get("metrics") or {})}

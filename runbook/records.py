@@ -1,0 +1,224 @@
+"""What runbook knows about an experiment, as immutable records."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+from runbook.typing import Json, JsonObject
+
+FORMAT_VERSION: Final = 1
+"""The version written into each file that is ours.
+
+It grows when a reader of the older version would misunderstand the file. A file with a larger version than
+this one is shown as far as it can be understood and never rewritten.
+"""
+
+
+class Status(StrEnum):
+    """What became of an experiment."""
+
+    RUNNING = "running"
+    """In progress, as far as anybody can prove."""
+    COMPLETED = "completed"
+    """It ended the way it was meant to."""
+    FAILED = "failed"
+    """An error ended it."""
+    INTERRUPTED = "interrupted"
+    """Something from outside ended it: a person, a signal, the machine."""
+    UNKNOWN = "unknown"
+    """Nobody recorded it: the record is missing or damaged. No run ever ends with this status."""
+
+
+class EndReason(StrEnum):
+    """What ended an experiment, in one word."""
+
+    RETURNED = "returned"
+    """The block or the function came to its end."""
+    EXCEPTION = "exception"
+    """An exception left the block or the function."""
+    EXIT = "exit"
+    """`sys.exit` was called; code 0 counts as completed, any other as failed."""
+    KEYBOARD = "keyboard"
+    """Ctrl-C: a KeyboardInterrupt left the block or the function."""
+    SIGTERM = "sigterm"
+    """SIGTERM: `kill`, a scheduler's preemption, a container being stopped."""
+    SIGHUP = "sighup"
+    """SIGHUP: the terminal or the connection went away."""
+    SIGNAL = "signal"
+    """Another signal, reported by the exit code 128 + n."""
+    CANCELLED = "cancelled"
+    """The asynchronous task was cancelled."""
+    CLOSED = "closed"
+    """The generator was closed before its end."""
+    MARKED = "marked"
+    """The program said so itself, by `mark_complete` or `finish`."""
+    ABANDONED = "abandoned"
+    """The program went on or ended without ever saying how the experiment ended."""
+    VANISHED = "vanished"
+    """The process is gone and nobody could write down why."""
+
+
+@attrs.frozen
+class Failure:
+    """The exception that ended an experiment.
+
+    Args:
+        type: the qualified name of its class.
+        message: its text.
+        traceback: the formatted traceback, innermost call last.
+    """
+
+    type: str
+    message: str
+    traceback: str
+
+
+@attrs.frozen
+class Owner:
+    """The process that works on an experiment, with what it takes to tell later whether it is alive.
+
+    Args:
+        host: the name of the machine.
+        pid: the process id.
+        boot_id: which boot of the machine it runs under; None where the system does not say.
+        process_started: when the process started, in the system's own units: a pid that was given
+            to another process since has another value. None where the system does not say.
+        pid_namespace: the container's namespace of process ids; None where there is none.
+    """
+
+    host: str
+    pid: int
+    boot_id: str | None = None
+    process_started: str | None = None
+    pid_namespace: str | None = None
+
+
+@attrs.frozen
+class Attempt:
+    """One process working on an experiment; a resumed experiment has several.
+
+    Args:
+        started_at: when it began, in UTC.
+        owner: the process.
+        ended_at: when it ended, in UTC; None while it runs.
+        end_reason: what ended it; None while it runs.
+    """
+
+    started_at: datetime
+    owner: Owner
+    ended_at: datetime | None = None
+    end_reason: EndReason | None = None
+
+
+@attrs.frozen
+class ExperimentRecord:
+    """The truth about one experiment: the content of its `experiment.json`.
+
+    Args:
+        experiment_id: the name of its folder.
+        timestamp: when it started, in UTC.
+        status: what became of it.
+        config: the config as plain data.
+        config_hash: eight hex digits that are the same for the same settings.
+        custom_name: the user's name for it, exactly as given.
+        description: what it tests.
+        tags: words to find it by.
+        notes: the user's notes, one a line.
+        metrics: the final metrics, flat with dotted names.
+        end_reason: what ended it; None while it runs.
+        completed_at: when it ended, in UTC; None while it runs.
+        parent: the id of the experiment inside which it was started.
+        function: the qualified name of the tracked function.
+        failure: the exception that ended it.
+        attempts: the processes that worked on it, oldest first.
+        format_version: the version of the file it was read from.
+    """
+
+    experiment_id: str
+    timestamp: datetime
+    status: Status
+    config: JsonObject
+    config_hash: str
+    custom_name: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    notes: str | None = None
+    metrics: dict[str, Json] = attrs.field(factory=dict)
+    end_reason: EndReason | None = None
+    completed_at: datetime | None = None
+    parent: str | None = None
+    function: str | None = None
+    failure: Failure | None = None
+    attempts: tuple[Attempt, ...] = ()
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def host(self) -> str | None:
+        """The machine that worked on it last."""
+        return self.attempts[-1].owner.host if self.attempts else None
+
+
+@attrs.frozen
+class GitState:
+    """The state of the git repository that the program was started in.
+
+    Args:
+        commit: the full hash; None in a repository without commits.
+        branch: the branch; None when the head is detached.
+        dirty: whether tracked files differ from the commit.
+        untracked: files that git neither tracks nor ignores, at most a hundred.
+        remote: the address of `origin`, without credentials.
+        patch_truncated: whether `uncommitted.patch` was cut because of its size.
+    """
+
+    commit: str | None = None
+    branch: str | None = None
+    dirty: bool = False
+    untracked: tuple[str, ...] = ()
+    remote: str | None = None
+    patch_truncated: bool = False
+
+
+@attrs.frozen
+class Environment:
+    """What an experiment ran on and with: the content of `logs/environment.json`.
+
+    Args:
+        python: the version of the interpreter.
+        implementation: CPython, PyPy, …
+        executable: the interpreter's path.
+        platform: the operating system, its version and the processor.
+        host: the name of the machine.
+        user: who ran it; None where the system does not say.
+        pid: the process id.
+        argv: the command line of the program.
+        working_directory: where it was started.
+        cpu_count: how many processors the machine has.
+        gpus: the names of the GPUs, where torch was already imported.
+        git: the repository; None outside of one or without git.
+        packages: the installed packages and their versions.
+        variables: the environment variables on our allow-list.
+        problems: what could not be captured, in words.
+        format_version: the version of the file it was read from.
+    """
+
+    python: str
+    implementation: str
+    executable: str
+    platform: str
+    host: str
+    user: str | None
+    pid: int
+    argv: tuple[str, ...]
+    working_directory: str | None
+    cpu_count: int | None
+    gpus: tuple[str, ...] = ()
+    git: GitState | None = None
+    packages: dict[str, str] = attrs.field(factory=dict)
+    variables: dict[str, str] = attrs.field(factory=dict)
+    problems: tuple[str, ...] = ()
+    format_version: int = FORMAT_VERSION

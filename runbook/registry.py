@@ -1,0 +1,320 @@
+"""The index of all experiments: shared by any number of processes, rebuilt from the folders when damaged.
+
+A writer leaves a mark with the id of its experiment, takes the lock, and brings the lines of *all* marked
+experiments up to date from their own records in one rewrite. Whoever gets the lock and finds its mark gone is done:
+that is what makes many writers at once cheap. A mark that nobody folded, because its writer was killed, is folded by
+the next one; readers look at marks as well, so that they are always current.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runbook import codec, errors, files, folder, identity, index
+from runbook.notices import warn, warn_once
+from runbook.records import ExperimentRecord, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from filelock import FileLock
+
+    from runbook.layout import BaseLayout, ExperimentLayout
+    from runbook.typing import JsonObject
+
+LOCK_TIMEOUT_S: Final = 60.0
+_POLL_S: Final = 0.015
+_TAKEN: Final = ".taken"
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
+_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_locks: dict[tuple[int, Path], FileLock] = {}
+
+
+class Registry:
+    """The index of one base directory.
+
+    Args:
+        layout: where things are.
+        shown_base: the base directory as the user gave it, for the `directory` field.
+    """
+
+    def __init__(self, layout: BaseLayout, shown_base: str) -> None:
+        self._layout = layout
+        self._shown_base = shown_base
+
+    @property
+    def layout(self) -> BaseLayout:
+        """Where things are in the base directory."""
+        return self._layout
+
+    def announce(self, experiment_id: str) -> None:
+        """Mark an experiment whose record is about to change; a killed process leaves the mark for others."""
+        files.touch(self._layout.mark(experiment_id))
+
+    def publish(self, experiment_id: str) -> None:
+        """Bring the line of an experiment up to date with its record, which has been written.
+
+        A lock that cannot be had is said and is no error: the record is in its folder, readers see it
+        by its mark, and the next writer brings the line up to date.
+
+        Raises:
+            OSError: if the registry could not be written.
+        """
+        # Again, after the record was written: a mark from before may have been folded with the old record.
+        self.announce(experiment_id)
+        import filelock
+
+        try:
+            with self._locked(LOCK_TIMEOUT_S):
+                if self._is_marked(experiment_id):
+                    self._fold()
+        except filelock.Timeout:
+            warn(
+                f"another process has held {self._layout.registry_lock} for {LOCK_TIMEOUT_S:.0f} s, so "
+                f"{self._layout.registry} does not show the latest of {experiment_id} yet; "
+                "nothing is lost, and the next experiment or listing brings it up to date"
+            )
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            warn_once(
+                f"no locks in {self._layout.root}",
+                f"the disk of {self._layout.root} has no file locks ({error.strerror}), so {self._layout.registry} is "
+                "not brought up to date; nothing is lost: listings read the experiments from their folders",
+            )
+
+    def entries(self) -> list[JsonObject]:
+        """The lines of all experiments, oldest first, current to this moment.
+
+        What the index lacks is adopted from the folders, and written back where that is possible.
+
+        Raises:
+            BaseDirectoryError: if the base directory is a file.
+        """
+        if self._layout.root.exists() and not self._layout.root.is_dir():
+            raise errors.BaseDirectoryError(self._layout.root, "is a file")
+        try:
+            raw = self._read()
+            entries = index.decode(raw, self._layout.registry)
+            stale = self._stale(entries)
+        except (errors.DamagedFileError, IsADirectoryError):
+            return self._repaired()
+        current = self._overlaid(entries, stale)
+        if current != entries:
+            self._write_back()
+        return [self._shown(entry) for entry in current if identity.is_folder_name(str(entry["experiment_id"]))]
+
+    def _read(self) -> bytes:
+        try:
+            return self._layout.registry.read_bytes()
+        except FileNotFoundError:
+            return index.EMPTY
+
+    def _shown(self, entry: JsonObject) -> JsonObject:
+        # The directory in the file is where the experiment was when its line was written; it may have moved since.
+        experiment_id = str(entry["experiment_id"])
+        # Likewise, a program may have changed its working directory since it named a relative base directory.
+        moved = Path(self._shown_base).expanduser().absolute() != self._layout.root
+        directory = str(self._layout.root / experiment_id) if moved else self._directory(experiment_id)
+        return {**entry, "directory": directory}
+
+    def _directory(self, experiment_id: str) -> str:
+        return os.path.join(self._shown_base, experiment_id)  # noqa: PTH118 - Path would drop the seed's "./"
+
+    def _stale(self, entries: list[JsonObject]) -> set[str]:
+        """The ids whose line may differ from their record: marked, running, or not in the index at all."""
+        listed = {str(entry["experiment_id"]) for entry in entries}
+        running = {str(entry["experiment_id"]) for entry in entries if entry.get("status") == Status.RUNNING}
+        return self._marked() | running | (self._folders() - listed)
+
+    def _marked(self) -> set[str]:
+        try:
+            names = os.listdir(self._layout.pending)
+        except FileNotFoundError:
+            return set()
+        ids = {name.removesuffix(_TAKEN) for name in names}
+        return {experiment_id for experiment_id in ids if identity.is_folder_name(experiment_id)}
+
+    def _is_marked(self, experiment_id: str) -> bool:
+        mark = self._layout.mark(experiment_id)
+        return mark.exists() or _taken(mark).exists()
+
+    def _folders(self) -> set[str]:
+        try:
+            return {name for name in os.listdir(self._layout.root) if identity.is_id(name)}
+        except FileNotFoundError:
+            return set()
+
+    def _overlaid(self, entries: list[JsonObject], stale: Iterable[str]) -> list[JsonObject]:
+        """The entries with those of `stale` ids brought up to date, or added in the order of their start."""
+        by_id = {str(entry["experiment_id"]): entry for entry in entries}
+        for experiment_id in sorted(stale):
+            entry = self._entry_from_folder(experiment_id, by_id.get(experiment_id, {}))
+            if entry is not None:
+                by_id[experiment_id] = entry
+        return list(by_id.values())
+
+    def _entry_from_folder(self, experiment_id: str, old: JsonObject) -> JsonObject | None:
+        """The line that an experiment's own folder calls for; None when the folder says nothing.
+
+        Args:
+            experiment_id: which.
+            old: its line in the index, as far as there is one; fields that only it knows are kept.
+        """
+        layout = self._layout.experiment(experiment_id)
+        # Where the base directory has several paths, the line keeps the one under which it was first written.
+        directory = str(old.get("directory") or self._directory(experiment_id))
+        try:
+            record = folder.read_record(layout)
+        except (FileNotFoundError, NotADirectoryError):
+            # The seed's tool wrote no record. One of ours that is just being made has no config.json yet.
+            if old or not layout.config.is_file():
+                return None
+        except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
+            warn_once(f"damaged {layout.root}", f"{experiment_id}: {error}")
+        else:
+            return {**old, **codec.registry_entry(record, directory)}
+        config = old.get("config") or self._config_of(layout)
+        unknown = ExperimentRecord(
+            experiment_id=experiment_id,
+            timestamp=identity.time_of(experiment_id) or _NO_TIME,
+            status=Status.UNKNOWN,
+            config=config if isinstance(config, dict) else {},
+            config_hash=experiment_id[-8:],
+        )
+        return {**codec.registry_entry(unknown, directory), **old, "status": Status.UNKNOWN.value}
+
+    def _config_of(self, layout: ExperimentLayout) -> JsonObject:
+        try:
+            return folder.read_object(layout.config)
+        except (errors.DamagedFileError, OSError):
+            return {}
+
+    @contextlib.contextmanager
+    def _locked(self, timeout_s: float) -> Iterator[None]:
+        path = self._layout.registry_lock
+        files.touch(path)
+        with _lock_of(path).acquire(timeout=timeout_s):
+            yield
+
+    def _fold(self) -> None:
+        """Bring the lines of all marked experiments up to date; the lock must be held."""
+        marked = self._marked()
+        for experiment_id in marked:
+            # Taken before its record is read: a mark that is set from now on means a newer record.
+            mark = self._layout.mark(experiment_id)
+            with contextlib.suppress(FileNotFoundError):
+                mark.replace(_taken(mark))
+        raw = self._spliceable()
+        try:
+            raw = self._spliced(raw, marked)
+        except errors.DamagedFileError as error:
+            raw = index.encode(self._set_aside(error))
+        files.write_whole(self._layout.registry, raw)
+        for experiment_id in marked:
+            with contextlib.suppress(FileNotFoundError):
+                _taken(self._layout.mark(experiment_id)).unlink()
+
+    def _spliced(self, raw: bytes, marked: Iterable[str]) -> bytes:
+        for experiment_id in sorted(marked):
+            old = index.find(raw, experiment_id) or {}
+            entry = self._entry_from_folder(experiment_id, old)
+            if entry is not None:
+                raw = index.splice(raw, entry)
+        return raw
+
+    def _spliceable(self, *, verify: bool = False) -> bytes:
+        """The registry in our form, whatever is there now; the lock must be held.
+
+        Args:
+            verify: decode every line of it, too, which costs time in proportion to its size.
+        """
+        try:
+            raw = self._read()
+            if index.is_spliceable(raw) and not verify:
+                return raw
+            entries = index.decode(raw, self._layout.registry)
+            return (
+                raw if index.is_spliceable(raw) else index.encode(entries, index.others_of(raw, self._layout.registry))
+            )
+        except (errors.DamagedFileError, IsADirectoryError) as error:
+            return index.encode(self._set_aside(error))
+
+    def _set_aside(self, error: Exception) -> list[JsonObject]:
+        """Move a damaged registry out of the way and give its entries anew; the lock must be held."""
+        entries = self._rebuilt()
+        aside = self._layout.registry.with_name(
+            f"{self._layout.registry.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+        )
+        self._layout.registry.rename(aside)
+        warn(
+            f"{self._layout.registry} could not be understood ({_problem(error)}); it was moved to {aside.name} "
+            f"and rebuilt from the folders: {len(entries)} experiments"
+        )
+        return entries
+
+    def _rebuilt(self) -> list[JsonObject]:
+        try:
+            salvaged = index.salvage(self._read())
+        except IsADirectoryError:
+            salvaged = []
+        listed = [entry for entry in salvaged if identity.is_folder_name(str(entry["experiment_id"]))]
+        everything = self._folders() | {str(entry["experiment_id"]) for entry in listed}
+        current = self._overlaid(listed, everything)
+        return sorted(current, key=lambda entry: str(entry["experiment_id"]))
+
+    def _repaired(self) -> list[JsonObject]:
+        """The entries of a base directory whose registry is damaged, after mending it where possible."""
+        import filelock
+
+        try:
+            with self._locked(LOCK_TIMEOUT_S):
+                files.write_whole(self._layout.registry, self._spliceable(verify=True))
+        except (filelock.Timeout, OSError) as error:
+            warn_once(
+                f"unmended {self._layout.registry}",
+                f"{self._layout.registry} is damaged and could not be mended ({_problem(error)}); "
+                "the experiments are read from their folders",
+            )
+            return [self._shown(entry) for entry in self._rebuilt()]
+        return self.entries()
+
+    def _write_back(self) -> None:
+        """Give others the benefit of what a reader found out, where it is possible without waiting."""
+        import filelock
+
+        # A base directory that cannot be written to, or is busy, is read all the same.
+        with contextlib.suppress(filelock.Timeout, OSError), self._locked(0):
+            entries = index.decode(self._spliceable(), self._layout.registry)
+            for experiment_id in self._stale(entries):
+                self.announce(experiment_id)
+            self._fold()
+
+
+def _problem(error: Exception) -> str:
+    return error.problem if isinstance(error, errors.DamagedFileError) else str(error)
+
+
+def _taken(mark: Path) -> Path:
+    return mark.with_name(mark.name + _TAKEN)
+
+
+def _lock_of(path: Path) -> FileLock:
+    # One object for each path and process; a forked child may not use its parent's.
+    import filelock
+
+    key = (os.getpid(), path)
+    if key not in _locks:
+        _locks[key] = filelock.FileLock(
+            path,
+            timeout=LOCK_TIMEOUT_S,
+            poll_interval=_POLL_S,
+            fallback_to_soft=False,
+            preserve_lock_file=True,
+        )
+    return _locks[key]

@@ -1,0 +1,237 @@
+"""SIGTERM and SIGHUP, so that an experiment they end can say so, and the process still ends as it would have.
+
+Without a handler both end the process at once and the record would say "running" for ever. Ours lets the program
+unwind, with its `finally` blocks, and then lets the signal kill the process after all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from runbook import endings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+_WATCHED: Final = (signal.SIGINT,) if sys.platform == "win32" else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Terminated(SystemExit):
+    """The signal, on its way out through the program; `except Exception` lets it pass.
+
+    Attributes:
+        signum: which signal.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
+
+    @property
+    def code(self) -> int:  # type: ignore[override]
+        """The exit code of a program that is ended by the signal, as shells count."""
+        # Whoever asks is about to exit with it: the interpreter at its top, multiprocessing at the top of a worker.
+        # A program that swallowed the exception does not ask, and goes on as it wants to.
+        _watch.dying = self.signum
+        return 128 + self.signum
+
+
+class _Watch:
+    """The state of this process. There is one, because signal handlers belong to the process."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.users = 0
+        self.previous: dict[int, Any] = {}
+        self.noted: int | None = None
+        self.raised: BaseException | None = None
+        self.dying: int | None = None
+        self.on_signal: Callable[[int], None] | None = None
+        self.before_death: Callable[[int], None] | None = None
+        self.death_arranged = False
+        self.is_deferring = False
+
+
+_watch = _Watch()
+
+
+def watch(on_signal: Callable[[int], None], before_death: Callable[[int], None]) -> None:
+    """Begin to watch, once more; only the main thread can begin.
+
+    An ignored signal stays ignored (that is how nohup works), one whose handler was not set from Python is left
+    alone, and a handler of the host is called as before.
+
+    Args:
+        on_signal: called with the signal as it arrives.
+        before_death: called with the signal when it is about to kill the process.
+    """
+    if os.getpid() != _watch.pid:
+        forget_parent()
+    _watch.users += 1
+    _watch.on_signal = on_signal
+    _watch.before_death = before_death
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for signum in _WATCHED:
+        current = signal.getsignal(signum)
+        # Python's own handler of Ctrl-C raises what we need, and asyncio looks whether it is still there.
+        if current in {_handle, signal.default_int_handler} or not (current is signal.SIG_DFL or callable(current)):
+            continue
+        _watch.previous[signum] = current
+        signal.signal(signum, _handle)
+
+
+def unwatch() -> None:
+    """Stop watching, when nobody else does; only what is still ours is put back."""
+    _watch.users -= 1
+    if _watch.users > 0 or threading.current_thread() is not threading.main_thread():
+        return
+    _restore()
+    _watch.noted = None
+    _watch.raised = None
+
+
+def _restore() -> None:
+    for signum, previous in list(_watch.previous.items()):
+        if signal.getsignal(signum) is _handle:
+            signal.signal(signum, previous)
+        del _watch.previous[signum]
+
+
+def ending_of(error: BaseException | None) -> endings.Ending:
+    """How an experiment ended that `error` left, in the light of the signals that arrived."""
+    if _watch.noted is not None and endings.comes_from(error, _watch.raised):
+        # The host's own handler raised it; whatever its type, the signal is the reason.
+        return endings.of_signal(_watch.noted)
+    return endings.classify(error, _watch.noted)
+
+
+def ending_at_exit() -> endings.Ending:
+    """How an experiment of the main thread ended that is still open when the interpreter exits."""
+    return endings.at_exit() if _watch.noted is None else endings.of_signal(_watch.noted)
+
+
+def die_in_worker(error: BaseException | None) -> None:
+    """In a worker process, let the signal kill the process now that its experiments are closed.
+
+    A pool's worker catches every exception and sends it to its parent as a result, so there the exception would never
+    arrive at the top of the process, and the worker would survive its SIGTERM.
+    """
+    if isinstance(error, Terminated) and _is_worker():
+        _watch.dying = error.signum
+        _die()
+
+
+def _is_worker() -> bool:
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
+
+
+def _handle(signum: int, frame: FrameType | None) -> None:
+    previous = _watch.previous.get(signum, signal.SIG_DFL)
+    if os.getpid() != _watch.pid:
+        # A forked child that has not been told yet: it has no experiment of its own.
+        _act_as_before(signum, frame, previous)
+        return
+    _watch.noted = signum
+    if _watch.on_signal is not None:
+        _watch.on_signal(signum)
+    if callable(previous):
+        try:
+            previous(signum, frame)
+        except BaseException as error:
+            _watch.raised = error
+            raise
+        return
+    # The next one of its kind acts at once.
+    signal.signal(signum, signal.SIG_DFL)
+    _arrange_death()
+    raise Terminated(signum)
+
+
+def _act_as_before(signum: int, frame: FrameType | None, previous: Any) -> None:
+    if callable(previous):
+        previous(signum, frame)
+    else:
+        signal.signal(signum, signal.SIG_DFL)
+        os.kill(os.getpid(), signum)
+
+
+def _arrange_death() -> None:
+    if _watch.death_arranged:
+        return
+    _watch.death_arranged = True
+    # An `atexit` function would come too late: the interpreter first waits for threads that were not told to stop,
+    # and without us the signal would not have waited for them. multiprocessing's workers call it as well.
+    register = getattr(threading, "_register_atexit", None)
+    if register is None:
+        import atexit
+
+        register = atexit.register
+    with contextlib.suppress(RuntimeError):
+        # The interpreter is shutting down already.
+        register(_die)
+
+
+def _die() -> None:
+    """End the process by the signal that ended the program, if it is what ended it."""
+    signum = _watch.dying
+    if signum is None or os.getpid() != _watch.pid:
+        return
+    if _watch.before_death is not None:
+        _watch.before_death(signum)
+    for stream in (sys.stdout, sys.stderr):
+        # A closed or broken stream must not keep the process alive.
+        with contextlib.suppress(Exception):
+            stream.flush()
+    signal.signal(signum, signal.SIG_DFL)
+    os.kill(os.getpid(), signum)
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Hold back Ctrl-C, SIGTERM and SIGHUP during the block; the first is delivered after it, a second one at once."""
+    if _watch.is_deferring or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before: dict[int, Any] = {}
+
+    def put_back() -> None:
+        for signum, handler in before.items():
+            if signal.getsignal(signum) is hold:
+                signal.signal(signum, handler)
+
+    def hold(signum: int, _: FrameType | None) -> None:
+        held.append(signum)
+        if len(held) > 1:
+            put_back()
+            signal.raise_signal(signum)
+
+    _watch.is_deferring = True
+    try:
+        for signum in _WATCHED:
+            handler = signal.getsignal(signum)
+            if handler is signal.SIG_DFL or callable(handler):
+                before[signum] = handler
+                signal.signal(signum, hold)
+        yield
+    finally:
+        _watch.is_deferring = False
+        put_back()
+        for waiting in held[:1]:
+            signal.raise_signal(waiting)
+
+
+def forget_parent() -> None:
+    """Start over in a forked child: its parent's experiments, and its parent's signals, are not its own."""
+    global _watch  # noqa: PLW0603 - the one state of the process
+    if _watch.users and threading.current_thread() is threading.main_thread():
+        _restore()
+    _watch = _Watch()

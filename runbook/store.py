@@ -1,0 +1,176 @@
+"""Where a live experiment puts things: on disk, or nowhere when tracking is disabled."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from runbook import codec, files, folder, formats
+from runbook.layout import ExperimentLayout
+
+if TYPE_CHECKING:
+    from runbook.records import ExperimentRecord
+    from runbook.registry import Registry
+    from runbook.typing import Json
+
+
+class Store(Protocol):
+    """What a live experiment needs of a disk."""
+
+    @property
+    def folder(self) -> ExperimentLayout:
+        """Where the experiment's files are."""
+
+    def shown_folder(self) -> ExperimentLayout:
+        """The same for a program that is going to write into it itself."""
+
+    def save_record(self, record: ExperimentRecord) -> None:
+        """Replace the record and bring the registry up to date."""
+
+    def write_json(self, path: Path, data: Json) -> None:
+        """Replace a JSON file."""
+
+    def write_bytes(self, path: Path, data: bytes) -> None:
+        """Replace a file."""
+
+    def save_object(self, path: Path, value: object) -> None:
+        """Replace a file by an object in the format of its suffix."""
+
+    def copy(self, source: Path, path: Path) -> None:
+        """Replace a file or a directory by a copy of another."""
+
+    def append_history(self, line: bytes) -> None:
+        """Add a line to the live history."""
+
+    def append_signal(self, line: bytes) -> None:
+        """Add a line to the signals that arrived."""
+
+    def sync_history(self) -> None:
+        """Make the live history durable and close it."""
+
+
+class DiskStore:
+    """The folder of an experiment and its line in the registry.
+
+    Args:
+        layout: the folder.
+        registry: the index of the base directory that it lies in.
+    """
+
+    def __init__(self, layout: ExperimentLayout, registry: Registry) -> None:
+        self._folder = layout
+        self._registry = registry
+        self._history = files.LineLog(layout.history)
+
+    @property
+    def folder(self) -> ExperimentLayout:
+        """Where the experiment's files are."""
+        return self._folder
+
+    def shown_folder(self) -> ExperimentLayout:
+        """The same for a program that is going to write into it itself."""
+        return self._folder
+
+    def save_record(self, record: ExperimentRecord) -> None:
+        """Replace the record and bring the registry up to date."""
+        self._registry.announce(record.experiment_id)
+        folder.write_record(self._folder, record)
+        self._registry.publish(record.experiment_id)
+
+    def write_json(self, path: Path, data: Json) -> None:
+        """Replace a JSON file."""
+        files.write_whole(path, codec.encode(data))
+
+    def write_bytes(self, path: Path, data: bytes) -> None:
+        """Replace a file."""
+        files.write_whole(path, data)
+
+    def save_object(self, path: Path, value: object) -> None:
+        """Replace a file by an object in the format of its suffix."""
+        write = formats.format_of(path.name).write
+        with files.replacing(path) as file:
+            write(value, file)
+
+    def copy(self, source: Path, path: Path) -> None:
+        """Replace a file or a directory by a copy of another."""
+        if source.is_dir():
+            files.replace_tree(source, path)
+        else:
+            files.copy_file(source, path)
+
+    def append_history(self, line: bytes) -> None:
+        """Add a line to the live history."""
+        self._history.append(line)
+
+    def append_signal(self, line: bytes) -> None:
+        """Add a line to the signals that arrived."""
+        log = files.LineLog(self._folder.signals)
+        log.append(line)
+        log.close()
+
+    def sync_history(self) -> None:
+        """Make the live history durable and close it."""
+        self._history.close()
+        if self._folder.history.exists():
+            # By its path: a forked child may have logged when this process did not.
+            files.fsync_file(self._folder.history)
+
+
+class NoStore:
+    """Nothing is written.
+
+    The folders exist only for a program that asks for one, to write into it itself: in the system's temporary
+    directory, removed when the program ends.
+
+    Args:
+        experiment_id: the id of the experiment that is not recorded.
+    """
+
+    def __init__(self, experiment_id: str) -> None:
+        import tempfile
+
+        # The pid keeps the processes of a test run apart, whose experiments may have one id.
+        temporary = Path(tempfile.gettempdir(), f"runbook-disabled-{os.getpid()}")
+        self._folder = ExperimentLayout(temporary / experiment_id)
+
+    @property
+    def folder(self) -> ExperimentLayout:
+        """Where the files would be."""
+        return self._folder
+
+    def shown_folder(self) -> ExperimentLayout:
+        """A temporary folder, made when it is first asked for."""
+        if not self._folder.root.exists():
+            import atexit
+            import shutil
+
+            for inner in self._folder.folders:
+                inner.mkdir(parents=True, exist_ok=True)
+            atexit.register(shutil.rmtree, self._folder.root.parent, ignore_errors=True)
+        return self._folder
+
+    def save_record(self, record: ExperimentRecord) -> None:
+        """Do nothing."""
+
+    def write_json(self, path: Path, data: Json) -> None:
+        """Do nothing."""
+
+    def write_bytes(self, path: Path, data: bytes) -> None:
+        """Do nothing."""
+
+    def save_object(self, path: Path, value: object) -> None:  # noqa: ARG002 - as the protocol has it
+        """Do nothing, but refuse what a real experiment would refuse."""
+        formats.format_of(path.name)
+
+    def copy(self, source: Path, path: Path) -> None:
+        """Do nothing."""
+
+    def append_history(self, line: bytes) -> None:
+        """Do nothing."""
+
+    def append_signal(self, line: bytes) -> None:
+        """Do nothing."""
+
+    def sync_history(self) -> None:
+        """Do nothing."""

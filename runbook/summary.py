@@ -1,0 +1,118 @@
+"""Experiments as a table in the terminal."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from runbook import codec
+from runbook.records import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from runbook.typing import Json, JsonObject
+
+_COLOURS: Final = {
+    Status.RUNNING.value: "cyan",
+    Status.COMPLETED.value: "green",
+    Status.FAILED.value: "red",
+    Status.INTERRUPTED.value: "yellow",
+}
+_METRICS_SHOWN: Final = 4
+_WIDTH_WITHOUT_A_TERMINAL: Final = 120
+_MINUTE_S: Final = 60
+_HOUR_S: Final = 3600
+
+
+def print_summary(entries: Sequence[JsonObject], base_dir: str) -> None:
+    """Print a table of experiments to the standard output, newest last, as wide as the terminal.
+
+    Args:
+        entries: lines of the registry.
+        base_dir: where they are from.
+    """
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_A_TERMINAL)
+    if not entries:
+        console.print(f"No experiments in {visible(base_dir)}.", markup=False, highlight=False)
+        return
+    console.print(_table(entries))
+    counts = {status.value: 0 for status in Status}
+    for entry in entries:
+        counts[str(entry.get("status"))] = counts.get(str(entry.get("status")), 0) + 1
+    parts = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    plural = "" if len(entries) == 1 else "s"
+    console.print(visible(f"{len(entries)} experiment{plural} in {base_dir}: {parts}"), markup=False, highlight=False)
+
+
+def _table(entries: Sequence[JsonObject]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("experiment", overflow="fold")
+    table.add_column("name", overflow="fold")
+    table.add_column("status", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("metrics", overflow="fold")
+    for entry in entries:
+        status = str(entry.get("status"))
+        reason = entry.get("end_reason")
+        shown = f"{status} ({reason})" if status in {Status.FAILED, Status.INTERRUPTED} and reason else status
+        table.add_row(
+            Text(visible(str(entry["experiment_id"]))),
+            Text(visible(str(entry.get("custom_name") or ""))),
+            Text(visible(shown), style=_COLOURS.get(status, "")),
+            Text(_duration(entry)),
+            Text(_metrics(entry.get("metrics"))),
+        )
+    return table
+
+
+def _metrics(metrics: Json) -> str:
+    if not isinstance(metrics, dict):
+        return ""
+    shown = [f"{visible(name)}={_number(value)}" for name, value in list(metrics.items())[:_METRICS_SHOWN]]
+    if len(metrics) > _METRICS_SHOWN:
+        shown.append(f"+{len(metrics) - _METRICS_SHOWN} more")
+    return "  ".join(shown)
+
+
+def _number(value: Json) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else visible(str(value))
+
+
+def _duration(entry: JsonObject) -> str:
+    started, ended = _moment(entry.get("timestamp")), _moment(entry.get("completed_at"))
+    if ended is None and entry.get("status") == Status.RUNNING:
+        ended = datetime.now(UTC)
+    if started is None or ended is None:
+        return ""
+    seconds = max(0.0, (ended - started).total_seconds())
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f} s"
+    if seconds < _HOUR_S:
+        return f"{seconds / _MINUTE_S:.1f} min"
+    return f"{seconds / _HOUR_S:.1f} h"
+
+
+def _moment(value: Json) -> datetime | None:
+    try:
+        return codec.parse_time(str(value))
+    except ValueError:
+        return None
+
+
+def visible(text: str) -> str:
+    """`text` without anything that could move a terminal's cursor or reorder its line: shown as escapes instead."""
+    return "".join(
+        char if char.isprintable() and unicodedata.category(char) != "Cf" else char.encode("unicode_escape").decode()
+        for char in text
+    )

@@ -1,0 +1,181 @@
+"""The two ways in: `with experiment(...)` and `@tracked`, thin shells over the lifecycle."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+from runbook import errors
+from runbook.handle import Experiment, as_tags
+from runbook.lifecycle import Lifecycle, current_experiment, plan, registry_for
+from runbook.wrapping import Options, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from runbook.typing import StrPath
+
+__all__ = ["ExperimentBlock", "TrackedDecorator", "current_experiment", "experiment", "tracked"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ExperimentBlock:
+    """The context manager that `experiment()` returns, for `with` and `async with`; it can be entered once.
+
+    Args:
+        lifecycle: the experiment to be.
+    """
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle: Lifecycle | None = lifecycle
+        self._running: Lifecycle | None = None
+
+    def open(self) -> Experiment:
+        """Start the experiment and make it the current one."""
+        if self._lifecycle is None:
+            raise errors.UsageError("this experiment was entered before; call experiment(...) again for another")
+        self._running, self._lifecycle = self._lifecycle, None
+        experiment = self._running.open()
+        self._running.activate()
+        return experiment
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End the experiment as `error` says; None means that the block came to its end."""
+        if self._running is not None:
+            self._running.close(error)
+
+    def __enter__(self) -> Experiment:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(error)
+
+    async def __aenter__(self) -> Experiment:
+        return self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(error)
+
+
+def experiment(
+    config: object = None,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    tags: Iterable[str] | str = (),
+    base_dir: StrPath | None = None,
+    hash_exclude: Iterable[str] = (),
+) -> ExperimentBlock:
+    """An experiment around a block of code: its folder, config, metrics, environment, status and registry.
+
+    The folder exists when the block begins; when it ends the status is true, whatever ended it.
+
+    Args:
+        config: the settings, as a mapping, dataclass, or any object with attributes. A `save_dir` in it is pointed
+            at the experiment's checkpoints folder, in place or, where it is frozen, in a copy: `exp.config`.
+        name: any string; it becomes part of the folder's name as far as file names allow.
+        description: what it tests.
+        tags: words to find it by.
+        base_dir: where experiments are kept; by default `RUNBOOK_DIR`, else `./experiments`.
+        hash_exclude: settings that do not count when two configs are compared by their hash: key names,
+            dotted paths or patterns. Output paths never count.
+
+    Returns:
+        A context manager that gives the live `Experiment`.
+
+    Raises:
+        ConfigError: if the config holds no settings.
+        BaseDirectoryError: on entering, if the base directory cannot be used.
+
+    Example:
+        >>> with experiment({"lr": 0.1}, name="baseline") as exp:  # doctest: +SKIP
+        ...     exp.log(loss=0.3)
+    """
+    what = plan(config, name=name, description=description, tags=tags, hash_exclude=hash_exclude)
+    return ExperimentBlock(Lifecycle(what, registry_for(base_dir)))
+
+
+class TrackedDecorator(Protocol):
+    """What `tracked(...)` with arguments returns."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Experiment, P], R], /) -> Callable[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
+@overload
+def tracked(function: Callable[Concatenate[Experiment, P], R], /) -> Callable[P, R]: ...
+@overload
+def tracked(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def tracked(
+    *,
+    name: str | None = ...,
+    description: str | None = ...,
+    tags: Iterable[str] | str = ...,
+    config: str | Mapping[str, object] | None = ...,
+    base_dir: StrPath | None = ...,
+    hash_exclude: Iterable[str] = ...,
+    save_result: bool = ...,
+) -> TrackedDecorator: ...
+def tracked(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    tags: Iterable[str] | str = (),
+    config: object = None,
+    base_dir: StrPath | None = None,
+    hash_exclude: Iterable[str] = (),
+    save_result: bool = True,
+) -> Any:
+    """Make every call of a function an experiment.
+
+    It goes on plain functions, `async def`, generators, async generators, methods, static and class methods. The
+    function's result, name, documentation and types stay as they are, and so do its exceptions.
+
+    The arguments of a call are the config; a single argument that is a config object is taken as it is. A parameter
+    annotated `Experiment`, or named `exp` and without a default, receives the live experiment, and callers do not
+    pass it. An argument called `save_dir`, or an argument that is a config with one, is pointed at the experiment's
+    checkpoints folder.
+
+    Args:
+        function: the function, where the decorator is written without parentheses.
+        name: the name of the experiments; by default the name of the function.
+        description: what they test; by default the first line of the function's documentation.
+        tags: words to find them by.
+        config: the name of the parameter that is the config, or a config that is the same for each call.
+        base_dir: where experiments are kept; by default `RUNBOOK_DIR`, else `./experiments`, asked at each call.
+        hash_exclude: settings that do not count in the config's hash, as for `experiment`.
+        save_result: whether the numbers of a returned mapping become the final metrics.
+
+    Raises:
+        UsageError: if `config` names no parameter, or what is decorated is no function.
+
+    Example:
+        >>> @tracked(tags=["digits"])  # doctest: +SKIP
+        ... def train(lr: float, exp: Experiment) -> dict[str, float]:
+        ...     exp.log(loss=0.3)
+        ...     return {"accuracy": 0.97}
+        >>> train(0.1)  # doctest: +SKIP
+        {'accuracy': 0.97}
+    """
+    options = Options(
+        registry=functools.partial(registry_for, base_dir),
+        name=name,
+        description=description,
+        tags=as_tags(tags),
+        config=config,
+        hash_exclude=tuple(hash_exclude),
+        save_result=save_result,
+    )
+    return functools.partial(wrap, options=options) if function is None else wrap(function, options)
