@@ -21,7 +21,7 @@ from runbook import config as configs
 from runbook import defaults, endings, environment, folder, identity, signals
 from runbook.handle import Experiment, as_tags
 from runbook.layout import REGISTRY_FILE, BaseLayout
-from runbook.liveness import current_owner
+from runbook.liveness import LifeLock, current_owner
 from runbook.notices import warn
 from runbook.records import Attempt, ExperimentRecord, Status
 from runbook.registry import Registry
@@ -121,6 +121,7 @@ class Lifecycle:
         self._pid = os.getpid()
         self._thread = threading.get_ident()
         self._is_open = False
+        self._life_lock: LifeLock | None = None
 
     @property
     def experiment(self) -> Experiment:
@@ -186,9 +187,12 @@ class Lifecycle:
         place = layout.experiment(record.experiment_id)
         depth = 2 if self._plan.is_arguments else 1
         record = attrs.evolve(record, config=_pointed(record.config, str(place.checkpoints), depth))
+        lock = LifeLock(layout.life_lock(record.experiment_id))
         with folder.undone_on_error(layout, place):
+            record = self._locked(record, lock)
             folder.write_birth(place, record, environment.capture())
             registry.publish(record.experiment_id)
+        self._life_lock = lock
         config = configs.point_save_dir(self._plan.config, place.checkpoints)
         if self._plan.is_arguments and isinstance(config, dict):
             config = {
@@ -196,6 +200,12 @@ class Lifecycle:
                 for name, value in config.items()
             }
         return Experiment(DiskStore(place, registry), record, config)
+
+    @staticmethod
+    def _locked(record: ExperimentRecord, lock: LifeLock) -> ExperimentRecord:
+        *earlier, last = record.attempts
+        owner = current_owner(is_locked=lock.acquire())
+        return attrs.evolve(record, attempts=(*earlier, attrs.evolve(last, owner=owner)))
 
     def activate(self) -> None:
         """Make it the current experiment of this thread or task."""
@@ -245,6 +255,8 @@ class Lifecycle:
         self.deactivate()
         self._is_open = False
         _open.pop(id(self), None)
+        if self._life_lock is not None:
+            self._life_lock.release()
 
     def is_of_main_thread(self) -> bool:
         """Whether it was begun in the main thread, whose exceptions end the program."""

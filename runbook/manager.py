@@ -191,7 +191,7 @@ class ExperimentManager:
         found = identity.resolve(experiment_id, entries, self._shown_base)
         layout = self._layout.experiment(found)
         try:
-            record = folder.read_record(layout)
+            record = self._registry.record(found)
         except (FileNotFoundError, errors.DamagedFileError, errors.NewerFormatError):
             # The seed's tool wrote none; of a damaged one, the registry has what is left.
             entry = next(entry for entry in entries if entry["experiment_id"] == found)

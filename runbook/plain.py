@@ -82,7 +82,10 @@ class _Walk:
 
     def owned(self, owner: object, pairs: Iterable[tuple[object, object]]) -> JsonObject:
         self._inside.add(id(owner))
-        return self._dict(pairs, 1)
+        try:
+            return self._dict(pairs, 1)
+        except Exception:  # as in `plain`
+            return by_repr(owner)
 
     def _guarded(self, value: object, kind: _Kind, depth: int) -> Json:
         if depth >= MAX_DEPTH:

@@ -58,6 +58,8 @@ class EndReason(StrEnum):
     """The program said so itself, by `mark_complete` or `finish`."""
     ABANDONED = "abandoned"
     """The program went on or ended without ever saying how the experiment ended."""
+    MEMORY = "memory"
+    """The process is gone, and the kernel killed one of its control group for lack of memory meanwhile."""
     VANISHED = "vanished"
     """The process is gone and nobody could write down why."""
 
@@ -88,6 +90,11 @@ class Owner:
         process_started: when the process started, in the system's own units: a pid that was given
             to another process since has another value. None where the system does not say.
         pid_namespace: the container's namespace of process ids; None where there is none.
+        machine_id: which installation of an operating system it is; None where the system does not say.
+        is_locked: whether it holds the experiment's life lock.
+        memory_events: the file in which the kernel counts the processes of its control group that it killed for
+            lack of memory; None where there is none.
+        oom_kills: that count when the experiment started.
     """
 
     host: str
@@ -95,6 +102,10 @@ class Owner:
     boot_id: str | None = None
     process_started: str | None = None
     pid_namespace: str | None = None
+    machine_id: str | None = None
+    is_locked: bool = False
+    memory_events: str | None = None
+    oom_kills: int | None = None
 
 
 @attrs.frozen
@@ -106,12 +117,14 @@ class Attempt:
         owner: the process.
         ended_at: when it ended, in UTC; None while it runs.
         end_reason: what ended it; None while it runs.
+        evidence: for a process that could not say so itself, how it is known to have ended.
     """
 
     started_at: datetime
     owner: Owner
     ended_at: datetime | None = None
     end_reason: EndReason | None = None
+    evidence: str | None = None
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runbook import codec, errors, files, folder, identity, index
+from runbook import codec, errors, files, folder, identity, index, liveness
 from runbook.notices import warn, warn_once
 from runbook.records import ExperimentRecord, Status
 
@@ -87,6 +87,36 @@ class Registry:
                 f"the disk of {self._layout.root} has no file locks ({error.strerror}), so {self._layout.registry} is "
                 "not brought up to date; nothing is lost: listings read the experiments from their folders",
             )
+
+    def record(self, experiment_id: str) -> ExperimentRecord:
+        """The record of an experiment, true at this moment: one whose process is dead has ended.
+
+        Raises:
+            FileNotFoundError: if the folder has none.
+            DamagedFileError: if it cannot be understood.
+            NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
+        """
+        layout = self._layout.experiment(experiment_id)
+        record = folder.read_record(layout)
+        if record.status is not Status.RUNNING or not record.attempts:
+            return record
+        verdict = liveness.judge(record.attempts[-1].owner, self._layout.life_lock(experiment_id))
+        if verdict.state is not liveness.State.DEAD:
+            return record
+        # It may have ended in the usual way between the first look at its record and the look at its process.
+        record = folder.read_record(layout)
+        return liveness.vanished(record, layout, verdict) if record.status is Status.RUNNING else record
+
+    def _bury(self, experiment_id: str) -> None:
+        """Write down the end of an experiment whose process is dead; the lock must be held."""
+        layout = self._layout.experiment(experiment_id)
+        # A record that cannot be read or written stays as it is; whoever looks next finds the same.
+        with contextlib.suppress(OSError, errors.DamagedFileError, errors.NewerFormatError):
+            record = self.record(experiment_id)
+            if record.status is Status.INTERRUPTED and folder.read_record(layout).status is Status.RUNNING:
+                folder.write_record(layout, record)
+                with contextlib.suppress(FileNotFoundError):
+                    self._layout.life_lock(experiment_id).unlink()
 
     def entries(self) -> list[JsonObject]:
         """The lines of all experiments, oldest first, current to this moment.
@@ -170,7 +200,7 @@ class Registry:
         # Where the base directory has several paths, the line keeps the one under which it was first written.
         directory = str(old.get("directory") or self._directory(experiment_id))
         try:
-            record = folder.read_record(layout)
+            record = self.record(experiment_id)
         except (FileNotFoundError, NotADirectoryError):
             # The seed's tool wrote no record. One of ours that is just being made has no config.json yet.
             if old or not layout.config.is_file():
@@ -210,6 +240,8 @@ class Registry:
             mark = self._layout.mark(experiment_id)
             with contextlib.suppress(FileNotFoundError):
                 mark.replace(_taken(mark))
+        for experiment_id in marked:
+            self._bury(experiment_id)
         raw = self._spliceable()
         try:
             raw = self._spliced(raw, marked)

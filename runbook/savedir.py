@@ -24,6 +24,8 @@ from runbook.settings import (
     is_named_tuple,
     is_omegaconf,
     omegaconf_content,
+    pydantic_fields,
+    pydantic_version,
     read,
 )
 
@@ -72,9 +74,8 @@ def _pointed(config: Any, directory: Path) -> Any:
     if not _has_save_dir(config, cls):
         return config
     target = _like(read(config, _KEY), directory)
-    if defines(cls, "__pydantic_validator__") or defines(cls, "__fields__", "__validators__"):
-        return _pointed_pydantic(config, target)
-    return _pointed_object(config, target)
+    version = pydantic_version(cls)
+    return _pointed_object(config, target) if version is None else _pointed_pydantic(config, target, version)
 
 
 def _like(current: object, directory: Path) -> Path | str:
@@ -125,23 +126,23 @@ def _pointed_omegaconf(config: Any, directory: Path) -> Any:
     return clone
 
 
-def _pointed_pydantic(config: Any, target: Path | str) -> Any:
-    cls: Any = type(config)
-    is_new = defines(cls, "__pydantic_validator__")
-    if _is_frozen_pydantic(cls, is_new=is_new):
-        return (config.model_copy if is_new else config.copy)(update={_KEY: target})
+def _pointed_pydantic(config: Any, target: Path | str, version: int) -> Any:
+    if _is_frozen_pydantic(type(config), version):
+        change = config.copy if version == 1 else config.model_copy
+        return change(update={_KEY: target})
     # Not by assignment: with `validate_assignment` that runs every validator of the model.
     extra = getattr(config, "__pydantic_extra__", None) or {}
     (extra if _KEY in extra else vars(config))[_KEY] = target
-    getattr(config, "__pydantic_fields_set__" if is_new else "__fields_set__").add(_KEY)
+    getattr(config, "__fields_set__" if version == 1 else "__pydantic_fields_set__").add(_KEY)
     return config
 
 
-def _is_frozen_pydantic(cls: Any, *, is_new: bool) -> bool:
-    if is_new:
-        field = (getattr(cls, "__pydantic_fields__", None) or cls.model_fields).get(_KEY)
-        return bool(cls.model_config.get("frozen") or getattr(field, "frozen", False))
-    return bool(getattr(cls.__config__, "frozen", False) or not cls.__config__.allow_mutation)
+def _is_frozen_pydantic(cls: Any, version: int) -> bool:
+    if version == 1:
+        settings = cls.__config__
+        return not settings.allow_mutation or bool(getattr(settings, "frozen", False))
+    field = pydantic_fields(cls).get(_KEY)
+    return bool(cls.model_config.get("frozen") or getattr(field, "frozen", False))
 
 
 def _pointed_object(config: Any, target: Path | str) -> Any:

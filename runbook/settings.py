@@ -100,7 +100,7 @@ def is_settings_class(cls: type) -> bool:
         carries_attributes(cls)
         and not holds_data(cls)
         and not holds_data(type(cls))  # an enum, whose class is a collection of its members
-        and not defines(cls, "__pydantic_validator__")
+        and pydantic_version(cls) is None
         and bool(class_settings(cls))
     )
 
@@ -111,8 +111,14 @@ def carries_attributes(cls: type) -> bool:
 
 
 def holds_data(cls: type) -> bool:
-    """Whether a class is made to be run through, such as a data loader, and not to be read by name."""
-    return any(defines(cls, name) for name in ("__iter__", "__len__", "__next__")) and not is_estimator(cls)
+    """Whether a class is made to be run through, such as a data loader, and not to be read by name.
+
+    Item access alone does not make it so: many configs offer it for convenience. Only a torch dataset that
+    leaves out its length looks like those.
+    """
+    if is_estimator(cls):
+        return False
+    return any(defines(cls, name) for name in ("__iter__", "__len__", "__next__")) or _has_base(cls, "torch.Dataset")
 
 
 def is_estimator(cls: type) -> bool:
@@ -172,6 +178,19 @@ def omegaconf_content(value: Any) -> object:
     return found if is_dict else list(found.values())
 
 
+def pydantic_version(cls: type) -> int | None:
+    """1 or 2 for a class of pydantic models, None for all others, pydantic's dataclasses among them."""
+    if defines(cls, "__pydantic_validator__") and not defines(cls, "__dataclass_fields__"):
+        return 2
+    return 1 if defines(cls, "__fields__", "__validators__") else None
+
+
+def pydantic_fields(cls: Any) -> Mapping[str, object]:
+    """The declared fields of a model of version 2, by name."""
+    fields: Mapping[str, object] = getattr(cls, "__pydantic_fields__", None) or cls.model_fields
+    return fields
+
+
 def is_behaviour(item: object) -> bool:
     """Whether an attribute of a class is something that its objects do, and not a setting."""
     return hasattr(type(item), "__get__") or (callable(item) and not isinstance(item, type))
@@ -192,10 +211,10 @@ def _mapping_pairs(value: Any, cls: type) -> Pairs | None:
         content = omegaconf_content(value)
         return list(content.items()) if isinstance(content, dict) else None
     try:
-        return list(value.items())
+        return [(name, item) for name, item in value.items()]
     except Exception:
         if issubclass(cls, dict):
-            # A subclass can spoil `items`, but not what the dict below it holds.
+            # A subclass can spoil `items`, by raising or by giving no pairs, but not what the dict below holds.
             return list(dict.items(value))
         raise
 
@@ -215,17 +234,13 @@ def _field_names(value: Any, cls: type) -> Iterable[str] | None:
 
 
 def _pydantic_names(value: Any, cls: type) -> Iterable[str] | None:
-    if defines(cls, "__pydantic_validator__"):
-        return [*_pydantic_fields(cls), *(getattr(value, "__pydantic_extra__", None) or ())]
-    if defines(cls, "__fields__", "__validators__"):
-        # Version 1 keeps fields and extras together.
+    version = pydantic_version(cls)
+    if version == 1:
+        # There, the `__dict__` holds fields and extras and nothing else.
         return list(vars(value))
-    return None
-
-
-def _pydantic_fields(cls: Any) -> Mapping[str, object]:
-    fields: Mapping[str, object] = getattr(cls, "__pydantic_fields__", None) or cls.model_fields
-    return fields
+    if version is None:
+        return None
+    return [*pydantic_fields(cls), *(getattr(value, "__pydantic_extra__", None) or ())]
 
 
 def _inner_settings(inner: type, owner: type) -> object:
