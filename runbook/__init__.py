@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from runbook.errors import (
         AmbiguousExperimentError,
         BaseDirectoryError,
+        ConfigDiffersError,
         ConfigError,
         DamagedFileError,
         ExperimentNotFoundError,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         NewerFormatError,
         NoActiveExperimentError,
         PickleNotAllowedError,
+        ResumeError,
         RunbookError,
         TargetExistsError,
         UnknownStatusError,
@@ -35,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AmbiguousExperimentError",
     "BaseDirectoryError",
+    "ConfigDiffersError",
     "ConfigError",
     "DamagedFileError",
     "EndReason",
@@ -46,6 +49,7 @@ __all__ = [
     "NewerFormatError",
     "NoActiveExperimentError",
     "PickleNotAllowedError",
+    "ResumeError",
     "RunbookError",
     "Status",
     "TargetExistsError",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import attrs
 
 from runbook import errors
-from runbook.records import FORMAT_VERSION, ExperimentRecord, Status
+from runbook.records import FORMAT_VERSION, Attempt, ExperimentRecord, Status
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -99,6 +99,7 @@ def _converter() -> Converter:
     for plain in (str, int):
         converter.register_structure_hook_func(functools.partial(operator.is_, plain), _expect)
     as_it_is = override(struct_hook=lambda value, _: _expect(value, dict))
+    converter.register_structure_hook(Attempt, make_dict_structure_fn(Attempt, converter, config_changes=as_it_is))
     converter.register_structure_hook(
         ExperimentRecord,
         make_dict_structure_fn(ExperimentRecord, converter, config=as_it_is, metrics=as_it_is),

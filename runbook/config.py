@@ -6,7 +6,7 @@ import re
 import sys
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from runbook.arrays import is_array, is_table
 from runbook.errors import ConfigError
@@ -35,6 +35,8 @@ __all__ = ["config_hash", "config_to_plain", "is_config", "point_save_dir"]
 
 MAX_ARRAY: Final = 100
 """Arrays with more elements than this are described in a config, not written out."""
+
+V = TypeVar("V")
 
 OUTPUT_KEYS: Final = frozenset(
     {
@@ -120,6 +122,21 @@ def config_hash(plain: Mapping[str, Json], exclude: Iterable[str] = ()) -> str:
     counted = _counted(to_plain(plain), (), patterns)
     canonical = json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:_HASH_LENGTH]
+
+
+def without_outputs(flat: Mapping[str, V], exclude: Iterable[str] = ()) -> dict[str, V]:
+    """Of settings by their dotted path, those that count in the hash.
+
+    Args:
+        flat: anything by dotted path.
+        exclude: as for `config_hash`.
+    """
+    patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+    return {
+        dotted: value
+        for dotted, value in flat.items()
+        if not any(_is_left_out(key, dotted, patterns) for key in dotted.split("."))
+    }
 
 
 def _is_config(value: Any) -> bool:

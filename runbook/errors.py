@@ -8,7 +8,9 @@
     │   ├── UnknownSuffixError        (ValueError)      a file name whose suffix names no format we write
     │   ├── PickleNotAllowedError     (ValueError)      a pickle asked for without allow_pickle=True
     │   ├── UsageError                (RuntimeError)    the right call at the wrong moment
-    │   │   └── NoActiveExperimentError                 a save without an experiment to save into
+    │   │   ├── NoActiveExperimentError                 a save without an experiment to save into
+    │   │   └── ResumeError                             an experiment that cannot go on
+    │   │       └── ConfigDiffersError                  … because its config is another one
     │   ├── ExperimentNotFoundError   (KeyError)        no experiment goes by that id, prefix or name
     │   └── AmbiguousExperimentError  (KeyError)        several experiments do
     ├── what the world did
@@ -23,6 +25,7 @@ Each keeps its facts as attributes, survives pickling, and ends its message in a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
@@ -146,6 +149,37 @@ class NoActiveExperimentError(UsageError):
             operation,
             problem,
         )
+
+
+class ResumeError(UsageError):
+    """An experiment that was to go on, and cannot."""
+
+
+class ConfigDiffersError(ResumeError):
+    """An experiment that was to go on with another config than it began with.
+
+    Attributes:
+        experiment_id: the experiment.
+        changes: the settings that differ, by dotted path: `{"before": …, "now": …}`.
+    """
+
+    def __init__(self, experiment_id: str, changes: Mapping[str, object]) -> None:
+        self.experiment_id = experiment_id
+        self.changes = dict(changes)
+        shown = "; ".join(f"{key}: {_change(values)}" for key, values in self.changes.items())
+        super().__init__(
+            f"{experiment_id} began with another config ({shown}); "
+            "pass allow_config_change=True to go on all the same, or resume='never' for a new experiment",
+            experiment_id,
+            self.changes,
+        )
+
+
+def _change(values: object) -> str:
+    if not isinstance(values, Mapping):
+        return repr(values)
+    before, now = (repr(values[side]) if side in values else "absent" for side in ("before", "now"))
+    return f"{before} before, {now} now"
 
 
 class ExperimentNotFoundError(RunbookError, KeyError):

@@ -151,6 +151,16 @@ def _keep_group(descriptor: int, directory: Path) -> None:
             os.fchmod(descriptor, now | wanted)
 
 
+def drop_torn_line(path: Path) -> None:
+    """Take an unfinished last line, or the NULs that a power cut leaves, off a file that is going to be appended to."""
+    raw = path.read_bytes() if path.exists() else b""
+    whole = raw.rstrip(b"\0")
+    whole = whole[: whole.rfind(b"\n") + 1]
+    if len(whole) < len(raw):
+        os.truncate(path, len(whole))
+        fsync_file(path)
+
+
 class LineLog:
     """A file that grows by whole lines.
 

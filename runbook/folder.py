@@ -102,6 +102,20 @@ def write_birth(folder: ExperimentLayout, record: ExperimentRecord, capture: Cap
     files.fsync_directory(folder.root.parent)
 
 
+def write_attempt(folder: ExperimentLayout, record: ExperimentRecord, capture: Capture) -> None:
+    """Write what another attempt at an experiment runs on, beside what the earlier ones ran on.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    attempt = len(record.attempts)
+    if record.attempts[-1].config_changes:
+        files.write_whole(folder.config, codec.encode(record.config))
+    if capture.patch is not None:
+        files.write_whole(folder.patch_of(attempt), capture.patch)
+    files.write_whole(folder.environment_of(attempt), codec.encode(codec.to_json(capture.environment)))
+
+
 def _reserve(layout: BaseLayout, draft: ExperimentRecord) -> ExperimentRecord:
     for nth in range(1, _MOST_OF_ONE_SECOND):
         experiment_id = identity.make_id(draft.timestamp, draft.custom_name, draft.config_hash, nth)

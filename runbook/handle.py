@@ -255,6 +255,10 @@ class Experiment(ExperimentView):
         with contextlib.suppress(OSError):
             self._store.append_signal(encode(line, indent=None))
 
+    def go_on_logging(self) -> None:
+        """Count steps up from where an earlier attempt stopped; the lifecycle calls this."""
+        self._log.go_on(history.read_rows(self._layout.history))
+
     def forget_parent(self) -> None:
         """Start over with open locks, in a forked child whose parent may have held them."""
         self._lock = threading.RLock()

@@ -6,17 +6,18 @@ While it runs each `log` call adds a line to `metrics/history.jsonl`, such as
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from runbook import codec, errors
+from runbook import codec, errors, files
 from runbook.notices import warn_once
 from runbook.plain import flatten, restore_floats, to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from runbook.typing import Json, JsonObject
@@ -57,6 +58,13 @@ class MetricLog:
             self._append(json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n")
             self._next_step = number + 1
             self.latest.update(values)
+
+    def go_on(self, rows: list[JsonObject]) -> None:
+        """Count steps up from, and take as the latest values, what an earlier attempt logged."""
+        for row in rows:
+            self.latest.update({name: value for name, value in row.items() if name not in RESERVED})
+            if isinstance(step := row.get("step"), int | float):
+                self._next_step = step + 1
 
     def forget_lock(self) -> None:
         """Start over with an open lock, in a forked child whose parent may have held it."""
@@ -110,6 +118,35 @@ def read_rows(path: Path) -> list[JsonObject]:
                 break
             raise errors.DamagedFileError(path, f"line {number}: {error.problem}") from error
     return rows
+
+
+def mend(path: Path) -> int:
+    """Make a live history fit for another attempt to append to.
+
+    Returns:
+        How many lines it has.
+    """
+    files.drop_torn_line(path)
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def without_rewound(rows: list[JsonObject], starts: Iterable[int]) -> list[JsonObject]:
+    """One clean curve: an attempt that went back to an earlier step replaces what was logged from that step on.
+
+    Args:
+        rows: all lines, oldest first.
+        starts: for each attempt after the first, how many lines there were when it began.
+    """
+    bounds = [0, *starts, len(rows)]
+    clean: list[JsonObject] = []
+    for begin, end in itertools.pairwise(bounds):
+        attempt = rows[begin:end]
+        steps = [step for row in attempt if isinstance(step := row.get("step"), int | float)]
+        if clean and steps:
+            first = min(steps)
+            clean = [row for row in clean if not isinstance(step := row.get("step"), int | float) or step < first]
+        clean += attempt
+    return clean
 
 
 def columns(rows: list[JsonObject]) -> dict[str, list[Any]]:

@@ -143,6 +143,14 @@ class ExperimentLayout:
         """What was not committed when the experiment started, as a diff."""
         return self.logs / "uncommitted.patch"
 
+    def environment_of(self, attempt: int) -> Path:
+        """The environment of one attempt, counted from 1."""
+        return self.environment if attempt == 1 else self.logs / f"environment-{attempt}.json"
+
+    def patch_of(self, attempt: int) -> Path:
+        """What was not committed when one attempt started, counted from 1."""
+        return self.patch if attempt == 1 else self.logs / f"uncommitted-{attempt}.patch"
+
     @property
     def signals(self) -> Path:
         """Signals that reached the process, one line each, written as they came."""

@@ -11,99 +11,24 @@ import os
 import sys
 import threading
 from contextvars import ContextVar
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
-
-from runbook import config as configs
-from runbook import defaults, endings, environment, folder, identity, signals
-from runbook.handle import Experiment, as_tags
-from runbook.layout import REGISTRY_FILE, BaseLayout
-from runbook.liveness import LifeLock, current_owner
+from runbook import endings, signals
 from runbook.notices import warn
-from runbook.records import Attempt, ExperimentRecord, Status
-from runbook.registry import Registry
-from runbook.store import DiskStore, NoStore
-from runbook.typing import JsonObject
+from runbook.starting import start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from runbook.endings import Ending
-    from runbook.typing import StrPath
+    from runbook.handle import Experiment
+    from runbook.liveness import LifeLock
+    from runbook.planning import Plan
+    from runbook.registry import Registry
 
 _current: ContextVar[tuple[Lifecycle, ...]] = ContextVar("runbook_current", default=())
 _open: dict[int, Lifecycle] = {}
 _prepared: set[int] = set()
-
-
-@attrs.frozen
-class Plan:
-    """An experiment that could start: everything about it has been checked, nothing of it is on disk.
-
-    Args:
-        config: the user's object.
-        plain: the same as plain data.
-        config_hash: eight hex digits of it.
-        name: the user's name for it.
-        description: what it tests.
-        tags: words to find it by.
-        function: the qualified name of the tracked function.
-        is_arguments: whether the config is the arguments of a call, one of which may be a config with a `save_dir`.
-    """
-
-    config: object
-    plain: JsonObject
-    config_hash: str
-    name: str | None = None
-    description: str | None = None
-    tags: tuple[str, ...] = ()
-    function: str | None = None
-    is_arguments: bool = False
-
-
-def plan(
-    config: object = None,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    tags: Iterable[str] | str = (),
-    hash_exclude: Iterable[str] = (),
-    function: str | None = None,
-    is_arguments: bool = False,
-) -> Plan:
-    """Check everything about an experiment before anything of it is made.
-
-    Raises:
-        ConfigError: if the config holds no settings.
-    """
-    plain = configs.config_to_plain(config)
-    return Plan(
-        config={} if config is None else config,
-        plain=plain,
-        config_hash=configs.config_hash(plain, exclude=hash_exclude),
-        name=None if name is None else str(name),
-        description=None if description is None else str(description),
-        tags=as_tags(tags),
-        function=function,
-        is_arguments=is_arguments,
-    )
-
-
-def registry_for(base_dir: StrPath | None = None, registry_file: str = REGISTRY_FILE) -> Registry | None:
-    """The index of a base directory; None where tracking is disabled.
-
-    Args:
-        base_dir: None stands for `RUNBOOK_DIR`, else `./experiments`.
-        registry_file: the name of the index in it.
-    """
-    if defaults.is_disabled():
-        return None
-    shown = defaults.base_dir(base_dir)
-    # Absolute, because a program may change its working directory while the experiment runs.
-    return Registry(BaseLayout(Path(shown).expanduser().absolute(), registry_file), shown)
 
 
 class Lifecycle:
@@ -154,58 +79,13 @@ class Lifecycle:
         return self.experiment
 
     def _begin(self) -> None:
-        record = self._record()
-        if self._registry is None:
-            self._experiment = Experiment(NoStore(record.experiment_id), record, self._plan.config)
-        else:
-            self._experiment = self._born(record, self._registry)
+        parent = current_experiment()
+        self._experiment, self._life_lock = start(self._plan, self._registry, None if parent is None else parent.id)
+        self._pid = os.getpid()
+        self._thread = threading.get_ident()
         _prepare_process()
         self._is_open = True
         _open[id(self)] = self
-
-    def _record(self) -> ExperimentRecord:
-        moment = datetime.now(UTC)
-        parent = current_experiment()
-        return ExperimentRecord(
-            experiment_id=identity.make_id(moment, self._plan.name, self._plan.config_hash),
-            timestamp=moment,
-            status=Status.RUNNING,
-            config=self._plan.plain,
-            config_hash=self._plan.config_hash,
-            custom_name=self._plan.name,
-            description=self._plan.description,
-            tags=self._plan.tags,
-            parent=None if parent is None else parent.id,
-            function=self._plan.function,
-            attempts=(Attempt(started_at=moment, owner=current_owner()),),
-        )
-
-    def _born(self, draft: ExperimentRecord, registry: Registry) -> Experiment:
-        layout = registry.layout
-        folder.prepare_base(layout)
-        record = folder.reserve(layout, draft)
-        place = layout.experiment(record.experiment_id)
-        depth = 2 if self._plan.is_arguments else 1
-        record = attrs.evolve(record, config=_pointed(record.config, str(place.checkpoints), depth))
-        lock = LifeLock(layout.life_lock(record.experiment_id))
-        with folder.undone_on_error(layout, place):
-            record = self._locked(record, lock)
-            folder.write_birth(place, record, environment.capture())
-            registry.publish(record.experiment_id)
-        self._life_lock = lock
-        config = configs.point_save_dir(self._plan.config, place.checkpoints)
-        if self._plan.is_arguments and isinstance(config, dict):
-            config = {
-                name: configs.point_save_dir(value, place.checkpoints) if configs.is_config(value) else value
-                for name, value in config.items()
-            }
-        return Experiment(DiskStore(place, registry), record, config)
-
-    @staticmethod
-    def _locked(record: ExperimentRecord, lock: LifeLock) -> ExperimentRecord:
-        *earlier, last = record.attempts
-        owner = current_owner(is_locked=lock.acquire())
-        return attrs.evolve(record, attempts=(*earlier, attrs.evolve(last, owner=owner)))
 
     def activate(self) -> None:
         """Make it the current experiment of this thread or task."""
@@ -261,15 +141,6 @@ class Lifecycle:
     def is_of_main_thread(self) -> bool:
         """Whether it was begun in the main thread, whose exceptions end the program."""
         return self._thread == threading.main_thread().ident
-
-
-def _pointed(config: JsonObject, directory: str, depth: int) -> JsonObject:
-    """A plain config whose `save_dir` is the directory; at depth 2, that of the mappings directly in it as well."""
-    inner = {
-        key: _pointed(value, directory, depth - 1) if depth > 1 and isinstance(value, dict) else value
-        for key, value in config.items()
-    }
-    return {**inner, "save_dir": directory} if "save_dir" in inner else inner
 
 
 def current_experiment() -> Experiment | None:

@@ -23,6 +23,8 @@ from runbook.errors import DamagedFileError
 from runbook.records import EndReason, ExperimentRecord, Owner, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from filelock import FileLock
 
     from runbook.layout import ExperimentLayout
@@ -262,6 +264,15 @@ class LifeLock:
             self._lock = None
             return False
         return True
+
+    @contextlib.contextmanager
+    def released_on_error(self) -> Iterator[None]:
+        """Let go of it when the block fails."""
+        try:
+            yield
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let go of it and remove its file."""

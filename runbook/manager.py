@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from runbook import bundle, codec, comparison, defaults, errors, folder, identity, lifecycle
 from runbook.endings import ABANDONED
-from runbook.handle import as_tags
 from runbook.layout import REGISTRY_FILE, BaseLayout
 from runbook.notices import warn
 from runbook.plain import restore_floats
+from runbook.planning import ExperimentOptions, plan
 from runbook.records import Status
 from runbook.registry import Registry
 from runbook.tracking import ExperimentBlock, TrackedDecorator
@@ -19,7 +19,7 @@ from runbook.view import ExperimentView
 from runbook.wrapping import Options, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
     from runbook.handle import Experiment
@@ -29,20 +29,12 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 
-class ExperimentOptions(TypedDict, total=False):
-    """What can be said of an experiment beside its config; see `runbook.experiment`."""
-
-    name: str | None
-    description: str | None
-    tags: Iterable[str] | str
-    hash_exclude: Iterable[str]
-
-
 class TrackedOptions(ExperimentOptions, total=False):
     """What can be said to `tracked`; see `runbook.tracked`."""
 
     config: object
     save_result: bool
+    skip_completed: bool
 
 
 class ExperimentManager:
@@ -105,7 +97,7 @@ class ExperimentManager:
             ConfigError: if the config holds no settings.
             BaseDirectoryError: if the base directory cannot be used.
         """
-        what = lifecycle.plan(config, name=custom_name, description=description)
+        what = plan(config, name=custom_name, description=description)
         for former in [life for life in lifecycle.open_here() if life in self._created]:
             warn(f"{former.experiment.id} was never marked complete and is abandoned for a new experiment")
             former.close(ending=ABANDONED)
@@ -236,7 +228,7 @@ class ExperimentManager:
 
     def experiment(self, config: object = None, **options: Unpack[ExperimentOptions]) -> ExperimentBlock:
         """`runbook.experiment`, in this base directory."""
-        return ExperimentBlock(lifecycle.Lifecycle(lifecycle.plan(config, **options), self._index()))
+        return ExperimentBlock(lifecycle.Lifecycle(plan(config, **options), self._index()))
 
     @overload
     def tracked(self, function: Callable[Concatenate[Experiment, P], R], /) -> Callable[P, R]: ...
@@ -246,9 +238,8 @@ class ExperimentManager:
     def tracked(self, /, **options: Unpack[TrackedOptions]) -> TrackedDecorator: ...
     def tracked(self, function: Any = None, /, **given: Any) -> Any:
         """`runbook.tracked`, in this base directory."""
-        given["tags"] = as_tags(given.get("tags", ()))
-        given["hash_exclude"] = tuple(given.get("hash_exclude", ()))
-        options = Options(registry=self._index, **given)
+        own = {name: given.pop(name) for name in ("config", "save_result", "skip_completed") if name in given}
+        options = Options(registry=self._index, experiment=cast("ExperimentOptions", given), **own)
         return functools.partial(wrap, options=options) if function is None else wrap(function, options)
 
     def _index(self) -> Registry | None:

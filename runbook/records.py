@@ -109,6 +109,23 @@ class Owner:
 
 
 @attrs.frozen
+class Job:
+    """The scheduler's job that an attempt belonged to.
+
+    Args:
+        id: which job, such as `slurm:1234..0`.
+        restarts: how often the scheduler had started it anew by then.
+    """
+
+    id: str
+    restarts: int = 0
+
+    def follows(self, former: Job) -> bool:
+        """Whether it is the same job, started anew by the scheduler, which ends the former run of it first."""
+        return self.id == former.id and self.restarts > former.restarts
+
+
+@attrs.frozen
 class Attempt:
     """One process working on an experiment; a resumed experiment has several.
 
@@ -118,6 +135,10 @@ class Attempt:
         ended_at: when it ended, in UTC; None while it runs.
         end_reason: what ended it; None while it runs.
         evidence: for a process that could not say so itself, how it is known to have ended.
+        failure: the exception that ended it, when another attempt followed.
+        job: the scheduler's job that it belonged to.
+        history_lines: how many lines the live history had when it began.
+        config_changes: the settings that it changed, by dotted path: `{"before": …, "now": …}`.
     """
 
     started_at: datetime
@@ -125,6 +146,10 @@ class Attempt:
     ended_at: datetime | None = None
     end_reason: EndReason | None = None
     evidence: str | None = None
+    failure: Failure | None = None
+    job: Job | None = None
+    history_lines: int = 0
+    config_changes: JsonObject = attrs.field(factory=dict)
 
 
 @attrs.frozen

@@ -20,7 +20,7 @@ from runbook.notices import warn, warn_once
 from runbook.records import ExperimentRecord, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from filelock import FileLock
 
@@ -106,6 +106,25 @@ class Registry:
         # It may have ended in the usual way between the first look at its record and the look at its process.
         record = folder.read_record(layout)
         return liveness.vanished(record, layout, verdict) if record.status is Status.RUNNING else record
+
+    def claim(self, experiment_id: str, change: Callable[[ExperimentRecord], ExperimentRecord]) -> ExperimentRecord:
+        """Change the record of an experiment that nobody works on; of several processes, one at a time.
+
+        Args:
+            experiment_id: which.
+            change: gives the new record, or raises when it may not be changed.
+
+        Returns:
+            The new record, which is on disk; `publish` is still to be called.
+
+        Raises:
+            filelock.Timeout: if another process holds the registry's lock for longer than `LOCK_TIMEOUT_S`.
+        """
+        with self._locked(LOCK_TIMEOUT_S):
+            record = change(self.record(experiment_id))
+            self.announce(experiment_id)
+            folder.write_record(self._layout.experiment(experiment_id), record)
+        return record
 
     def _bury(self, experiment_id: str) -> None:
         """Write down the end of an experiment whose process is dead; the lock must be held."""

@@ -57,7 +57,7 @@ def _table(entries: Sequence[JsonObject]) -> Table:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("experiment", overflow="fold")
+    table.add_column("experiment", no_wrap=True)
     table.add_column("name", overflow="fold")
     table.add_column("status", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)

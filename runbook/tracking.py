@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from runbook import errors
 from runbook.handle import Experiment, as_tags
-from runbook.lifecycle import Lifecycle, current_experiment, plan, registry_for
+from runbook.lifecycle import Lifecycle, current_experiment
+from runbook.planning import ExperimentOptions, plan, registry_for
 from runbook.wrapping import Options, wrap
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def experiment(
     tags: Iterable[str] | str = (),
     base_dir: StrPath | None = None,
     hash_exclude: Iterable[str] = (),
+    resume: str = "never",
+    allow_config_change: bool = False,
 ) -> ExperimentBlock:
     """An experiment around a block of code: its folder, config, metrics, environment, status and registry.
 
@@ -86,6 +89,12 @@ def experiment(
         base_dir: where experiments are kept; by default `RUNBOOK_DIR`, else `./experiments`.
         hash_exclude: settings that do not count when two configs are compared by their hash: key names,
             dotted paths or patterns. Output paths never count.
+        resume: whether to go on, as a new attempt in the same folder, with an experiment that was interrupted or
+            failed. "never" starts a new one. "allow" goes on with the latest of this name (without a name: of this
+            config) if it did not complete, and else starts a new one. "must" refuses to start a new one. "auto" goes on
+            when a scheduler has put this very job into its queue again (Slurm's requeue), and else starts a new
+            one. Anything else is the id of the experiment to go on with, the beginning of it, or its name.
+        allow_config_change: whether an experiment may go on with a config that differs from the one it began with.
 
     Returns:
         A context manager that gives the live `Experiment`.
@@ -93,12 +102,22 @@ def experiment(
     Raises:
         ConfigError: if the config holds no settings.
         BaseDirectoryError: on entering, if the base directory cannot be used.
+        ResumeError: on entering, if the experiment to go on with runs, is completed, or is not there.
+        ConfigDiffersError: on entering, if it began with another config; the message shows the difference.
 
     Example:
         >>> with experiment({"lr": 0.1}, name="baseline") as exp:  # doctest: +SKIP
         ...     exp.log(loss=0.3)
     """
-    what = plan(config, name=name, description=description, tags=tags, hash_exclude=hash_exclude)
+    what = plan(
+        config,
+        name=name,
+        description=description,
+        tags=tags,
+        hash_exclude=hash_exclude,
+        resume=resume,
+        allow_config_change=allow_config_change,
+    )
     return ExperimentBlock(Lifecycle(what, registry_for(base_dir)))
 
 
@@ -124,7 +143,10 @@ def tracked(
     config: str | Mapping[str, object] | None = ...,
     base_dir: StrPath | None = ...,
     hash_exclude: Iterable[str] = ...,
+    resume: str = ...,
+    allow_config_change: bool = ...,
     save_result: bool = ...,
+    skip_completed: bool = ...,
 ) -> TrackedDecorator: ...
 def tracked(
     function: Callable[..., Any] | None = None,
@@ -136,7 +158,10 @@ def tracked(
     config: object = None,
     base_dir: StrPath | None = None,
     hash_exclude: Iterable[str] = (),
+    resume: str = "never",
+    allow_config_change: bool = False,
     save_result: bool = True,
+    skip_completed: bool = False,
 ) -> Any:
     """Make every call of a function an experiment.
 
@@ -156,7 +181,11 @@ def tracked(
         config: the name of the parameter that is the config, or a config that is the same for each call.
         base_dir: where experiments are kept; by default `RUNBOOK_DIR`, else `./experiments`, asked at each call.
         hash_exclude: settings that do not count in the config's hash, as for `experiment`.
+        resume: whether to go on with an experiment that did not complete, as for `experiment`.
+        allow_config_change: whether it may go on with another config, as for `experiment`.
         save_result: whether the numbers of a returned mapping become the final metrics.
+        skip_completed: whether a call is skipped, returns None and says so, when an experiment of this function with
+            this config has completed before.
 
     Raises:
         UsageError: if `config` names no parameter, or what is decorated is no function.
@@ -171,11 +200,16 @@ def tracked(
     """
     options = Options(
         registry=functools.partial(registry_for, base_dir),
-        name=name,
-        description=description,
-        tags=as_tags(tags),
+        experiment=ExperimentOptions(
+            name=name,
+            description=description,
+            tags=as_tags(tags),
+            hash_exclude=tuple(hash_exclude),
+            resume=resume,
+            allow_config_change=allow_config_change,
+        ),
         config=config,
-        hash_exclude=tuple(hash_exclude),
         save_result=save_result,
+        skip_completed=skip_completed,
     )
     return functools.partial(wrap, options=options) if function is None else wrap(function, options)

@@ -84,6 +84,11 @@ class ExperimentView:
         return _restored(self.record.metrics)
 
     @property
+    def attempt(self) -> int:
+        """Which attempt at the experiment it is, or was: 1 unless it was resumed."""
+        return max(1, len(self.record.attempts))
+
+    @property
     def parent(self) -> str | None:
         """The id of the experiment inside which it was started."""
         return self.record.parent
@@ -121,8 +126,12 @@ class ExperimentView:
         """The folder of traceback and environment."""
         return self._folder().logs
 
-    def history(self) -> dict[str, list[Any]]:
+    def history(self, *, rewound: bool = False) -> dict[str, list[Any]]:
         """What was logged, as columns: `step`, `time` (ISO 8601, UTC), then each metric, None where it is missing.
+
+        Args:
+            rewound: whether to show also what an attempt logged from a step on to which a later one went back, with
+                a column `attempt`, counted from 1; otherwise it is one clean curve.
 
         Raises:
             DamagedFileError: if a line other than a torn last one cannot be understood.
@@ -131,7 +140,12 @@ class ExperimentView:
             >>> manager.get_experiment("baseline").history()["loss"]  # doctest: +SKIP
             [0.9, 0.5, 0.3]
         """
-        return history.columns(history.read_rows(self._layout.history))
+        rows = history.read_rows(self._layout.history)
+        starts = [attempt.history_lines for attempt in self.record.attempts[1:]]
+        if not rewound:
+            return history.columns(history.without_rewound(rows, starts))
+        attempts = [1 + sum(start <= line for start in starts) for line in range(len(rows))]
+        return history.columns(rows) | {"attempt": attempts}
 
     def load_metrics(self, name: str = "final_summary") -> dict[str, Any]:
         """Metrics that were saved whole.

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from runbook import errors
+from runbook import errors, resuming
 from runbook.binding import Binding, BoundCall
-from runbook.lifecycle import Lifecycle, plan
+from runbook.lifecycle import Lifecycle
 from runbook.notices import warn
+from runbook.planning import ExperimentOptions, Plan, plan
 from runbook.registry import Registry
 
 if TYPE_CHECKING:
@@ -27,21 +28,17 @@ class Options:
 
     Args:
         registry: gives the index of the base directory, asked at each call.
-        name: of the experiments.
-        description: of the experiments.
-        tags: of the experiments.
+        experiment: what is said of each experiment.
         config: the name of a parameter, or a config that is the same for each call.
-        hash_exclude: settings that do not count in the hash.
         save_result: whether a returned mapping's numbers become the final metrics.
+        skip_completed: whether a call that was completed before is not made again.
     """
 
     registry: Callable[[], Registry | None]
-    name: str | None = None
-    description: str | None = None
-    tags: tuple[str, ...] = ()
+    experiment: ExperimentOptions = attrs.field(factory=ExperimentOptions)
     config: object = None
-    hash_exclude: tuple[str, ...] = ()
     save_result: bool = True
+    skip_completed: bool = False
 
 
 def wrap(function: Any, options: Options) -> Any:
@@ -67,24 +64,40 @@ class _Tracker:
         self._options = options
         self._function_name = getattr(function, "__qualname__", type(function).__qualname__)
         self._module = getattr(function, "__module__", None)
-        self._documentation = (inspect.getdoc(function) or "").partition("\n")[0] or None
+        documentation = (inspect.getdoc(function) or "").partition("\n")[0] or None
+        self._said = options.experiment.copy()
+        self._said["name"] = self._said.get("name") or self._function_name.rpartition(".")[2]
+        self._said["description"] = self._said.get("description") or documentation
         self.binding = Binding(function, options.config if isinstance(options.config, str) else None)
 
-    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Run:
-        """Everything that can be wrong with a call is found here, before anything is made."""
+    def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Run | None:
+        """What is to be run; None when it was completed before and is to be skipped.
+
+        Everything that can be wrong with a call is found here, before anything is made.
+        """
         options = self._options
         call = self.binding.bind(args, kwargs)
         is_fixed = options.config is not None and not isinstance(options.config, str)
         what = plan(
             options.config if is_fixed else call.config,
-            name=options.name or self._function_name.rpartition(".")[2],
-            description=options.description or self._documentation,
-            tags=options.tags,
-            hash_exclude=options.hash_exclude,
             function=f"{self._module}.{self._function_name}",
             is_arguments=not is_fixed and call.config_parameter is None,
+            **self._said,
         )
-        return _Run(self, call, Lifecycle(what, options.registry()), is_fixed=is_fixed, save_result=options.save_result)
+        registry = options.registry()
+        if options.skip_completed and registry is not None and self._is_completed(what, registry):
+            return None
+        return _Run(self, call, Lifecycle(what, registry), is_fixed=is_fixed, save_result=options.save_result)
+
+    def _is_completed(self, what: Plan, registry: Registry) -> bool:
+        before = resuming.completed(what, registry)
+        if before is None:
+            return False
+        warn(
+            f"{self._function_name}() is skipped: {before.experiment_id} has completed it with this config "
+            f"in {registry.layout.root}; its metrics are there"
+        )
+        return True
 
 
 class _Run:
@@ -101,7 +114,11 @@ class _Run:
 
     def __enter__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         experiment = self._lifecycle.open()
-        return self._tracker.binding.arguments_for(self._call, experiment, is_fixed=self._is_fixed)
+        try:
+            return self._tracker.binding.arguments_for(self._call, experiment, is_fixed=self._is_fixed)
+        except BaseException as error:
+            self._lifecycle.close(error)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -156,42 +173,68 @@ def _wrapper_for(function: Callable[..., Any], tracker: _Tracker) -> Any:
     # A standard-library context manager used as a decorator would close before a coroutine or a generator begins,
     # so each kind has its own wrapper.
     if inspect.isasyncgenfunction(function):
+        return _async_generator(function, tracker)
+    if inspect.isgeneratorfunction(function):
+        return _generator(function, tracker)
+    if inspect.iscoroutinefunction(function):
+        return _coroutine(function, tracker)
+    return _plain(function, tracker)
 
-        async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            with (run := tracker.start(args, kwargs)) as (own_args, own_kwargs):
-                generator = function(*own_args, **own_kwargs)
-                advance = generator.asend(None)
-                while True:
-                    try:
-                        with run.active():
-                            item = await advance
-                    except StopAsyncIteration:
-                        return
-                    try:
-                        advance = generator.asend((yield item))
-                    except GeneratorExit:
-                        with run.active():
-                            await generator.aclose()
-                        raise
-                    except BaseException as error:
-                        advance = generator.athrow(error)
 
-    elif inspect.isgeneratorfunction(function):
+def _plain(function: Callable[..., Any], tracker: _Tracker) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        run = tracker.start(args, kwargs)
+        if run is None:
+            return None
+        with run as (own_args, own_kwargs), run.active():
+            return run.keep(function(*own_args, **own_kwargs))
 
-        def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:  # type: ignore[misc]
-            with (run := tracker.start(args, kwargs)) as (own_args, own_kwargs):
-                return run.keep((yield from _ActiveGenerator(function(*own_args, **own_kwargs), run)))
+    return wrapper
 
-    elif inspect.iscoroutinefunction(function):
 
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]
-            with (run := tracker.start(args, kwargs)) as (own_args, own_kwargs), run.active():
-                return run.keep(await function(*own_args, **own_kwargs))
+def _coroutine(function: Callable[..., Any], tracker: _Tracker) -> Any:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        run = tracker.start(args, kwargs)
+        if run is None:
+            return None
+        with run as (own_args, own_kwargs), run.active():
+            return run.keep(await function(*own_args, **own_kwargs))
 
-    else:
+    return wrapper
 
-        def wrapper(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]
-            with (run := tracker.start(args, kwargs)) as (own_args, own_kwargs), run.active():
-                return run.keep(function(*own_args, **own_kwargs))
+
+def _generator(function: Callable[..., Any], tracker: _Tracker) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        run = tracker.start(args, kwargs)
+        if run is None:
+            return None
+        with run as (own_args, own_kwargs):
+            return run.keep((yield from _ActiveGenerator(function(*own_args, **own_kwargs), run)))
+
+    return wrapper
+
+
+def _async_generator(function: Callable[..., Any], tracker: _Tracker) -> Any:
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        run = tracker.start(args, kwargs)
+        if run is None:
+            return
+        with run as (own_args, own_kwargs):
+            generator = function(*own_args, **own_kwargs)
+            advance = generator.asend(None)
+            while True:
+                try:
+                    with run.active():
+                        item = await advance
+                except StopAsyncIteration:
+                    return
+                try:
+                    advance = generator.asend((yield item))
+                except GeneratorExit:
+                    with run.active():
+                        await generator.aclose()
+                    raise
+                except BaseException as error:
+                    advance = generator.athrow(error)
 
     return wrapper

@@ -1,0 +1,125 @@
+"""Beginning an experiment: a new one, another attempt at an old one, or one that is not recorded at all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import attrs
+
+from runbook import config as configs
+from runbook import environment, folder, history, identity, resuming
+from runbook.handle import Experiment
+from runbook.liveness import LifeLock, current_owner
+from runbook.records import Attempt, ExperimentRecord, Status
+from runbook.store import DiskStore, NoStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runbook.planning import Plan
+    from runbook.registry import Registry
+    from runbook.typing import JsonObject
+
+
+def start(plan: Plan, registry: Registry | None, parent: str | None) -> tuple[Experiment, LifeLock | None]:
+    """Begin an experiment; it is on disk when this returns.
+
+    Args:
+        plan: what it is to be.
+        registry: the index of its base directory; None where tracking is disabled.
+        parent: the id of the experiment inside which it is started.
+
+    Returns:
+        The live experiment, and the lock that is held while it lives.
+
+    Raises:
+        BaseDirectoryError: if the base directory cannot be used; nothing is left behind.
+        ResumeError: if it was to go on with an experiment and cannot.
+    """
+    draft = _draft(plan, parent)
+    if registry is None:
+        return Experiment(NoStore(draft.experiment_id), draft, plan.config), None
+    folder.prepare_base(registry.layout)
+    found = resuming.find(plan, registry)
+    lock, record = _new(plan, registry, draft) if found is None else _another_attempt(plan, registry, draft, found)
+    place = registry.layout.experiment(record.experiment_id)
+    experiment = Experiment(DiskStore(place, registry), record, _pointed_config(plan, place.checkpoints))
+    if found is not None:
+        experiment.go_on_logging()
+    return experiment, lock
+
+
+def _draft(plan: Plan, parent: str | None) -> ExperimentRecord:
+    moment = datetime.now(UTC)
+    job = resuming.current_job()
+    return ExperimentRecord(
+        experiment_id=identity.make_id(moment, plan.name, plan.config_hash),
+        timestamp=moment,
+        status=Status.RUNNING,
+        config=plan.plain,
+        config_hash=plan.config_hash,
+        custom_name=plan.name,
+        description=plan.description,
+        tags=plan.tags,
+        parent=parent,
+        function=plan.function,
+        attempts=(Attempt(started_at=moment, owner=current_owner(), job=job),),
+    )
+
+
+def _new(plan: Plan, registry: Registry, draft: ExperimentRecord) -> tuple[LifeLock, ExperimentRecord]:
+    layout = registry.layout
+    record = folder.reserve(layout, draft)
+    place = layout.experiment(record.experiment_id)
+    lock = LifeLock(layout.life_lock(record.experiment_id))
+    with folder.undone_on_error(layout, place), lock.released_on_error():
+        record = _locked(attrs.evolve(record, config=_pointed(plan, record.config, place.checkpoints)), lock)
+        folder.write_birth(place, record, environment.capture())
+        registry.publish(record.experiment_id)
+    return lock, record
+
+
+def _another_attempt(
+    plan: Plan, registry: Registry, draft: ExperimentRecord, experiment_id: str
+) -> tuple[LifeLock, ExperimentRecord]:
+    place = registry.layout.experiment(experiment_id)
+    lock = LifeLock(registry.layout.life_lock(experiment_id))
+    pointed = attrs.evolve(plan, plain=_pointed(plan, plan.plain, place.checkpoints))
+
+    def continued(record: ExperimentRecord) -> ExperimentRecord:
+        lines = history.mend(place.history)
+        return _locked(resuming.next_attempt(record, pointed, draft.attempts[-1], lines), lock)
+
+    with lock.released_on_error():
+        record = registry.claim(experiment_id, continued)
+        folder.write_attempt(place, record, environment.capture())
+        registry.publish(experiment_id)
+    return lock, record
+
+
+def _locked(record: ExperimentRecord, lock: LifeLock) -> ExperimentRecord:
+    *earlier, last = record.attempts
+    owner = current_owner(is_locked=lock.acquire())
+    return attrs.evolve(record, attempts=(*earlier, attrs.evolve(last, owner=owner)))
+
+
+def _pointed(plan: Plan, config: JsonObject, directory: Path) -> JsonObject:
+    """A plain config whose `save_dir` is the directory, and that of a config among the arguments of a call as well."""
+    inner = {
+        key: {**value, "save_dir": str(directory)}
+        if plan.is_arguments and isinstance(value, dict) and "save_dir" in value
+        else value
+        for key, value in config.items()
+    }
+    return {**inner, "save_dir": str(directory)} if "save_dir" in inner else inner
+
+
+def _pointed_config(plan: Plan, directory: Path) -> object:
+    config = configs.point_save_dir(plan.config, directory)
+    if plan.is_arguments and isinstance(config, dict):
+        return {
+            name: configs.point_save_dir(value, directory) if configs.is_config(value) else value
+            for name, value in config.items()
+        }
+    return config
