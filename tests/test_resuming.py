@@ -205,17 +205,21 @@ def test_of_several_processes_one_gets_to_resume(script, base):
     """The others are told who has it."""
     attempt(base, [0], fail=True, name="run", config={"lr": 0.1})
     racer = """
-import sys, time
+import os, time
 from runbook import experiment, ResumeError
 try:
     with experiment({"lr": 0.1}, name="run", resume="must") as exp:
         print("won", flush=True)
-        time.sleep(1.5)
+        while not os.path.exists("everybody has asked"):
+            time.sleep(0.02)
 except ResumeError as error:
     print("lost", "is running" in str(error), flush=True)
 """
     racers = [script.start(racer) for _ in range(6)]
-    said = sorted(racer.communicate(timeout=60)[0].strip() for racer in racers)
+    said = sorted(racer.stdout.readline().strip() for racer in racers)
+    (script.folder / "everybody has asked").touch()
+    for racer in racers:
+        racer.communicate(timeout=60)
     assert said == ["lost True"] * 5 + ["won"]
     assert ExperimentManager(base).get_experiment("run").attempt == 2
 
