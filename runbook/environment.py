@@ -13,9 +13,10 @@ import attrs
 
 from runbook.gitstate import Answer, Inquiry
 from runbook.records import Environment
+from runbook.redaction import redact_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 _T = TypeVar("_T")
 
@@ -46,19 +47,7 @@ VARIABLES: Final = (
 )
 """The variables that are kept: they steer devices, threads, randomness and jobs, and hold no secret."""
 
-_REDACTED: Final = "<redacted>"
 _NVIDIA: Final = Path("/proc/driver/nvidia/gpus")
-
-# The special tokens of a tokenizer (`pad_token`, `mask_token`) are settings, and `max_tokens` is a number.
-_SECRET_OPTION: Final = re.compile(
-    r"(?:^|[-_.])(?:(?<!(?:pad|eos|bos|unk|sep|cls)[-_])(?<!mask[-_])token|secret|passw(?:or)?d"
-    r"|(?:api|access|private|secret)[-_]?key)$",
-    re.IGNORECASE,
-)
-_SECRET_VALUE: Final = re.compile(
-    r"\b(?:sk-[\w-]{16,}|hf_\w{16,}|gh[oprsu]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16})"
-    r"|(?<=://)[^/@\s]*:[^/@\s]*(?=@)"
-)
 
 
 @attrs.frozen
@@ -188,23 +177,7 @@ def _user() -> str:
 
 
 def _argv() -> tuple[str, ...]:
-    return _discreet([_readable(str(argument)) for argument in getattr(sys, "argv", ())])
-
-
-def _discreet(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The arguments without their secrets: `--api-key=…`, `--token …`, values that look like a key."""
-    result = []
-    secret_follows = False
-    for argument in arguments:
-        name, equals, _ = argument.partition("=")
-        if secret_follows and not argument.startswith("-"):
-            result.append(_REDACTED)
-        elif equals and _SECRET_OPTION.search(name):
-            result.append(f"{name}={_REDACTED}")
-        else:
-            result.append(_SECRET_VALUE.sub(_REDACTED, argument))
-        secret_follows = argument.startswith("-") and not equals and bool(_SECRET_OPTION.search(name))
-    return tuple(result)
+    return redact_arguments(_readable(str(argument)) for argument in getattr(sys, "argv", ()))
 
 
 def _variables() -> dict[str, str]:

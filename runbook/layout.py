@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
 import attrs
 
 REGISTRY_FILE: Final = "experiment_registry.json"
+MANIFEST_FILE: Final = "runbook-manifest.json"
+_NTH: Final = re.compile(r"~\d+$")
 
 
 @attrs.frozen
@@ -49,6 +52,39 @@ class BaseLayout:
         They live outside the experiments' folders, so that copying a folder never touches them.
         """
         return self.private / "running"
+
+    @property
+    def incoming(self) -> Path:
+        """Folders that are being built, to be renamed to where they belong when they are whole."""
+        return self.private / "incoming"
+
+    @property
+    def trash(self) -> Path:
+        """Where deleted experiments are until the trash is emptied."""
+        return self.root / ".trash"
+
+    def trashed(self, experiment_id: str, nth: int = 1) -> Path:
+        """The folder of a deleted experiment.
+
+        Args:
+            experiment_id: which.
+            nth: 2 and up for one that is deleted while earlier ones of the same id are still in the trash.
+        """
+        return self.trash / (f"{experiment_id}~{nth}" if nth > 1 else experiment_id)
+
+    @staticmethod
+    def trashed_line(trashed: Path) -> Path:
+        """The line that a deleted experiment had in the registry."""
+        return trashed.with_name(f".{trashed.name}.json")
+
+    @staticmethod
+    def trashed_id(trashed: Path) -> str:
+        """The id of a deleted experiment."""
+        return _NTH.sub("", trashed.name)
+
+    def rendezvous(self, launch: str, nth: int) -> Path:
+        """Where rank 0 of a distributed launch tells the others the id of its nth experiment."""
+        return self.private / "ranks" / f"{launch}-{nth}"
 
     def mark(self, experiment_id: str) -> Path:
         """The pending mark of one experiment."""

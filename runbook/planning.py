@@ -11,12 +11,13 @@ from runbook import config as configs
 from runbook import defaults, errors
 from runbook.handle import as_tags
 from runbook.layout import REGISTRY_FILE, BaseLayout
+from runbook.redaction import redactor
 from runbook.registry import Registry
 from runbook.typing import JsonObject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Unpack
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, Unpack
 
     from runbook.typing import StrPath
 
@@ -32,6 +33,8 @@ class ExperimentOptions(TypedDict, total=False):
     hash_exclude: Iterable[str]
     resume: str
     allow_config_change: bool
+    rank: int | None
+    redact: str | Callable[[JsonObject], Mapping[str, Any]]
 
 
 @attrs.frozen
@@ -48,6 +51,7 @@ class Plan:
         tags: words to find it by.
         resume: one of `RESUME_WORDS`, or what stands for the experiment to go on with.
         allow_config_change: whether an experiment may go on with another config.
+        rank: of this process in a distributed training; None takes it from the environment.
         function: the qualified name of the tracked function.
         is_arguments: whether the config is the arguments of a call, one of which may be a config with a `save_dir`.
     """
@@ -61,6 +65,7 @@ class Plan:
     tags: tuple[str, ...] = ()
     resume: str = "never"
     allow_config_change: bool = False
+    rank: int | None = None
     function: str | None = None
     is_arguments: bool = False
 
@@ -76,7 +81,7 @@ def plan(
 
     Raises:
         ConfigError: if the config holds no settings.
-        UsageError: if `resume` is empty.
+        UsageError: if `resume` or `redact` means nothing.
     """
     name, description = options.get("name"), options.get("description")
     hash_exclude = tuple(options.get("hash_exclude", ()))
@@ -85,7 +90,8 @@ def plan(
         raise errors.UsageError(
             f"resume={resume!r} names no experiment; use one of {', '.join(RESUME_WORDS)}, or an id"
         )
-    plain = configs.config_to_plain(config)
+    # Before hashing, too: the hash of a short secret can be found by trying.
+    plain = redactor(options.get("redact", "secrets"))(configs.config_to_plain(config))
     return Plan(
         config={} if config is None else config,
         plain=plain,
@@ -96,6 +102,7 @@ def plan(
         tags=as_tags(options.get("tags", ())),
         resume=resume,
         allow_config_change=options.get("allow_config_change", False),
+        rank=options.get("rank"),
         function=function,
         is_arguments=is_arguments,
     )

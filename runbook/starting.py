@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from runbook import config as configs
-from runbook import environment, folder, history, identity, resuming
+from runbook import environment, folder, history, identity, ranks, resuming
 from runbook.handle import Experiment
 from runbook.liveness import LifeLock, current_owner
+from runbook.notices import warn
 from runbook.records import Attempt, ExperimentRecord, Status
-from runbook.store import DiskStore, NoStore
+from runbook.store import DiskStore, FollowerStore, NoStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,13 +42,35 @@ def start(plan: Plan, registry: Registry | None, parent: str | None) -> tuple[Ex
     if registry is None:
         return Experiment(NoStore(draft.experiment_id), draft, plan.config), None
     folder.prepare_base(registry.layout)
+    rank = ranks.rank_of(plan.rank)
+    meeting = ranks.begin(registry) if rank > 0 or ranks.is_distributed(plan.rank) else None
+    if rank > 0 and meeting is not None:
+        return _follower(plan, registry, draft, ranks.join(registry, meeting, rank)), None
     found = resuming.find(plan, registry)
     lock, record = _new(plan, registry, draft) if found is None else _another_attempt(plan, registry, draft, found)
     place = registry.layout.experiment(record.experiment_id)
     experiment = Experiment(DiskStore(place, registry), record, _pointed_config(plan, place.checkpoints))
     if found is not None:
         experiment.go_on_logging()
+    if meeting is not None:
+        _announce(meeting, record.experiment_id)
     return experiment, lock
+
+
+def _follower(plan: Plan, registry: Registry, draft: ExperimentRecord, met: ExperimentRecord | None) -> Experiment:
+    if met is None:
+        return Experiment(NoStore(draft.experiment_id), draft, plan.config)
+    place = registry.layout.experiment(met.experiment_id)
+    # For this rank it runs, even where rank 0 was faster and has ended.
+    record = attrs.evolve(met, status=Status.RUNNING, end_reason=None, completed_at=None)
+    return Experiment(FollowerStore(place), record, _pointed_config(plan, place.checkpoints))
+
+
+def _announce(meeting: Path, experiment_id: str) -> None:
+    try:
+        ranks.announce(meeting, experiment_id)
+    except OSError as error:
+        warn(f"{experiment_id}: the other ranks cannot be told of it ({error}); they go on without an experiment")
 
 
 def _draft(plan: Plan, parent: str | None) -> ExperimentRecord:

@@ -174,3 +174,19 @@ class NoStore:
 
     def sync_history(self) -> None:
         """Do nothing."""
+
+
+class FollowerStore(NoStore):
+    """Nothing is written, and the folder is that of an experiment that another process writes.
+
+    Args:
+        layout: the folder.
+    """
+
+    def __init__(self, layout: ExperimentLayout) -> None:
+        super().__init__(layout.root.name)
+        self._folder = layout
+
+    def shown_folder(self) -> ExperimentLayout:
+        """The same folder: each rank may put files of its own there."""
+        return self._folder

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-    from runbook.typing import StrPath
+    from runbook.typing import JsonObject, StrPath
 
 __all__ = ["ExperimentBlock", "TrackedDecorator", "current_experiment", "experiment", "tracked"]
 
@@ -75,6 +75,8 @@ def experiment(
     hash_exclude: Iterable[str] = (),
     resume: str = "never",
     allow_config_change: bool = False,
+    rank: int | None = None,
+    redact: str | Callable[[JsonObject], Mapping[str, Any]] = "secrets",
 ) -> ExperimentBlock:
     """An experiment around a block of code: its folder, config, metrics, environment, status and registry.
 
@@ -95,6 +97,13 @@ def experiment(
             when a scheduler has put this very job into its queue again (Slurm's requeue), and else starts a new
             one. Anything else is the id of the experiment to go on with, the beginning of it, or its name.
         allow_config_change: whether an experiment may go on with a config that differs from the one it began with.
+        rank: of this process in a distributed training; by default what the launcher says in `RANK`,
+            `OMPI_COMM_WORLD_RANK`, `SLURM_PROCID` or `LOCAL_RANK`. Above 0, no second experiment is made: `exp` has
+            the id and the paths of that of rank 0, and its writes do nothing.
+        redact: what is kept out of the recorded config and its hash. "secrets" replaces settings named like one
+            (`api_key`, `password`) and values shaped like one (`hf_…`, passwords in addresses) by "<redacted>";
+            "off" records everything; a function takes the plain config and gives the one to record. `exp.config`
+            is your own object and has everything in any case.
 
     Returns:
         A context manager that gives the live `Experiment`.
@@ -117,6 +126,8 @@ def experiment(
         hash_exclude=hash_exclude,
         resume=resume,
         allow_config_change=allow_config_change,
+        rank=rank,
+        redact=redact,
     )
     return ExperimentBlock(Lifecycle(what, registry_for(base_dir)))
 
@@ -145,6 +156,8 @@ def tracked(
     hash_exclude: Iterable[str] = ...,
     resume: str = ...,
     allow_config_change: bool = ...,
+    rank: int | None = ...,
+    redact: str | Callable[[JsonObject], Mapping[str, Any]] = ...,
     save_result: bool = ...,
     skip_completed: bool = ...,
 ) -> TrackedDecorator: ...
@@ -160,6 +173,8 @@ def tracked(
     hash_exclude: Iterable[str] = (),
     resume: str = "never",
     allow_config_change: bool = False,
+    rank: int | None = None,
+    redact: str | Callable[[JsonObject], Mapping[str, Any]] = "secrets",
     save_result: bool = True,
     skip_completed: bool = False,
 ) -> Any:
@@ -183,6 +198,8 @@ def tracked(
         hash_exclude: settings that do not count in the config's hash, as for `experiment`.
         resume: whether to go on with an experiment that did not complete, as for `experiment`.
         allow_config_change: whether it may go on with another config, as for `experiment`.
+        rank: of this process in a distributed training, as for `experiment`.
+        redact: what is kept out of the recorded config, as for `experiment`.
         save_result: whether the numbers of a returned mapping become the final metrics.
         skip_completed: whether a call is skipped, returns None and says so, when an experiment of this function with
             this config has completed before.
@@ -207,6 +224,8 @@ def tracked(
             hash_exclude=tuple(hash_exclude),
             resume=resume,
             allow_config_change=allow_config_change,
+            rank=rank,
+            redact=redact,
         ),
         config=config,
         save_result=save_result,

@@ -43,7 +43,10 @@ class Script:
     def start(self, code: str, *args: str, **environment: str) -> subprocess.Popen[str]:
         """Start it; its output is to be read from the pipes."""
         path = self.folder / "program.py"
-        path.write_text(textwrap.dedent(code), encoding="utf-8")
+        fresh = path.with_suffix(".new")
+        fresh.write_text(textwrap.dedent(code), encoding="utf-8")
+        # Another process may be reading the same program at this moment.
+        fresh.replace(path)
         return subprocess.Popen(
             [sys.executable, str(path), *args],
             cwd=self.folder,
