@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from runbook.errors import (
         AmbiguousExperimentError,
         BaseDirectoryError,
+        BundleError,
         ConfigDiffersError,
         ConfigError,
         DamagedFileError,
+        ExperimentExistsError,
         ExperimentNotFoundError,
         InvalidNameError,
         NewerFormatError,
@@ -37,11 +39,13 @@ __version__ = "0.1.0"
 __all__ = [
     "AmbiguousExperimentError",
     "BaseDirectoryError",
+    "BundleError",
     "ConfigDiffersError",
     "ConfigError",
     "DamagedFileError",
     "EndReason",
     "Experiment",
+    "ExperimentExistsError",
     "ExperimentManager",
     "ExperimentNotFoundError",
     "ExperimentView",
@@ -73,15 +77,17 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    # Loaded at first use: a program that imports runbook and never starts an experiment pays almost nothing.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+if not TYPE_CHECKING:
+    # Hidden from type checkers, which would take every misspelt name for one that it gives.
+    def __getattr__(name: str) -> object:
+        # Loaded at first use: a program that imports runbook and never starts an experiment pays almost nothing.
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
 
-    value: object = getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
-    globals()[name] = value
-    return value
+        value: object = getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -40,15 +40,19 @@ class Binding:
     Args:
         function: the user's function.
         config_parameter: the name of the parameter that holds the config; None lets each call decide.
+        follow_wrapped: whether the signature is that of what a decorator below wraps.
 
     Raises:
         UsageError: if there is no such parameter.
     """
 
-    def __init__(self, function: Callable[..., Any], config_parameter: str | None = None) -> None:
-        self._full = inspect.signature(function)
+    def __init__(
+        self, function: Callable[..., Any], config_parameter: str | None = None, *, follow_wrapped: bool = True
+    ) -> None:
+        self._full = inspect.signature(function, follow_wrapped=follow_wrapped)
+        known = getattr(inspect.unwrap(function), "__globals__", {})
         parameters = list(self._full.parameters.values())
-        self._receiver = next((parameter.name for parameter in parameters if _is_receiver(parameter)), None)
+        self._receiver = next((parameter.name for parameter in parameters if _is_receiver(parameter, known)), None)
         self.signature = self._full.replace(
             parameters=[parameter for parameter in parameters if parameter.name != self._receiver]
         )
@@ -91,8 +95,12 @@ class Binding:
         }
         for parameter in self._settings:
             if parameter.kind is parameter.VAR_KEYWORD:
-                mapping |= arguments[parameter.name]
+                mapping |= {self._key(name): value for name, value in arguments[parameter.name].items()}
         return mapping
+
+    def _key(self, keyword: str) -> str:
+        # f(a, /, **options) can be called with an option "a".
+        return f"**{keyword}" if keyword in self.signature.parameters else keyword
 
     def arguments_for(
         self, call: BoundCall, experiment: Experiment, *, is_fixed: bool = False
@@ -122,18 +130,29 @@ class Binding:
         for parameter in self._settings:
             name = parameter.name
             if parameter.kind is parameter.VAR_KEYWORD:
-                arguments[name] = {key: config[key] for key in arguments[name]}
+                arguments[name] = {keyword: config[self._key(keyword)] for keyword in arguments[name]}
             else:
                 arguments[name] = config[name]
 
 
-def _is_receiver(parameter: inspect.Parameter) -> bool:
+def _is_receiver(parameter: inspect.Parameter, known: dict[str, Any]) -> bool:
     if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
         return False
     annotation = parameter.annotation
     if isinstance(annotation, str):
         # A module with postponed annotations leaves their text.
-        annotated = annotation.strip("'\"").rpartition(".")[2] == Experiment.__name__
+        annotated = _names_experiment(annotation.strip("'\" "), known)
     else:
         annotated = annotation is Experiment
     return annotated or (parameter.name == _RECEIVER_NAME and parameter.default is parameter.empty)
+
+
+def _names_experiment(text: str, known: dict[str, Any]) -> bool:
+    first, *rest = text.split(".")
+    if first not in known:
+        # Imported for type checkers only, or inside of a function: the text is all there is.
+        return text.rpartition(".")[2] == Experiment.__name__
+    found = known[first]
+    for name in rest:
+        found = getattr(found, name, None)
+    return found is Experiment

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import operator
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+HALF: Final = "backslashreplace"
+"""Half a surrogate pair is no UTF-8; inside a JSON string this writes its escape, which reads as what it was."""
+
 _RECORD_FIELDS: Final = frozenset(field.name for field in attrs.fields(ExperimentRecord))
 
 
@@ -35,7 +37,7 @@ def encode(data: Json, *, indent: int | None = 2) -> bytes:
         data: plain data, as `runbook.plain.to_plain` returns it.
         indent: spaces a level; None puts everything on one line.
     """
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, indent=indent).encode() + b"\n"
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, indent=indent).encode(errors=HALF) + b"\n"
 
 
 def decode(raw: bytes, path: StrPath) -> Json:
@@ -95,9 +97,12 @@ def _converter() -> Converter:
     converter.register_unstructure_hook(datetime, format_time)
     converter.register_structure_hook(datetime, lambda value, _: parse_time(value))
     converter.register_unstructure_hook(StrEnum, lambda value: value.value)
-    # By identity: a hook for `str` alone would also catch the enums, which are strings.
-    for plain in (str, int):
-        converter.register_structure_hook_func(functools.partial(operator.is_, plain), _expect)
+    # cattrs would turn the number 3 into the string "3"; in a file of ours that is damage, not data.
+    converter.register_structure_hook(str, _expect)
+    converter.register_structure_hook(int, _expect)
+    # Enums are strings, too, and need a word of their own after the one for strings.
+    converter.register_structure_hook(StrEnum, lambda value, kind: kind(value))
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _strings)
     as_it_is = override(struct_hook=lambda value, _: _expect(value, dict))
     converter.register_structure_hook(Attempt, make_dict_structure_fn(Attempt, converter, config_changes=as_it_is))
     converter.register_structure_hook(
@@ -108,10 +113,14 @@ def _converter() -> Converter:
 
 
 def _expect(value: object, kind: type[R]) -> R:
-    # cattrs would turn the number 3 into the string "3"; in a file of ours that is damage, not data.
     if not isinstance(value, kind):
         raise TypeError(f"expected {kind.__name__}, found {type(value).__name__}")
     return value
+
+
+def _strings(value: object, _: object) -> tuple[str, ...]:
+    # A string is a sequence of strings, and would come out as its letters.
+    return tuple(_expect(item, str) for item in _expect(value, list))
 
 
 def to_json(record: object) -> JsonObject:
@@ -176,7 +185,8 @@ def record_of_entry(entry: JsonObject, path: StrPath) -> ExperimentRecord:
         DamagedFileError: naming every field that is wrong.
     """
     known: JsonObject = {key: value for key, value in entry.items() if key in _RECORD_FIELDS and value is not None}
-    known.setdefault("status", Status.UNKNOWN.value)
+    if str(known.get("status")) not in {status.value for status in Status}:
+        known["status"] = Status.UNKNOWN.value
     known.setdefault("config", {})
     known.setdefault("config_hash", str(entry["experiment_id"])[-8:])
     known.setdefault("timestamp", "1970-01-01T00:00:00+00:00")

@@ -10,7 +10,7 @@ from runbook.view import final_metrics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runbook.typing import Json
+    from runbook.typing import Json, JsonObject
     from runbook.view import ExperimentView
 
 
@@ -36,7 +36,7 @@ def compare(views: Sequence[ExperimentView]) -> dict[str, Any]:
             }
             for view in views
         ],
-        "config_diff": config_diff({view.id: view.record.config for view in views}),
+        "config_diff": config_diff({view.id: _without_own_paths(view.record.config, view.id) for view in views}),
     }
 
 
@@ -64,5 +64,20 @@ def config_diff(configs: dict[str, dict[str, Json]]) -> dict[str, dict[str, Json
 
 def _all_same(values: dict[str, Json]) -> bool:
     first, *others = values.values()
-    # True and 1 are equal in Python, and are different settings.
-    return all(type(other) is type(first) and other == first for other in others)
+    # True and 1 are equal in Python, and are different settings; NaN is not equal to itself, and the same one.
+    return all(
+        isinstance(other, bool) is isinstance(first, bool) and (other == first or (other != other and first != first))  # noqa: PLR0124
+        for other in others
+    )
+
+
+def _without_own_paths(config: JsonObject, experiment_id: str) -> JsonObject:
+    """The config without each inner `save_dir` that was pointed at the experiment's own folder."""
+    own = f"{experiment_id}/checkpoints"
+    kept: JsonObject = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            kept[key] = _without_own_paths(value, experiment_id)
+        elif not (key == "save_dir" and isinstance(value, str) and value.replace("\\", "/").endswith(own)):
+            kept[key] = value
+    return kept

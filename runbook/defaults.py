@@ -18,8 +18,13 @@ MODE_VARIABLE: Final = "RUNBOOK_MODE"
 def base_dir(argument: StrPath | None) -> str:
     """The base directory: the argument, else `RUNBOOK_DIR`, else `./experiments`."""
     if argument is not None:
-        return os.fspath(argument)
-    return os.environ.get(DIR_VARIABLE) or BASE_DIR
+        return _expanded(os.fspath(argument))
+    return _expanded(os.environ.get(DIR_VARIABLE) or BASE_DIR)
+
+
+def _expanded(path: str) -> str:
+    # Path.expanduser would drop the seed's "./".
+    return os.path.expanduser(path)  # noqa: PTH111
 
 
 def is_disabled() -> bool:

@@ -15,9 +15,11 @@
     │   └── AmbiguousExperimentError  (KeyError)        several experiments do
     ├── what the world did
     │   ├── BaseDirectoryError        (OSError)         the base directory cannot hold experiments
-    │   └── TargetExistsError         (FileExistsError) an export would overwrite something
+    │   ├── TargetExistsError         (FileExistsError) an export would overwrite something
+    │   └── ExperimentExistsError     (FileExistsError) an experiment would take the place of another
     └── what the disk holds
         ├── DamagedFileError          (ValueError)      a file of ours that cannot be understood
+        ├── BundleError               (ValueError)      a bundle that is not what it says, or cannot be made
         └── NewerFormatError          (ValueError)      a file written by a newer runbook
 
 Each keeps its facts as attributes, survives pickling, and ends its message in a remedy.
@@ -255,6 +257,25 @@ class TargetExistsError(RunbookError, FileExistsError):
         super().__init__(f"{self.path} exists already; remove it or choose another export_path", self.path)
 
 
+class ExperimentExistsError(RunbookError, FileExistsError):
+    """Another experiment has the id of one that was to come in.
+
+    Attributes:
+        experiment_id: the id that is taken.
+        base_dir: where it is taken.
+    """
+
+    def __init__(self, experiment_id: str, base_dir: str | PathLike[str]) -> None:
+        self.experiment_id = experiment_id
+        self.base_dir = fspath(base_dir)
+        super().__init__(
+            f"there is another experiment {experiment_id} in {self.base_dir}; nothing was changed: import with "
+            "on_conflict='rename' to have both, or delete_experiment the one that is there first",
+            experiment_id,
+            self.base_dir,
+        )
+
+
 class DamagedFileError(RunbookError, ValueError):
     """A file of an experiment that cannot be understood.
 
@@ -269,6 +290,31 @@ class DamagedFileError(RunbookError, ValueError):
         super().__init__(
             f"{self.path} is damaged: {problem}; restore it from a copy, or move it aside", self.path, problem
         )
+
+
+class BundleError(RunbookError, ValueError):
+    """A bundle that is not what it says, or a folder of which none can be made.
+
+    Attributes:
+        path: the bundle.
+        member: the file in it that is wrong; None for the bundle as a whole.
+        problem: what is wrong.
+        remedy: what to do.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        member: str | None,
+        problem: str,
+        remedy: str = "nothing was imported; export the experiment anew and import that",
+    ) -> None:
+        self.path = fspath(path)
+        self.member = member
+        self.problem = problem
+        self.remedy = remedy
+        where = self.path if member is None else f"{self.path}: {member!r}"
+        super().__init__(f"{where} {problem}; {remedy}", self.path, member, problem, remedy)
 
 
 class NewerFormatError(RunbookError, ValueError):

@@ -6,6 +6,7 @@ This is the only module that opens, fsyncs and renames.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
 import sys
@@ -14,17 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _GROUP_MAY_WRITE: Final = stat.S_IWGRP
 _GROUP_BITS: Final = stat.S_IRGRP | stat.S_IWGRP
 _WINDOWS: Final = sys.platform == "win32"
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
+_numbers: Final = itertools.count()
 _REPLACE_TRIES: Final = 20
 _REPLACE_PAUSE_S: Final = 0.01
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, sync_directory: bool = True) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, sync_directory: bool = True, is_locked: bool = False) -> Iterator[BinaryIO]:
     """A file to write into that becomes `path` when the block ends well, and nothing when it does not.
 
     The content is on the disk before it takes the name, so that no power cut leaves half a file.
@@ -32,10 +35,11 @@ def replacing(path: Path, *, sync_directory: bool = True) -> Iterator[BinaryIO]:
     Args:
         path: the file to make or to replace; a symbolic link is followed. The mode of a file that is replaced is kept.
         sync_directory: False where the caller fsyncs the directory itself, after several files.
+        is_locked: whether a lock keeps every other writer of this file away. The temporary has one fixed name then,
+            so that any number of killed writers leave one at most.
     """
     path = path.resolve() if path.is_symlink() else path
-    temporary = _temporary_for(path)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    temporary, descriptor = _open_locked_temporary(path) if is_locked else _open_temporary(path)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -51,16 +55,28 @@ def replacing(path: Path, *, sync_directory: bool = True) -> Iterator[BinaryIO]:
         fsync_directory(path.parent)
 
 
-def write_whole(path: Path, data: bytes, *, sync_directory: bool = True) -> None:
+def write_whole(path: Path, data: bytes, *, sync_directory: bool = True, is_locked: bool = False) -> None:
     """Make or replace a file, whole and durable; see `replacing`."""
-    with replacing(path, sync_directory=sync_directory) as file:
+    with replacing(path, sync_directory=sync_directory, is_locked=is_locked) as file:
         file.write(data)
 
 
+def _open_locked_temporary(path: Path) -> tuple[Path, int]:
+    temporary = path.with_name(f".{path.name}.tmp")
+    return temporary, os.open(temporary, _WRITE | os.O_TRUNC, 0o666)
+
+
+def _open_temporary(path: Path) -> tuple[Path, int]:
+    # Two threads, or a signal handler and what it interrupted, may write one file at once: each has a temporary of
+    # its own. The pid alone would not do, and another container may have the same.
+    while True:
+        temporary = _temporary_for(path)
+        with contextlib.suppress(FileExistsError):
+            return temporary, os.open(temporary, _WRITE | os.O_EXCL, 0o666)
+
+
 def _temporary_for(path: Path) -> Path:
-    # One fixed name for each process and file: a killed process leaves one stray at most, and its
-    # successor with the same pid uses it again.
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    return path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}.tmp")
 
 
 def _keep_mode(descriptor: int, path: Path) -> None:
@@ -127,10 +143,21 @@ def make_directory(path: Path) -> None:
 
 
 def ensure_directory(path: Path) -> None:
-    """Make a directory unless it exists; its parent must exist."""
-    if not path.is_dir():
-        with contextlib.suppress(FileExistsError):
-            make_directory(path)
+    """Make a directory unless it exists, and its parents before it; the group can use them where it can the parent.
+
+    Raises:
+        FileExistsError: if there is something else of that name.
+    """
+    if path.is_dir():
+        return
+    if path.parent != path:
+        ensure_directory(path.parent)
+    try:
+        make_directory(path)
+    except FileExistsError:
+        # Made by another process meanwhile, or no directory at all.
+        if not path.is_dir():
+            raise
 
 
 def touch(path: Path) -> None:
@@ -227,17 +254,22 @@ def copy_file(source: Path, target: Path) -> None:
         shutil.copyfileobj(original, copy)
 
 
-def copy_tree(source: Path, target: Path) -> None:
+def copy_tree(source: Path, target: Path, *without: Path) -> None:
     """Copy a directory; the target must not exist and appears whole or not at all.
 
-    Symbolic links are copied as links.
+    Symbolic links are copied as links. The target itself is left out of the copy where it lies inside of the source.
+
+    Args:
+        source: the directory.
+        target: what it becomes.
+        *without: directories that are left out of the copy.
     """
     import shutil
 
     temporary = _temporary_for(target)
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        shutil.copytree(source, temporary, symlinks=True)
+        shutil.copytree(source, temporary, symlinks=True, ignore=_but(temporary, *without))
         for folder, _, names in os.walk(temporary):
             for name in names:
                 path = Path(folder, name)
@@ -251,17 +283,41 @@ def copy_tree(source: Path, target: Path) -> None:
     fsync_directory(target.parent)
 
 
-def replace_tree(source: Path, target: Path) -> None:
-    """Make `target` a copy of a directory; what was there before goes when the copy is whole."""
+def _but(*without: Path) -> Callable[[str, list[str]], set[str]]:
+    left_out = {path.resolve() for path in without}
+
+    def names(folder: str, inside: list[str]) -> set[str]:
+        real = Path(folder).resolve()
+        return {name for name in inside if real / name in left_out}
+
+    return names
+
+
+def replace_tree(source: Path, target: Path, *without: Path) -> None:
+    """Make `target` a copy of a directory; what was there before goes when the copy is whole.
+
+    Args:
+        source: the directory.
+        target: what is made or replaced.
+        *without: directories that are left out of the copy.
+    """
     import shutil
 
+    target = target.resolve() if target.is_symlink() else target
     if not target.is_dir():
-        copy_tree(source, target)
+        copy_tree(source, target, *without)
         return
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
-    former = target.with_name(f".{target.name}.{os.getpid()}.old")
-    copy_tree(source, fresh)
-    target.rename(former)
-    fresh.rename(target)
+    fresh, former = _temporary_for(target), _temporary_for(target)
+    copy_tree(source, fresh, *without)
+    try:
+        target.rename(former)
+        try:
+            fresh.rename(target)
+        except BaseException:
+            former.rename(target)
+            raise
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
     fsync_directory(target.parent)
     shutil.rmtree(former)

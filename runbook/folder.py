@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import codec, errors, files, identity
+from runbook.layout import REGISTRY_FILE
 from runbook.records import FORMAT_VERSION, ExperimentRecord
 
 if TYPE_CHECKING:
@@ -29,15 +30,32 @@ def prepare_base(layout: BaseLayout) -> None:
         BaseDirectoryError: if that cannot be done.
     """
     try:
-        layout.root.mkdir(parents=True, exist_ok=True)
-        for folder in (layout.private, layout.pending, layout.life_locks):
+        for folder in (layout.root, layout.private, layout.pending, layout.life_locks):
             files.ensure_directory(folder)
     except OSError as error:
         raise _base_error(layout.root, error) from error
 
 
+def check_base(layout: BaseLayout) -> None:
+    """Make the base directory if it is missing; one that is there is not touched, it may be for reading only.
+
+    Raises:
+        BaseDirectoryError: if there is none and none can be made.
+        InvalidNameError: if there is a directory where the registry is to be.
+    """
+    try:
+        if not layout.root.is_dir():
+            files.ensure_directory(layout.root)
+        is_directory = layout.registry.is_dir()
+    except OSError as error:
+        raise _base_error(layout.root, error) from error
+    if is_directory and layout.registry.suffix != ".json":
+        # One called like a registry is a damaged registry; any other is somebody's folder.
+        raise errors.InvalidNameError("registry file name", layout.registry_name, "is a directory", REGISTRY_FILE)
+
+
 def _base_error(root: Path, error: OSError) -> Exception:
-    if isinstance(error, FileExistsError | NotADirectoryError) or (root.exists() and not root.is_dir()):
+    if isinstance(error, FileExistsError | NotADirectoryError):
         return errors.BaseDirectoryError(root, "is, or lies below, a file")
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return errors.BaseDirectoryError(root, f"cannot be written to ({error.strerror})")

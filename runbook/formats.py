@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import attrs
 
 from runbook import codec, errors
-from runbook.plain import to_plain
+from runbook.plain import restore_floats, to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from runbook.typing import Json
 
 
 @attrs.frozen
@@ -76,32 +75,41 @@ def _write_json(value: object, file: BinaryIO) -> None:
 
 
 def _read_json(path: Path) -> object:
-    return codec.decode(path.read_bytes(), path)
+    return restore_floats(codec.decode(path.read_bytes(), path))
 
 
-def _write_json_lines(value: Iterable[object], file: BinaryIO) -> None:
-    file.writelines(codec.encode(to_plain(item), indent=None) for item in _rows(value))
+def _write_json_lines(value: object, file: BinaryIO) -> None:
+    file.writelines(codec.encode(row, indent=None) for row in _rows(value))
 
 
 def _read_json_lines(path: Path) -> list[object]:
-    return [json.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
+    rows: list[object] = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            rows.append(restore_floats(codec.decode(line, path)))
+        except errors.DamagedFileError as error:
+            raise errors.DamagedFileError(path, f"line {number}: {error.problem}") from error
+    return rows
 
 
-def _rows(value: Any) -> Iterable[object]:
-    # Iterating over a data frame gives its column names.
-    if hasattr(value, "to_dict") and hasattr(value, "columns"):
-        return cast("Iterable[object]", value.to_dict("records"))
-    return cast("Iterable[object]", value)
+def _rows(value: Any) -> list[Json]:
+    """Rows, from rows or from columns."""
+    plain = to_plain(list(value) if isinstance(value, Iterator) else value)
+    if isinstance(plain, list):
+        return plain
+    columns = [column for column in plain.values() if isinstance(column, list)] if isinstance(plain, dict) else []
+    if not isinstance(plain, dict) or len(columns) != len(plain) or len({len(column) for column in columns}) > 1:
+        raise TypeError(
+            f"{type(value).__name__} is neither rows nor columns; pass a list of rows, "
+            "or a mapping of columns of the same length, or save it as .json"
+        )
+    return [dict(zip(plain, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
 def _write_csv(value: Any, file: BinaryIO) -> None:
     import csv
 
-    if isinstance(value, dict):
-        columns = cast("dict[str, list[object]]", to_plain(value))
-        rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-    else:
-        rows = [row if isinstance(row, dict) else {"value": row} for row in map(to_plain, _rows(value))]
+    rows = [row if isinstance(row, dict) else {"value": row} for row in _rows(value)]
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.DictWriter(text, names)
@@ -132,10 +140,17 @@ def _write_npy(value: object, file: BinaryIO) -> None:
 
 
 def _write_npz(value: object, file: BinaryIO) -> None:
+    import zipfile
+
     import numpy as np
 
-    arrays = cast("dict[str, Any]", value) if isinstance(value, dict) else {"arr_0": value}
-    np.savez_compressed(file, allow_pickle=False, **arrays)
+    arrays = value if isinstance(value, dict) else {"arr_0": value}
+    # numpy.savez takes the names as keywords, and some names are taken. The format is a zip file of .npy files:
+    # https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def _read_npy(path: Path) -> object:

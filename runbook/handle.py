@@ -76,7 +76,7 @@ class Experiment(ExperimentView):
             >>> exp.log(loss=0.2)  # doctest: +SKIP
         """
         try:
-            self._log.log({**(metrics or {}), **named}, step)
+            self._log.log({**({} if metrics is None else metrics), **named}, step)
         except OSError as error:
             warn_once(
                 f"log {self.id}",
@@ -147,7 +147,7 @@ class Experiment(ExperimentView):
             TypeError: if it is not a mapping.
         """
         path = self._save_mapping("final_summary", metrics)
-        self._change_quietly(metrics=numbers_of(metrics))
+        self._change(metrics=numbers_of(metrics))
         return path
 
     def save_metrics(self, name: str, metrics: Mapping[str, object]) -> Path:
@@ -192,7 +192,7 @@ class Experiment(ExperimentView):
     def note(self, text: str) -> None:
         """Add a line to the notes."""
         with self._lock:
-            self._change_quietly(notes=_joined(self.notes, text))
+            self._change_quietly(notes=_joined(self.notes, str(text)))
 
     def add_tags(self, *tags: str) -> None:
         """Add words to find the experiment by; those it has already are not added twice."""
@@ -247,6 +247,8 @@ class Experiment(ExperimentView):
         if numbers:
             saved = final_metrics(self._layout, attrs.evolve(self.record, metrics={}))
             self._save_json(self._layout.final_summary, {**numbers, **saved})
+            if self.is_ended:
+                self._change_quietly(metrics=self._last_metrics())
 
     def note_signal(self, signum: int) -> None:
         """Leave evidence of a signal, at once: the process may be killed before its record is written."""
@@ -310,8 +312,9 @@ class Experiment(ExperimentView):
             self._record = attrs.evolve(before, **changes)  # type: ignore[arg-type]
             try:
                 self._store.save_record(self._record)
-            except BaseException:
-                if "status" in changes:
+            except BaseException as error:
+                # What a full disk refused is tried again with the next change, but for an ending, which did not happen.
+                if "status" in changes or not isinstance(error, OSError):
                     self._record = before
                 raise
 
@@ -329,8 +332,9 @@ def ending_status(status: str) -> Status:
 
 def as_tags(tags: Iterable[str] | str) -> tuple[str, ...]:
     """Tags in their order, each once; a single string is one tag."""
-    several = [tags] if isinstance(tags, str) else tags
-    return tuple(dict.fromkeys(str(tag) for tag in several))
+    several: list[Any] = [tags] if isinstance(tags, str) else list(tags)
+    flat = [one for tag in several for one in (tag if isinstance(tag, list | tuple | set) else [tag])]
+    return tuple(dict.fromkeys(str(tag) for tag in flat))
 
 
 def _joined(notes: str | None, more: str | None) -> str | None:

@@ -6,6 +6,7 @@ While it runs each `log` call adds a line to `metrics/history.jsonl`, such as
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import threading
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runbook import codec, errors, files
 from runbook.notices import warn_once
-from runbook.plain import flatten, restore_floats, to_plain
+from runbook.plain import flatten, numbers_of, restore_floats, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from runbook.layout import ExperimentLayout
     from runbook.typing import Json, JsonObject
 
 RESERVED: Final = ("step", "time")
@@ -76,13 +78,14 @@ class MetricLog:
 
     def _number(self, step: object, values: JsonObject) -> float:
         if "time" in values:
-            warn_once("metric time", 'the metric "time" is logged as "time_": "time" is when it was logged')
-            values["time_"] = values.pop("time")
+            name = _free("time", values)
+            warn_once("metric time", f'the metric "time" is logged as "{name}": "time" is when it was logged')
+            values[name] = values.pop("time")
         given = values.pop("step", None)
         if step is None:
             step = given
         elif given is not None:
-            values["step_"] = given
+            values[_free("step", values)] = given
         if step is None:
             return self._next_step
         number = to_plain(step)
@@ -90,9 +93,15 @@ class MetricLog:
             return number
         warn_once(
             f"step {type(step).__name__}",
-            f"the step {step!r} is no number; this line counts up from the one before instead",
+            f"a step of type {type(step).__name__} is no number; this line counts up from the one before instead",
         )
         return self._next_step
+
+
+def _free(name: str, taken: JsonObject) -> str:
+    while name in taken or name in RESERVED:
+        name += "_"
+    return name
 
 
 def read_rows(path: Path) -> list[JsonObject]:
@@ -149,6 +158,16 @@ def without_rewound(rows: list[JsonObject], starts: Iterable[int]) -> list[JsonO
     return clean
 
 
+def metrics_left_behind(folder: ExperimentLayout) -> dict[str, Json]:
+    """What an experiment's own files say of its final metrics: those it saved, else the last that it logged."""
+    with contextlib.suppress(OSError, errors.DamagedFileError):
+        return numbers_of(codec.decode_object(folder.final_summary.read_bytes(), folder.final_summary))
+    log = MetricLog(lambda _: None)
+    with contextlib.suppress(OSError, errors.DamagedFileError):
+        log.go_on(read_rows(folder.history))
+    return numbers_of(log.latest)
+
+
 def columns(rows: list[JsonObject]) -> dict[str, list[Any]]:
     """Rows as columns: `step`, `time`, then each metric, with None where a row lacks it.
 
@@ -174,7 +193,7 @@ def as_columns(history: object) -> JsonObject:
     elif hasattr(history, "to_dict") and hasattr(history, "columns"):
         history = history.to_dict("list")
     plain = to_plain(history)
-    if isinstance(plain, dict):
+    if isinstance(plain, dict) and "__repr__" not in plain:
         return plain
     if isinstance(plain, list) and all(isinstance(row, dict) for row in plain):
         names = dict.fromkeys(name for row in plain if isinstance(row, dict) for name in row)

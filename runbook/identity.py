@@ -6,8 +6,11 @@ The name in an id is a slug; the user's exact name is kept in the record.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import unicodedata
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
@@ -19,12 +22,15 @@ if TYPE_CHECKING:
     from runbook.typing import JsonObject, StrPath
 
 SLUG_BYTES: Final = 64
-_ID: Final = re.compile(r"\d{8}_\d{6}(?:_[A-Za-z0-9._-]+)?_[0-9a-f]{8}")
+_ID: Final = re.compile(r"[0-9]{8}_[0-9]{6}(?:_[A-Za-z0-9._-]+)?_[0-9a-f]{8}")
+_SEED_ID: Final = re.compile(r"[0-9]{8}_[0-9]{6}_.*[0-9a-f]{8}", re.DOTALL)
 _NOT_IN_A_SLUG: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _WINDOWS_DEVICES: Final = frozenset(
     {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)}
 )
 _NEAREST_SHOWN: Final = 3
+_NEAREST_OF: Final = 1000
+_NOT_IN_A_FOLDER_NAME: Final = "/\\\0\n" + (":" if sys.platform == "win32" else "")
 
 
 def slug(text: str) -> str:
@@ -60,6 +66,11 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def is_id_of_the_seed(text: str) -> bool:
+    """Whether the seed's tool may have made `text`: it put names into ids as they were."""
+    return _SEED_ID.fullmatch(text) is not None and is_folder_name(text)
+
+
 def time_of(experiment_id: str) -> datetime | None:
     """The time in an id; None if there is none in it."""
     from datetime import UTC, datetime
@@ -75,7 +86,13 @@ def is_folder_name(text: str) -> bool:
 
     Wider than `is_id`: the seed's tool put names into ids as they were.
     """
-    return bool(text) and text not in {".", ".."} and not any(char in text for char in "/\\\0\n")
+    if not text or text in {".", ".."} or any(char in text for char in _NOT_IN_A_FOLDER_NAME):
+        return False
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_file_name(what: str, name: str) -> str:
@@ -89,6 +106,8 @@ def check_file_name(what: str, name: str) -> str:
         InvalidNameError: with a name that could be used in its place.
     """
     problem = None
+    if not isinstance(name, str):
+        raise TypeError(f"a {what} is a string, not {name!r}")
     if name.partition(".")[0].upper() in _WINDOWS_DEVICES:
         problem = "is the name of a device on Windows"
     elif not name or slug(name) != name:
@@ -100,16 +119,16 @@ def check_file_name(what: str, name: str) -> str:
         return name
     safe = slug(name)
     if not safe or safe.partition(".")[0].upper() in _WINDOWS_DEVICES:
-        safe = f"my_{safe or what.replace(' ', '_')}"
+        safe = f"my_{safe or what.replace(' ', '_')}"[:SLUG_BYTES].rstrip(".-")
     raise errors.InvalidNameError(what, name, problem, safe)
 
 
-def resolve(wanted: str, entries: Sequence[JsonObject], base_dir: StrPath) -> str:
+def resolve(wanted: StrPath, entries: Sequence[JsonObject], base_dir: StrPath) -> str:
     """The id that `wanted` stands for.
 
     Args:
         wanted: an id, the name of an experiment (its latest is meant), or the beginning of exactly one id; they
-            are tried in this order.
+            are tried in this order. The path of an experiment's folder stands for its id.
         entries: lines of the registry, oldest first.
         base_dir: where they are from, for the message.
 
@@ -117,6 +136,10 @@ def resolve(wanted: str, entries: Sequence[JsonObject], base_dir: StrPath) -> st
         ExperimentNotFoundError: naming the nearest ids and names.
         AmbiguousExperimentError: if it is the beginning of several ids.
     """
+    if isinstance(wanted, os.PathLike):
+        wanted = PurePath(os.fspath(wanted)).name
+    if not isinstance(wanted, str):
+        raise TypeError(f"an experiment goes by its id or name, a string, not by {wanted!r}")
     ids = [str(entry["experiment_id"]) for entry in entries]
     if wanted in ids:
         return wanted
@@ -137,5 +160,6 @@ def resolve(wanted: str, entries: Sequence[JsonObject], base_dir: StrPath) -> st
 def _nearest(wanted: str, candidates: Iterable[str]) -> list[str]:
     import difflib
 
-    unique = list(dict.fromkeys(candidates))
+    # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
+    unique = list(dict.fromkeys(reversed(list(candidates))))[:_NEAREST_OF]
     return difflib.get_close_matches(wanted, unique, n=_NEAREST_SHOWN, cutoff=0.4)

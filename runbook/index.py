@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from runbook.typing import JsonObject, StrPath
 
 EMPTY: Final = b'{"experiments": []}\n'
+_NONE: Final = b'"experiments": []}\n'
 _OPEN: Final = b'"experiments": [\n'
 _CLOSE: Final = b"\n]}\n"
-_ENTRY_START: Final = re.compile(r'\{\s*"experiment_id"\s*:')
+_ENTRY_START: Final = re.compile(r'\{(\s*)"experiment_id"\s*:')
+_SPACE: Final = 200
+_OUR_ENTRY_START: Final = re.compile(r'(?<=\n)\{"experiment_id":')
 
 
 def decode(raw: bytes, path: StrPath) -> list[JsonObject]:
@@ -57,8 +60,8 @@ def encode(entries: Iterable[JsonObject], others: Mapping[str, object] | None = 
     lines = [line_of(entry) for entry in entries]
     head = "{" + "".join(f"{_text(key)}: {_text(value)}, " for key, value in (others or {}).items())
     if not lines:
-        return head.encode() + EMPTY.removeprefix(b"{")
-    return head.encode() + _OPEN + b",\n".join(lines) + _CLOSE
+        return head.encode(errors=codec.HALF) + _NONE
+    return head.encode(errors=codec.HALF) + _OPEN + b",\n".join(lines) + _CLOSE
 
 
 def others_of(raw: bytes, path: StrPath) -> JsonObject:
@@ -69,7 +72,7 @@ def others_of(raw: bytes, path: StrPath) -> JsonObject:
 
 def line_of(entry: JsonObject) -> bytes:
     """The line of one experiment, its id first, without the newline."""
-    return _text({"experiment_id": entry["experiment_id"], **entry}).encode()
+    return _bytes({"experiment_id": entry["experiment_id"], **entry})
 
 
 def _text(value: object) -> str:
@@ -80,9 +83,21 @@ def _text(value: object) -> str:
         return json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False)
 
 
+def _bytes(value: object) -> bytes:
+    return _text(value).encode(errors=codec.HALF)
+
+
 def is_spliceable(raw: bytes) -> bool:
     """Whether the registry has our form, so that one line can be replaced."""
-    return raw == EMPTY or (raw.endswith(_CLOSE) and raw[: raw.find(b"\n") + 1].endswith(_OPEN))
+    first = raw[: raw.find(b"\n") + 1]
+    # A list that is closed before the end is followed by another one, in which a new line would be lost.
+    return _is_empty(raw) or (
+        raw.endswith(_CLOSE) and first.endswith(_OPEN) and raw.find(b"\n]") == len(raw) - len(_CLOSE)
+    )
+
+
+def _is_empty(raw: bytes) -> bool:
+    return raw.endswith(_NONE) and raw.count(b"\n") == 1
 
 
 def find(raw: bytes, experiment_id: str) -> JsonObject | None:
@@ -106,8 +121,8 @@ def splice(raw: bytes, entry: JsonObject) -> bytes:
         raw: a registry for which `is_spliceable` holds.
         entry: the experiment as it is now.
     """
-    if raw == EMPTY:
-        return encode([entry])
+    if _is_empty(raw):
+        return raw.removesuffix(_NONE) + _OPEN + line_of(entry) + _CLOSE
     found = _find_line(raw, str(entry["experiment_id"]))
     if found is None:
         return raw[: -len(_CLOSE)] + b",\n" + line_of(entry) + _CLOSE
@@ -115,9 +130,29 @@ def splice(raw: bytes, entry: JsonObject) -> bytes:
     return raw[:start] + line_of(entry) + raw[end:]
 
 
+def remove(raw: bytes, experiment_id: str) -> bytes:
+    """The registry without an experiment.
+
+    Args:
+        raw: a registry for which `is_spliceable` holds.
+        experiment_id: which; it need not be there.
+    """
+    while (found := _find_line(raw, experiment_id)) is not None:
+        start, end = found
+        if raw[end : end + 1] == b",":
+            raw = raw[:start] + raw[end + len(b",\n") :]
+        elif raw[:start].endswith(b",\n"):
+            raw = raw[: start - len(b",\n")] + raw[end:]
+        else:
+            raw = raw[: start - len(_OPEN)] + _NONE
+    return raw
+
+
 def _find_line(raw: bytes, experiment_id: str) -> tuple[int, int] | None:
-    # A newline inside a JSON string is always escaped, so this can only be the beginning of a line.
-    start = raw.find(b'\n{"experiment_id": ' + _text(experiment_id).encode() + b",")
+    # A newline inside a JSON string is always escaped, so this can only be the beginning of a line. Of two lines of
+    # one id the last counts, as it does for `decode`.
+    beginning = b'\n{"experiment_id": ' + _bytes(experiment_id)
+    start = max(raw.rfind(beginning + end) for end in (b",", b"}"))
     if start < 0:
         return None
     end = raw.index(b"\n", start + 1)
@@ -130,13 +165,33 @@ def salvage(raw: bytes) -> list[JsonObject]:
     decoder = json.JSONDecoder()
     by_id: dict[str, JsonObject] = {}
     at = 0
-    while match := _ENTRY_START.search(text, at):
-        try:
-            entry, at = decoder.raw_decode(text, match.start())
-        except (ValueError, RecursionError):
-            at = match.end()
+    for start in _entry_starts(text):
+        # Inside of an entry that has been read already is only its config.
+        if start < at:
             continue
-        # A config may hold an object that begins like an entry.
+        try:
+            entry, at = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            continue
         if isinstance(entry["experiment_id"], str) and "status" in entry and "timestamp" in entry:
-            by_id[entry["experiment_id"]] = entry
+            by_id.setdefault(entry["experiment_id"], entry)
     return list(by_id.values())
+
+
+def _entry_starts(text: str) -> list[int]:
+    """Where entries may begin.
+
+    A config may hold an object that begins like one. Ours have lines of their own; elsewhere an entry stands in a
+    list and not behind a key, and where lines are indented, no entry stands deeper than another.
+    """
+    ours = [match.start() for match in _OUR_ENTRY_START.finditer(text)]
+    if ours:
+        return ours
+    found = [
+        match
+        for match in _ENTRY_START.finditer(text)
+        if not text[max(0, match.start() - _SPACE) : match.start()].rstrip().endswith(":")
+    ]
+    # The depth of the first field: what stands before the brace may be lost.
+    least = min((len(match[1]) for match in found), default=0)
+    return [match.start() for match in found if len(match[1]) == least]

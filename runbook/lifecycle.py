@@ -7,6 +7,7 @@ The block is this around its body, the decorator is this around a call, and the 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -37,11 +38,13 @@ class Lifecycle:
     Args:
         what: the experiment to be.
         registry: the index of the base directory it goes into; None where tracking is disabled.
+        is_manual: whether the program says its end by `mark_complete`, and no block does.
     """
 
-    def __init__(self, what: Plan, registry: Registry | None) -> None:
+    def __init__(self, what: Plan, registry: Registry | None, *, is_manual: bool = False) -> None:
         self._plan = what
         self._registry = registry
+        self.is_manual = is_manual
         self._experiment: Experiment | None = None
         self._pid = os.getpid()
         self._thread = threading.get_ident()
@@ -53,6 +56,11 @@ class Lifecycle:
         """The live experiment; there is one from `open` on."""
         assert self._experiment is not None
         return self._experiment
+
+    @property
+    def registry(self) -> Registry | None:
+        """The index of the base directory it goes into; None where tracking is disabled."""
+        return self._registry
 
     @property
     def is_open(self) -> bool:
@@ -153,6 +161,32 @@ def current_experiment() -> Experiment | None:
     """
     found = next(open_here(), None)
     return None if found is None else found.experiment
+
+
+@contextlib.contextmanager
+def activated(lifecycle: Lifecycle, inside: tuple[Lifecycle, ...] | None) -> Iterator[None]:
+    """A block in which a generator's code runs, with the experiments that are open in it.
+
+    Args:
+        lifecycle: the generator's own experiment.
+        inside: what `stack` gave when the code ran last; None at first.
+    """
+    outside = _current.get()
+    _current.set((*outside, lifecycle) if inside is None else inside)
+    try:
+        yield
+    finally:
+        _current.set(outside)
+
+
+def stack() -> tuple[Lifecycle, ...]:
+    """What is open in this thread or task, for `activated`."""
+    return _current.get()
+
+
+def of(experiment: Experiment) -> Lifecycle | None:
+    """The life of an experiment that is open in this process."""
+    return next((life for life in _open.values() if life.experiment is experiment), None)
 
 
 def open_here() -> Iterator[Lifecycle]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import codec, files
+from runbook import codec, files, history
 from runbook.errors import DamagedFileError
 from runbook.records import EndReason, ExperimentRecord, Owner, Status
 
@@ -217,6 +217,7 @@ def vanished(record: ExperimentRecord, folder: ExperimentLayout, verdict: Verdic
         status=Status.INTERRUPTED,
         end_reason=reason,
         completed_at=ended,
+        metrics=record.metrics or history.metrics_left_behind(folder),
         attempts=(*earlier, attempt),
     )
 

@@ -11,7 +11,7 @@ from runbook.endings import ABANDONED
 from runbook.layout import REGISTRY_FILE, BaseLayout
 from runbook.notices import warn
 from runbook.plain import restore_floats
-from runbook.planning import ExperimentOptions, plan
+from runbook.planning import ExperimentOptions, check_options, plan
 from runbook.records import Status
 from runbook.registry import Registry
 from runbook.tracking import ExperimentBlock, TrackedDecorator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runbook.handle import Experiment
     from runbook.typing import StrPath
 
+    E = TypeVar("E", bound=Experiment)
     P = ParamSpec("P")
     R = TypeVar("R")
 
@@ -58,12 +59,12 @@ class ExperimentManager:
 
     def __init__(self, base_dir: StrPath | None = None, registry_file: str = REGISTRY_FILE) -> None:
         self._shown_base = defaults.base_dir(base_dir)
-        self._registry_file = registry_file
+        self._registry_file = identity.check_file_name("registry file name", registry_file)
         self._layout = BaseLayout(Path(self._shown_base).expanduser().absolute(), registry_file)
         self._registry = Registry(self._layout, self._shown_base)
         self._created: list[lifecycle.Lifecycle] = []
-        if not defaults.is_disabled() and not self._layout.root.is_dir():
-            folder.prepare_base(self._layout)
+        if not defaults.is_disabled():
+            folder.check_base(self._layout)
 
     def __repr__(self) -> str:
         return f"ExperimentManager({self._shown_base!r})"
@@ -101,7 +102,7 @@ class ExperimentManager:
         for former in [life for life in lifecycle.open_here() if life in self._created]:
             warn(f"{former.experiment.id} was never marked complete and is abandoned for a new experiment")
             former.close(ending=ABANDONED)
-        life = lifecycle.Lifecycle(what, self._index())
+        life = lifecycle.Lifecycle(what, self._index(), is_manual=True)
         experiment = life.open()
         life.activate()
         self._created = [*(other for other in self._created if other.is_open), life]
@@ -143,11 +144,11 @@ class ExperimentManager:
             UnknownStatusError: for any other status; the experiment goes on.
         """
         experiment = self._active("mark_complete")
-        for life in self._created:
-            if life.is_open and life.experiment is experiment:
-                life.mark(status, notes)
-                return
-        experiment.finish(status, notes)
+        life = lifecycle.of(experiment)
+        if life is not None and life.is_manual:
+            life.mark(status, notes)
+        else:
+            experiment.finish(status, notes)
 
     def list_experiments(self, status: str | None = None) -> list[dict[str, Any]]:
         """All experiments, oldest first, as plain dicts with the seed's fields and ours.
@@ -208,7 +209,8 @@ class ExperimentManager:
         Raises:
             ExperimentNotFoundError: if there is no such experiment.
         """
-        return comparison.compare([self.get_experiment(experiment_id) for experiment_id in experiment_ids])
+        ids = [experiment_ids] if isinstance(experiment_ids, str) else experiment_ids
+        return comparison.compare([self.get_experiment(experiment_id) for experiment_id in ids])
 
     def export_experiment(self, experiment_id: str, export_path: StrPath) -> Path:
         """Copy an experiment's folder.
@@ -231,7 +233,7 @@ class ExperimentManager:
         return ExperimentBlock(lifecycle.Lifecycle(plan(config, **options), self._index()))
 
     @overload
-    def tracked(self, function: Callable[Concatenate[Experiment, P], R], /) -> Callable[P, R]: ...
+    def tracked(self, function: Callable[Concatenate[E, P], R], /) -> Callable[P, R]: ...
     @overload
     def tracked(self, function: Callable[P, R], /) -> Callable[P, R]: ...
     @overload
@@ -239,6 +241,7 @@ class ExperimentManager:
     def tracked(self, function: Any = None, /, **given: Any) -> Any:
         """`runbook.tracked`, in this base directory."""
         own = {name: given.pop(name) for name in ("config", "save_result", "skip_completed") if name in given}
+        check_options(given)
         options = Options(registry=self._index, experiment=cast("ExperimentOptions", given), **own)
         return functools.partial(wrap, options=options) if function is None else wrap(function, options)
 
@@ -247,8 +250,13 @@ class ExperimentManager:
 
     def _active(self, operation: str) -> Experiment:
         """The experiment that a call without an id means."""
-        for life in lifecycle.open_here():
-            if life in self._created or life.experiment.path.parent == self.base_dir:
+        here = list(lifecycle.open_here())
+        # Its own before those of another manager of the same base directory.
+        for life in here:
+            if life.registry is self._registry:
+                return life.experiment
+        for life in here:
+            if life.experiment.path.parent == self.base_dir:
                 return life.experiment
         # A helper thread saves into what the program runs, as long as there is no doubt which that is.
         running = [life for life in self._created if life.is_open]

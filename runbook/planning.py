@@ -70,6 +70,18 @@ class Plan:
     is_arguments: bool = False
 
 
+def check_options(options: Mapping[str, object]) -> None:
+    """Refuse what cannot be said of an experiment.
+
+    Raises:
+        TypeError: naming it.
+    """
+    unknown = options.keys() - ExperimentOptions.__annotations__.keys()
+    if unknown:
+        known = ", ".join(ExperimentOptions.__annotations__)
+        raise TypeError(f"unknown option {min(unknown)!r} of an experiment; use one of: {known}")
+
+
 def plan(
     config: object = None,
     *,
@@ -83,6 +95,7 @@ def plan(
         ConfigError: if the config holds no settings.
         UsageError: if `resume` or `redact` means nothing.
     """
+    check_options(options)
     name, description = options.get("name"), options.get("description")
     hash_exclude = tuple(options.get("hash_exclude", ()))
     resume = options.get("resume", "never")

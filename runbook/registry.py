@@ -3,7 +3,8 @@
 A writer leaves a mark with the id of its experiment, takes the lock, and brings the lines of *all* marked
 experiments up to date from their own records in one rewrite. Whoever gets the lock and finds its mark gone is done:
 that is what makes many writers at once cheap. A mark that nobody folded, because its writer was killed, is folded by
-the next one; readers look at marks as well, so that they are always current.
+the next one; readers look at marks as well, so that they are always current. A mark whose folder is gone stands for
+an experiment that was taken out of the base directory: its line goes.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT_S: Final = 60.0
 _POLL_S: Final = 0.015
 _TAKEN: Final = ".taken"
+_UNSETTLED: Final = frozenset({Status.RUNNING.value, Status.UNKNOWN.value})
+_MOST_NAMED: Final = 5
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _locks: dict[tuple[int, Path], FileLock] = {}
@@ -54,7 +57,13 @@ class Registry:
 
     def announce(self, experiment_id: str) -> None:
         """Mark an experiment whose record is about to change; a killed process leaves the mark for others."""
-        files.touch(self._layout.mark(experiment_id))
+        mark = self._layout.mark(experiment_id)
+        try:
+            files.touch(mark)
+        except FileNotFoundError:
+            # Our folder may be deleted while nothing runs, and somebody may think that nothing runs.
+            folder.prepare_base(self._layout)
+            files.touch(mark)
 
     def publish(self, experiment_id: str) -> None:
         """Bring the line of an experiment up to date with its record, which has been written.
@@ -87,6 +96,53 @@ class Registry:
                 f"the disk of {self._layout.root} has no file locks ({error.strerror}), so {self._layout.registry} is "
                 "not brought up to date; nothing is lost: listings read the experiments from their folders",
             )
+
+    @contextlib.contextmanager
+    def moving(self, experiment_id: str) -> Iterator[None]:
+        """A block in which the folder of an experiment leaves the base directory; its line follows when it ends.
+
+        It is marked under the lock, where nobody folds the mark before the folder has gone: a process that is killed
+        in the block leaves a mark without a folder, and the next one takes the line out.
+
+        Raises:
+            filelock.Timeout: if another process holds the lock for too long; the block has not begun then.
+            OSError: if the registry could not be written; the folder has moved then.
+        """
+        with contextlib.ExitStack() as stack:
+            is_locked = self._try_to_lock(stack)
+            self.announce(experiment_id)
+            yield
+            if is_locked:
+                self._fold()
+
+    def _try_to_lock(self, stack: contextlib.ExitStack) -> bool:
+        """Whether the lock was taken; False on a disk without locks, where nobody folds marks, and readers see them."""
+        try:
+            stack.enter_context(self._locked(LOCK_TIMEOUT_S))
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return False
+        return True
+
+    def adopt(self, entry: JsonObject) -> None:
+        """Take over a line from elsewhere: all there is of an experiment of the seed's tool beside its files.
+
+        Fields that the index has of that id already, and the line has not, are kept.
+
+        Args:
+            entry: the line; its `directory` is replaced by the one here.
+
+        Raises:
+            filelock.Timeout: if another process holds the lock for too long.
+            OSError: if the registry could not be written.
+        """
+        experiment_id = str(entry["experiment_id"])
+        with self._locked(LOCK_TIMEOUT_S):
+            raw = self._spliceable()
+            old = index.find(raw, experiment_id) or {}
+            line = {**old, **entry, "directory": self._directory(experiment_id)}
+            files.write_whole(self._layout.registry, index.splice(raw, line), is_locked=True)
 
     def record(self, experiment_id: str) -> ExperimentRecord:
         """The record of an experiment, true at this moment: one whose process is dead has ended.
@@ -140,7 +196,9 @@ class Registry:
     def entries(self) -> list[JsonObject]:
         """The lines of all experiments, oldest first, current to this moment.
 
-        What the index lacks is adopted from the folders, and written back where that is possible.
+        What the index lacks is adopted from the folders, and written back where that is possible. An experiment whose
+        folder is gone is left out: its line stays, for when the folder returns. One of the seed's tool is shown all
+        the same, unless it lies in the trash, because its line is what there is of it.
 
         Raises:
             BaseDirectoryError: if the base directory is a file.
@@ -151,18 +209,62 @@ class Registry:
             raw = self._read()
             entries = index.decode(raw, self._layout.registry)
             stale = self._stale(entries)
-        except (errors.DamagedFileError, IsADirectoryError):
+        except errors.DamagedFileError:
             return self._repaired()
         current = self._overlaid(entries, stale)
         if current != entries:
             self._write_back()
-        return [self._shown(entry) for entry in current if identity.is_folder_name(str(entry["experiment_id"]))]
+        named = [entry for entry in current if identity.is_folder_name(str(entry["experiment_id"]))]
+        return [self._shown(entry) for entry in _by_age(self._placed(named))]
+
+    def _placed(self, entries: list[JsonObject]) -> list[JsonObject]:
+        """The entries without those whose folder is gone."""
+        folders = self._folders()
+        gone = {
+            str(entry["experiment_id"])
+            for entry in entries
+            if entry["experiment_id"] not in folders and self._is_gone(str(entry["experiment_id"]))
+        }
+        if not gone:
+            return entries
+        in_trash = self._trashed()
+        # Only we write an end reason: of these, what the line says is a copy of what the folder said.
+        hidden = {str(entry["experiment_id"]) for entry in entries if "end_reason" in entry} & gone
+        missing = sorted(hidden - in_trash)
+        if missing:
+            warn_once(
+                f"gone {self._layout.root} {missing}",
+                f"{self._layout.registry} has {len(missing)} experiments whose folders are gone, and which are not "
+                f"listed until the folders return: {', '.join(missing[:_MOST_NAMED])}"
+                f"{' …' if len(missing) > _MOST_NAMED else ''}",
+            )
+        return [entry for entry in entries if str(entry["experiment_id"]) not in hidden | (gone & in_trash)]
+
+    def _is_gone(self, experiment_id: str) -> bool:
+        # Only what is said to be absent is gone: a disk that fails, or refuses, proves nothing.
+        try:
+            os.lstat(self._layout.experiment(experiment_id).root)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _trashed(self) -> set[str]:
+        try:
+            return {self._layout.trashed_id(Path(name)) for name in os.listdir(self._layout.trash)}
+        except OSError:
+            return set()
 
     def _read(self) -> bytes:
         try:
             return self._layout.registry.read_bytes()
         except FileNotFoundError:
             return index.EMPTY
+        except OSError as error:
+            if error.errno not in {errno.EISDIR, errno.ELOOP}:
+                raise
+            raise errors.DamagedFileError(self._layout.registry, f"it is no file ({error.strerror})") from error
 
     def _shown(self, entry: JsonObject) -> JsonObject:
         # The directory in the file is where the experiment was when its line was written; it may have moved since.
@@ -178,8 +280,10 @@ class Registry:
     def _stale(self, entries: list[JsonObject]) -> set[str]:
         """The ids whose line may differ from their record: marked, running, or not in the index at all."""
         listed = {str(entry["experiment_id"]) for entry in entries}
-        running = {str(entry["experiment_id"]) for entry in entries if entry.get("status") == Status.RUNNING}
-        return self._marked() | running | (self._folders() - listed)
+        unsettled = {str(entry["experiment_id"]) for entry in entries if str(entry.get("status")) in _UNSETTLED}
+        # An id from the file may be anything, and becomes a path here.
+        safe = {experiment_id for experiment_id in unsettled if identity.is_folder_name(experiment_id)}
+        return self._marked() | safe | (self._folders() - listed)
 
     def _marked(self) -> set[str]:
         try:
@@ -193,9 +297,13 @@ class Registry:
         mark = self._layout.mark(experiment_id)
         return mark.exists() or _taken(mark).exists()
 
+    def _is_withdrawn(self, experiment_id: str) -> bool:
+        return self._is_gone(experiment_id) and self._is_marked(experiment_id)
+
     def _folders(self) -> set[str]:
         try:
-            return {name for name in os.listdir(self._layout.root) if identity.is_id(name)}
+            names = os.listdir(self._layout.root)
+            return {name for name in names if identity.is_id(name) or identity.is_id_of_the_seed(name)}
         except FileNotFoundError:
             return set()
 
@@ -206,6 +314,8 @@ class Registry:
             entry = self._entry_from_folder(experiment_id, by_id.get(experiment_id, {}))
             if entry is not None:
                 by_id[experiment_id] = entry
+            elif self._is_withdrawn(experiment_id):
+                by_id.pop(experiment_id, None)
         return list(by_id.values())
 
     def _entry_from_folder(self, experiment_id: str, old: JsonObject) -> JsonObject | None:
@@ -247,7 +357,11 @@ class Registry:
     @contextlib.contextmanager
     def _locked(self, timeout_s: float) -> Iterator[None]:
         path = self._layout.registry_lock
-        files.touch(path)
+        try:
+            files.touch(path)
+        except FileNotFoundError:
+            folder.prepare_base(self._layout)
+            files.touch(path)
         with _lock_of(path).acquire(timeout=timeout_s):
             yield
 
@@ -266,7 +380,7 @@ class Registry:
             raw = self._spliced(raw, marked)
         except errors.DamagedFileError as error:
             raw = index.encode(self._set_aside(error))
-        files.write_whole(self._layout.registry, raw)
+        files.write_whole(self._layout.registry, raw, is_locked=True)
         for experiment_id in marked:
             with contextlib.suppress(FileNotFoundError):
                 _taken(self._layout.mark(experiment_id)).unlink()
@@ -277,6 +391,8 @@ class Registry:
             entry = self._entry_from_folder(experiment_id, old)
             if entry is not None:
                 raw = index.splice(raw, entry)
+            elif self._is_withdrawn(experiment_id):
+                raw = index.remove(raw, experiment_id)
         return raw
 
     def _spliceable(self, *, verify: bool = False) -> bytes:
@@ -293,7 +409,7 @@ class Registry:
             return (
                 raw if index.is_spliceable(raw) else index.encode(entries, index.others_of(raw, self._layout.registry))
             )
-        except (errors.DamagedFileError, IsADirectoryError) as error:
+        except errors.DamagedFileError as error:
             return index.encode(self._set_aside(error))
 
     def _set_aside(self, error: Exception) -> list[JsonObject]:
@@ -312,7 +428,7 @@ class Registry:
     def _rebuilt(self) -> list[JsonObject]:
         try:
             salvaged = index.salvage(self._read())
-        except IsADirectoryError:
+        except errors.DamagedFileError:
             salvaged = []
         listed = [entry for entry in salvaged if identity.is_folder_name(str(entry["experiment_id"]))]
         everything = self._folders() | {str(entry["experiment_id"]) for entry in listed}
@@ -325,7 +441,7 @@ class Registry:
 
         try:
             with self._locked(LOCK_TIMEOUT_S):
-                files.write_whole(self._layout.registry, self._spliceable(verify=True))
+                files.write_whole(self._layout.registry, self._spliceable(verify=True), is_locked=True)
         except (filelock.Timeout, OSError) as error:
             warn_once(
                 f"unmended {self._layout.registry}",
@@ -343,8 +459,25 @@ class Registry:
         with contextlib.suppress(filelock.Timeout, OSError), self._locked(0):
             entries = index.decode(self._spliceable(), self._layout.registry)
             for experiment_id in self._stale(entries):
-                self.announce(experiment_id)
+                # A mark without a folder would mean that the experiment has been taken away.
+                if not self._is_gone(experiment_id):
+                    self.announce(experiment_id)
             self._fold()
+
+
+def _by_age(entries: list[JsonObject]) -> list[JsonObject]:
+    """Entries by the time in their ids; those of the seed's tool stay in the order in which it listed them."""
+    in_order = [entry for entry in entries if "end_reason" not in entry]
+    for entry in sorted((entry for entry in entries if "end_reason" in entry), key=_age):
+        place = len(in_order)
+        while place and _age(in_order[place - 1]) > _age(entry):
+            place -= 1
+        in_order.insert(place, entry)
+    return in_order
+
+
+def _age(entry: JsonObject) -> str:
+    return str(entry["experiment_id"])[:15]
 
 
 def _problem(error: Exception) -> str:

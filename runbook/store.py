@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -74,7 +75,9 @@ class DiskStore:
 
     def save_record(self, record: ExperimentRecord) -> None:
         """Replace the record and bring the registry up to date."""
-        self._registry.announce(record.experiment_id)
+        # The record matters more than its mark; `publish` sets it again, and raises when it cannot.
+        with contextlib.suppress(OSError):
+            self._registry.announce(record.experiment_id)
         folder.write_record(self._folder, record)
         self._registry.publish(record.experiment_id)
 
@@ -95,7 +98,8 @@ class DiskStore:
     def copy(self, source: Path, path: Path) -> None:
         """Replace a file or a directory by a copy of another."""
         if source.is_dir():
-            files.replace_tree(source, path)
+            # A program may save the very folder in which its experiments lie.
+            files.replace_tree(source, path, self._folder.root)
         else:
             files.copy_file(source, path)
 
@@ -128,27 +132,27 @@ class NoStore:
     """
 
     def __init__(self, experiment_id: str) -> None:
-        import tempfile
-
-        # The pid keeps the processes of a test run apart, whose experiments may have one id.
-        temporary = Path(tempfile.gettempdir(), f"runbook-disabled-{os.getpid()}")
-        self._folder = ExperimentLayout(temporary / experiment_id)
+        # Nothing is ever there: what is saved goes nowhere.
+        self._folder = ExperimentLayout(Path(f"runbook-disabled-{os.urandom(8).hex()}", experiment_id).absolute())
+        self._shown: ExperimentLayout | None = None
 
     @property
     def folder(self) -> ExperimentLayout:
         """Where the files would be."""
-        return self._folder
+        return self._shown or self._folder
 
     def shown_folder(self) -> ExperimentLayout:
         """A temporary folder, made when it is first asked for."""
-        if not self._folder.root.exists():
+        if self._shown is None:
             import atexit
-            import shutil
+            import tempfile
 
-            for inner in self._folder.folders:
-                inner.mkdir(parents=True, exist_ok=True)
-            atexit.register(shutil.rmtree, self._folder.root.parent, ignore_errors=True)
-        return self._folder
+            temporary = Path(tempfile.mkdtemp(prefix="runbook-disabled-"))
+            atexit.register(_remove, temporary, os.getpid())
+            self._shown = ExperimentLayout(temporary / self._folder.root.name)
+            for inner in self._shown.folders:
+                inner.mkdir(parents=True)
+        return self._shown
 
     def save_record(self, record: ExperimentRecord) -> None:
         """Do nothing."""
@@ -174,6 +178,14 @@ class NoStore:
 
     def sync_history(self) -> None:
         """Do nothing."""
+
+
+def _remove(temporary: Path, pid: int) -> None:
+    # A forked child that exits must leave its parent's folder alone.
+    if os.getpid() == pid:
+        import shutil
+
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 class FollowerStore(NoStore):

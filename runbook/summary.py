@@ -38,17 +38,28 @@ def print_summary(entries: Sequence[JsonObject], base_dir: str) -> None:
     """
     from rich.console import Console
 
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_A_TERMINAL)
+    console = Console(
+        file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_A_TERMINAL, emoji=False, markup=False
+    )
+    with console.capture() as capture:
+        if entries:
+            console.print(_table(entries))
+        console.print(_closing_line(entries, base_dir), highlight=False)
+    # A terminal or a pipe that knows fewer characters shows the others as question marks.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(capture.get().encode(encoding, errors="replace").decode(encoding))
+    sys.stdout.flush()
+
+
+def _closing_line(entries: Sequence[JsonObject], base_dir: str) -> str:
     if not entries:
-        console.print(f"No experiments in {visible(base_dir)}.", markup=False, highlight=False)
-        return
-    console.print(_table(entries))
+        return visible(f"No experiments in {base_dir}.")
     counts = {status.value: 0 for status in Status}
     for entry in entries:
         counts[str(entry.get("status"))] = counts.get(str(entry.get("status")), 0) + 1
     parts = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     plural = "" if len(entries) == 1 else "s"
-    console.print(visible(f"{len(entries)} experiment{plural} in {base_dir}: {parts}"), markup=False, highlight=False)
+    return visible(f"{len(entries)} experiment{plural} in {base_dir}: {parts}")
 
 
 def _table(entries: Sequence[JsonObject]) -> Table:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExperimentBlock", "TrackedDecorator", "current_experiment", "experiment", "tracked"]
 
+E = TypeVar("E", bound=Experiment)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -136,13 +137,13 @@ class TrackedDecorator(Protocol):
     """What `tracked(...)` with arguments returns."""
 
     @overload
-    def __call__(self, function: Callable[Concatenate[Experiment, P], R], /) -> Callable[P, R]: ...
+    def __call__(self, function: Callable[Concatenate[E, P], R], /) -> Callable[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
 
 
 @overload
-def tracked(function: Callable[Concatenate[Experiment, P], R], /) -> Callable[P, R]: ...
+def tracked(function: Callable[Concatenate[E, P], R], /) -> Callable[P, R]: ...
 @overload
 def tracked(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
 from runbook import errors, resuming
 from runbook.binding import Binding, BoundCall
-from runbook.lifecycle import Lifecycle
+from runbook.lifecycle import Lifecycle, activated, stack
 from runbook.notices import warn
 from runbook.planning import ExperimentOptions, Plan, plan
 from runbook.registry import Registry
@@ -68,6 +69,7 @@ class _Tracker:
         self._said = options.experiment.copy()
         self._said["name"] = self._said.get("name") or self._function_name.rpartition(".")[2]
         self._said["description"] = self._said.get("description") or documentation
+        self._function = function
         self.binding = Binding(function, options.config if isinstance(options.config, str) else None)
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Run | None:
@@ -76,7 +78,7 @@ class _Tracker:
         Everything that can be wrong with a call is found here, before anything is made.
         """
         options = self._options
-        call = self.binding.bind(args, kwargs)
+        binding, call = self._bound(args, kwargs)
         is_fixed = options.config is not None and not isinstance(options.config, str)
         what = plan(
             options.config if is_fixed else call.config,
@@ -87,7 +89,17 @@ class _Tracker:
         registry = options.registry()
         if options.skip_completed and registry is not None and self._is_completed(what, registry):
             return None
-        return _Run(self, call, Lifecycle(what, registry), is_fixed=is_fixed, save_result=options.save_result)
+        return _Run(binding, call, Lifecycle(what, registry), is_fixed=is_fixed, save_result=options.save_result)
+
+    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Binding, BoundCall]:
+        try:
+            return self.binding, self.binding.bind(args, kwargs)
+        except TypeError:
+            if not hasattr(self._function, "__wrapped__"):
+                raise
+            # A decorator below this one shows the signature of what it wraps, and may supply arguments of its own.
+            binding = Binding(self._function, follow_wrapped=False)
+            return binding, binding.bind(args, kwargs)
 
     def _is_completed(self, what: Plan, registry: Registry) -> bool:
         before = resuming.completed(what, registry)
@@ -104,18 +116,19 @@ class _Run:
     """One call of a tracked function."""
 
     def __init__(
-        self, tracker: _Tracker, call: BoundCall, lifecycle: Lifecycle, *, is_fixed: bool, save_result: bool
+        self, binding: Binding, call: BoundCall, lifecycle: Lifecycle, *, is_fixed: bool, save_result: bool
     ) -> None:
-        self._tracker = tracker
+        self._binding = binding
         self._call = call
         self._lifecycle = lifecycle
         self._is_fixed = is_fixed
         self._save_result = save_result
+        self._inside: tuple[Lifecycle, ...] | None = None
 
     def __enter__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         experiment = self._lifecycle.open()
         try:
-            return self._tracker.binding.arguments_for(self._call, experiment, is_fixed=self._is_fixed)
+            return self._binding.arguments_for(self._call, experiment, is_fixed=self._is_fixed)
         except BaseException as error:
             self._lifecycle.close(error)
             raise
@@ -131,11 +144,12 @@ class _Run:
 
         A generator's code runs between two `yield`s; a variable that stayed set meanwhile would be seen by its caller.
         """
-        self._lifecycle.activate()
-        try:
-            yield
-        finally:
-            self._lifecycle.deactivate()
+        with activated(self._lifecycle, self._inside):
+            try:
+                yield
+            finally:
+                # A block that the code has opened and not yet left is its own as well.
+                self._inside = stack()
 
     def keep(self, result: Any) -> Any:
         """Save the numbers of a returned mapping, and give it back untouched."""
@@ -162,22 +176,35 @@ class _ActiveGenerator(Generator[Any, Any, Any]):
 
     def throw(self, kind: Any, value: Any = None, trace: TracebackType | None = None) -> Any:  # noqa: ARG002
         with self._run.active():
-            return self._generator.throw(kind if value is None else value)
+            return self._generator.throw(_thrown(kind, value))
 
     def close(self) -> None:
         with self._run.active():
             self._generator.close()
 
 
+def _thrown(kind: Any, value: Any) -> BaseException:
+    # The form with a class and a value is that of older programs: throw(ValueError, "text").
+    if isinstance(kind, BaseException):
+        return kind
+    if isinstance(value, BaseException):
+        return value
+    error: BaseException = kind() if value is None else kind(value)
+    return error
+
+
 def _wrapper_for(function: Callable[..., Any], tracker: _Tracker) -> Any:
     # A standard-library context manager used as a decorator would close before a coroutine or a generator begins,
     # so each kind has its own wrapper.
-    if inspect.isasyncgenfunction(function):
-        return _async_generator(function, tracker)
-    if inspect.isgeneratorfunction(function):
-        return _generator(function, tracker)
-    if inspect.iscoroutinefunction(function):
-        return _coroutine(function, tracker)
+    kinds = {
+        inspect.isasyncgenfunction: _async_generator,
+        inspect.isgeneratorfunction: _generator,
+        inspect.iscoroutinefunction: _coroutine,
+    }
+    for is_kind, wrapper in kinds.items():
+        # An object that can be called is of the kind of its method.
+        if is_kind(function) or is_kind(cast("Any", getattr(function, "__call__", None))):  # noqa: B004 - not whether it has one
+            return wrapper(function, tracker)
     return _plain(function, tracker)
 
 
@@ -214,6 +241,17 @@ def _generator(function: Callable[..., Any], tracker: _Tracker) -> Any:
     return wrapper
 
 
+def _first_step(generator: AsyncGenerator[Any, Any]) -> Any:
+    # An event loop that shuts down closes every generator that it has seen, in no order. It has seen the wrapper; if
+    # it saw this one as well, each would be closed in the midst of the other.
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
 def _async_generator(function: Callable[..., Any], tracker: _Tracker) -> Any:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         run = tracker.start(args, kwargs)
@@ -221,7 +259,7 @@ def _async_generator(function: Callable[..., Any], tracker: _Tracker) -> Any:
             return
         with run as (own_args, own_kwargs):
             generator = function(*own_args, **own_kwargs)
-            advance = generator.asend(None)
+            advance = _first_step(generator)
             while True:
                 try:
                     with run.active():

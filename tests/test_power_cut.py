@@ -29,7 +29,7 @@ for number in range(int(rounds)):
     fcntl.ioctl(directory, SHUTDOWN, struct.pack("I", WITHOUT_FLUSHING))
     os.close(directory)
     process.kill()
-    said = (first + process.communicate()[0]).splitlines()
+    said = (first + process.communicate()[0]).rpartition("\\n")[0].splitlines()
     subprocess.run(["umount", mountpoint], check=True)
     subprocess.run(["mount", "-o", "loop", image, mountpoint], check=True)
     raw = open(os.path.join(base, "experiment_registry.json"), "rb").read()
