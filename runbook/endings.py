@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 _SIGNAL_BASE: Final = 128
 _MESSAGE_LENGTH: Final = 10_000
-_OWN_FOLDER: Final = str(Path(__file__).parent)
+_TRACEBACK_LENGTH: Final = 100_000
+_OWN_FOLDER: Final = str(Path(__file__).parent) + os.sep
 
 
 @attrs.frozen
@@ -51,8 +53,12 @@ def classify(error: BaseException | None, signum: int | None = None) -> Ending:
     """
     if error is None:
         return RETURNED
-    ending = _of_exception(error)
-    if signum is not None and ending.reason is not EndReason.EXCEPTION:
+    try:
+        ending = _of_exception(error)
+    except BaseException:
+        # Signals are held back here, so this is the doing of the exception's own methods.
+        return Ending(Status.FAILED, EndReason.EXCEPTION, describe(error))
+    if signum is not None and ending.reason not in {EndReason.EXCEPTION, EndReason.KEYBOARD}:
         # Whatever the signal turned into on its way (asyncio cancels its tasks, a handler calls sys.exit(0)).
         return of_signal(signum)
     return ending
@@ -86,10 +92,19 @@ def _of_exception(error: BaseException) -> Ending:
 
 
 def _of_group(group: BaseExceptionGroup[BaseException]) -> Ending:
-    endings = [_of_exception(error) for error in group.exceptions]
-    if all(ending.status is Status.INTERRUPTED for ending in endings):
-        return endings[0]
-    return Ending(Status.FAILED, EndReason.EXCEPTION, describe(group))
+    first: Ending | None = None
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(reversed(error.exceptions))
+            continue
+        ending = _of_exception(error)
+        if ending.status is not Status.INTERRUPTED:
+            return Ending(Status.FAILED, EndReason.EXCEPTION, describe(group))
+        first = first or ending
+    assert first is not None
+    return first
 
 
 def _is_cancellation(error: BaseException) -> bool:
@@ -100,8 +115,16 @@ def _is_cancellation(error: BaseException) -> bool:
 
 
 def _of_exit(error: SystemExit) -> Ending:
-    code = error.code
-    if code is None or code == 0:
+    signum = getattr(error, "signum", None)
+    if signum is not None:
+        # Ours: its `code` is for those who are about to exit with it.
+        return of_signal(signum)
+    try:
+        code = error.code
+    except BaseException:
+        return Ending(Status.FAILED, EndReason.EXIT, describe(error))
+    # The interpreter exits with 1 for whatever is no int, also where it equals 0.
+    if code is None or (isinstance(code, int) and int(code) == 0):
         return Ending(Status.COMPLETED, EndReason.EXIT)
     if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
         # Lightning, among others, turns Ctrl-C into sys.exit(1).
@@ -113,11 +136,13 @@ def _of_exit(error: SystemExit) -> Ending:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
-    cause = error.__cause__ or error.__context__
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        yield cause
-        cause = cause.__cause__ or cause.__context__
+    waiting = [error.__context__, error.__cause__]
+    while waiting:
+        cause = waiting.pop()
+        if cause is not None and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            waiting += [cause.__context__, cause.__cause__]
 
 
 def comes_from(error: BaseException | None, origin: BaseException | None) -> bool:
@@ -135,13 +160,19 @@ def describe(error: BaseException) -> Failure:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
-    except Exception as problem:
+    except BaseException as problem:
         message = f"<its text raised {type(problem).__name__}>"
     try:
         lines = traceback.format_exception(kind, error, _users_part(error.__traceback__))
-    except Exception as problem:
+    except BaseException as problem:
         lines = [f"{name}: {message}\n(its traceback could not be formatted: {type(problem).__name__})\n"]
-    return Failure(name, _writable(message[:_MESSAGE_LENGTH]), _writable("".join(lines)))
+    return Failure(name, _writable(message[:_MESSAGE_LENGTH]), _writable(_shortened("".join(lines))))
+
+
+def _shortened(text: str) -> str:
+    # Where it began and what it was are at the two ends.
+    half = _TRACEBACK_LENGTH // 2
+    return text if len(text) <= _TRACEBACK_LENGTH else f"{text[:half]}\n[...]\n{text[-half:]}"
 
 
 def _users_part(trace: TracebackType | None) -> TracebackType | None:
@@ -156,10 +187,16 @@ def _writable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def at_exit() -> Ending:
-    """The ending of an experiment that nobody ended before the interpreter exits."""
+def last_error() -> BaseException | None:
+    """The uncaught exception that ends the program, seen from the interpreter's exit."""
     if hasattr(sys, "ps1"):
         # At a prompt, the last exception may be hours old and have nothing to do with it.
-        return ABANDONED
-    error = sys.exc_info()[1] or getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+        return None
+    candidates = (sys.exc_info()[1], getattr(sys, "last_exc", None), getattr(sys, "last_value", None))
+    return next((error for error in candidates if error is not None), None)
+
+
+def at_exit() -> Ending:
+    """The ending of an experiment that nobody ended before the interpreter exits."""
+    error = last_error()
     return ABANDONED if error is None else classify(error)

@@ -227,9 +227,13 @@ class Experiment(ExperimentView):
             if self.is_ended and not overwrite:
                 return
             moment = datetime.now(UTC)
-            if ending.failure is not None:
-                self._store.write_bytes(self._layout.traceback, ending.failure.traceback.encode())
-            self._store.sync_history()
+            try:
+                if ending.failure is not None:
+                    self._store.write_bytes(self._layout.traceback, ending.failure.traceback.encode())
+                self._store.sync_history()
+            except OSError as error:
+                # The status matters more; the record holds the traceback as well.
+                warn(f"{self.id}: its logs are not whole ({error})")
             *earlier, last = self.record.attempts
             self._change(
                 status=ending.status,

@@ -49,6 +49,7 @@ class Lifecycle:
         self._pid = os.getpid()
         self._thread = threading.get_ident()
         self._is_open = False
+        self.signals_before = 0
         self._life_lock: LifeLock | None = None
 
     @property
@@ -73,7 +74,7 @@ class Lifecycle:
         Raises:
             BaseDirectoryError: if the base directory cannot be used; nothing is left behind.
         """
-        signals.watch(_on_signal, _close_all)
+        self.signals_before = signals.watch(_on_signal, _close_all)
         try:
             with signals.deferred():
                 self._begin()
@@ -110,16 +111,21 @@ class Lifecycle:
             error: what left the block; None when it came to its end.
             ending: known from elsewhere; None tells it from `error`.
         """
-        if os.getpid() != self._pid or not self.is_open:
+        if os.getpid() != self._pid or _open.pop(id(self), None) is None:
+            # The last is atomic: of several threads, one closes.
             return
+        leaving = error
         try:
             with signals.deferred():
-                self._end(ending or signals.ending_of(error))
+                self._end(ending or signals.ending_of(error, self.signals_before))
                 self._leave()
+        except BaseException as late:
+            leaving = late
+            raise
         finally:
             signals.unwatch()
-        if not _open:
-            signals.die_in_worker(error)
+            if not _open:
+                signals.die_in_worker(leaving)
 
     def mark(self, status: str, notes: str | None) -> None:
         """End as the program says.
@@ -142,7 +148,6 @@ class Lifecycle:
     def _leave(self) -> None:
         self.deactivate()
         self._is_open = False
-        _open.pop(id(self), None)
         if self._life_lock is not None:
             self._life_lock.release()
 
@@ -224,7 +229,7 @@ def _at_worker_exit() -> None:
 def _end_abandoned(lifecycles: list[Lifecycle]) -> None:
     for lifecycle in reversed(lifecycles):
         if lifecycle.is_of_main_thread():
-            lifecycle.close(ending=signals.ending_at_exit())
+            lifecycle.close(ending=signals.ending_at_exit(lifecycle.signals_before))
         else:
             lifecycle.close(ending=endings.ABANDONED)
 
@@ -235,7 +240,7 @@ def _close_all(signum: int) -> None:
 
 
 def _on_signal(signum: int) -> None:
-    for lifecycle in _open.values():
+    for lifecycle in list(_open.values()):
         lifecycle.experiment.note_signal(signum)
 
 

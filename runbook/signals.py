@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from runbook import endings
@@ -48,20 +49,22 @@ class _Watch:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.users = 0
-        self.previous: dict[int, Any] = {}
+        self.installed: dict[int, _Handler] = {}
+        self.held_from: dict[int, Any] = {}
+        self.is_handling = False
+        self.count = 0
         self.noted: int | None = None
         self.raised: BaseException | None = None
         self.dying: int | None = None
         self.on_signal: Callable[[int], None] | None = None
         self.before_death: Callable[[int], None] | None = None
-        self.death_arranged = False
         self.is_deferring = False
 
 
 _watch = _Watch()
 
 
-def watch(on_signal: Callable[[int], None], before_death: Callable[[int], None]) -> None:
+def watch(on_signal: Callable[[int], None], before_death: Callable[[int], None]) -> int:
     """Begin to watch, once more; only the main thread can begin.
 
     An ignored signal stays ignored (that is how nohup works), one whose handler was not set from Python is left
@@ -70,6 +73,9 @@ def watch(on_signal: Callable[[int], None], before_death: Callable[[int], None])
     Args:
         on_signal: called with the signal as it arrives.
         before_death: called with the signal when it is about to kill the process.
+
+    Returns:
+        How many signals arrived so far, for `ending_of`.
     """
     if os.getpid() != _watch.pid:
         forget_parent()
@@ -77,14 +83,32 @@ def watch(on_signal: Callable[[int], None], before_death: Callable[[int], None])
     _watch.on_signal = on_signal
     _watch.before_death = before_death
     if threading.current_thread() is not threading.main_thread():
-        return
+        return _watch.count
     for signum in _WATCHED:
         current = signal.getsignal(signum)
         # Python's own handler of Ctrl-C raises what we need, and asyncio looks whether it is still there.
-        if current in {_handle, signal.default_int_handler} or not (current is signal.SIG_DFL or callable(current)):
+        if current is signal.default_int_handler or current is _watch.installed.get(signum):
             continue
-        _watch.previous[signum] = current
-        signal.signal(signum, _handle)
+        if _can_be_replaced(signum, current):
+            _watch.installed[signum] = handler = _Handler(current)
+            signal.signal(signum, handler)
+    return _watch.count
+
+
+def _can_be_replaced(signum: int, current: Any) -> bool:
+    if current is signal.SIG_DFL:
+        return not _is_caught_in_c(signum)
+    return callable(current)
+
+
+def _is_caught_in_c(signum: int) -> bool:
+    # faulthandler.register and MPI install theirs behind Python's back; it could not be put back.
+    try:
+        with Path("/proc/self/status").open(encoding="ascii", errors="replace") as status:
+            caught = next(line for line in status if line.startswith("SigCgt:"))
+    except (OSError, StopIteration):
+        return False
+    return bool(int(caught.split()[1], 16) >> (signum - 1) & 1)
 
 
 def unwatch() -> None:
@@ -98,23 +122,35 @@ def unwatch() -> None:
 
 
 def _restore() -> None:
-    for signum, previous in list(_watch.previous.items()):
-        if signal.getsignal(signum) is _handle:
-            signal.signal(signum, previous)
-        del _watch.previous[signum]
+    for signum, handler in list(_watch.installed.items()):
+        current: object = signal.getsignal(signum)
+        if current is handler:
+            signal.signal(signum, handler.previous)
+        del _watch.installed[signum]
 
 
-def ending_of(error: BaseException | None) -> endings.Ending:
-    """How an experiment ended that `error` left, in the light of the signals that arrived."""
-    if _watch.noted is not None and endings.comes_from(error, _watch.raised):
+def ending_of(error: BaseException | None, since: int = 0) -> endings.Ending:
+    """How an experiment ended that `error` left, in the light of the signals that arrived.
+
+    Args:
+        error: what left it; None when it came to its end.
+        since: what `watch` returned when it began: earlier signals do not concern it.
+    """
+    noted = _watch.noted if _watch.count > since else None
+    if noted is not None and endings.comes_from(error, _watch.raised):
         # The host's own handler raised it; whatever its type, the signal is the reason.
-        return endings.of_signal(_watch.noted)
-    return endings.classify(error, _watch.noted)
+        return endings.of_signal(noted)
+    return endings.classify(error, noted)
 
 
-def ending_at_exit() -> endings.Ending:
+def ending_at_exit(since: int = 0) -> endings.Ending:
     """How an experiment of the main thread ended that is still open when the interpreter exits."""
-    return endings.at_exit() if _watch.noted is None else endings.of_signal(_watch.noted)
+    error = endings.last_error()
+    if error is not None:
+        return ending_of(error, since)
+    if _watch.noted is not None and _watch.count > since:
+        return endings.of_signal(_watch.noted)
+    return endings.ABANDONED
 
 
 def die_in_worker(error: BaseException | None) -> None:
@@ -133,26 +169,39 @@ def _is_worker() -> bool:
     return process is not None and process.parent_process() is not None
 
 
-def _handle(signum: int, frame: FrameType | None) -> None:
-    previous = _watch.previous.get(signum, signal.SIG_DFL)
-    if os.getpid() != _watch.pid:
-        # A forked child that has not been told yet: it has no experiment of its own.
-        _act_as_before(signum, frame, previous)
-        return
-    _watch.noted = signum
-    if _watch.on_signal is not None:
-        _watch.on_signal(signum)
-    if callable(previous):
+class _Handler:
+    """Our handler of one signal; knows the one that it replaced, also when the host keeps it in a chain of its own."""
+
+    def __init__(self, previous: Any) -> None:
+        self.previous = previous
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != _watch.pid or _watch.is_handling:
+            # A forked child that has not been told yet, or a chain in which another of ours has been called already.
+            _act_as_before(signum, frame, self.previous)
+            return
+        _watch.is_handling = True
         try:
-            previous(signum, frame)
-        except BaseException as error:
-            _watch.raised = error
-            raise
-        return
-    # The next one of its kind acts at once.
-    signal.signal(signum, signal.SIG_DFL)
-    _arrange_death()
-    raise Terminated(signum)
+            self._handle(signum, frame)
+        finally:
+            _watch.is_handling = False
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        _watch.count += 1
+        _watch.noted = signum
+        if _watch.on_signal is not None:
+            _watch.on_signal(signum)
+        if callable(self.previous):
+            try:
+                self.previous(signum, frame)
+            except BaseException as error:
+                _watch.raised = error
+                raise
+            return
+        # The next one of its kind acts at once.
+        signal.signal(signum, signal.SIG_DFL)
+        _arrange_death(signum)
+        raise Terminated(signum)
 
 
 def _act_as_before(signum: int, frame: FrameType | None, previous: Any) -> None:
@@ -163,10 +212,7 @@ def _act_as_before(signum: int, frame: FrameType | None, previous: Any) -> None:
         os.kill(os.getpid(), signum)
 
 
-def _arrange_death() -> None:
-    if _watch.death_arranged:
-        return
-    _watch.death_arranged = True
+def _arrange_death(signum: int) -> None:
     # An `atexit` function would come too late: the interpreter first waits for threads that were not told to stop,
     # and without us the signal would not have waited for them. multiprocessing's workers call it as well.
     register = getattr(threading, "_register_atexit", None)
@@ -174,9 +220,12 @@ def _arrange_death() -> None:
         import atexit
 
         register = atexit.register
-    with contextlib.suppress(RuntimeError):
-        # The interpreter is shutting down already.
+    try:
         register(_die)
+    except RuntimeError:
+        # The interpreter is shutting down already, and would swallow an exception.
+        _watch.dying = signum
+        _die()
 
 
 def _die() -> None:
@@ -200,38 +249,51 @@ def deferred() -> Iterator[None]:
     if _watch.is_deferring or threading.current_thread() is not threading.main_thread():
         yield
         return
-    held: list[int] = []
-    before: dict[int, Any] = {}
+    held: list[tuple[int, FrameType | None]] = []
+    before = _watch.held_from
+    before.clear()
 
     def put_back() -> None:
         for signum, handler in before.items():
             if signal.getsignal(signum) is hold:
                 signal.signal(signum, handler)
 
-    def hold(signum: int, _: FrameType | None) -> None:
-        held.append(signum)
+    def hold(signum: int, frame: FrameType | None) -> None:
+        held.append((signum, frame))
         if len(held) > 1:
             put_back()
-            signal.raise_signal(signum)
+            _deliver(signum, frame)
 
     _watch.is_deferring = True
     try:
         for signum in _WATCHED:
             handler = signal.getsignal(signum)
-            if handler is signal.SIG_DFL or callable(handler):
+            if _can_be_replaced(signum, handler):
                 before[signum] = handler
                 signal.signal(signum, hold)
         yield
     finally:
         _watch.is_deferring = False
         put_back()
-        for waiting in held[:1]:
-            signal.raise_signal(waiting)
+        for waiting, frame in held[:1]:
+            _deliver(waiting, frame)
+
+
+def _deliver(signum: int, frame: FrameType | None) -> None:
+    handler = signal.getsignal(signum)
+    if callable(handler):
+        # Not raised again: an event loop has been told of it already, through its wake-up descriptor.
+        handler(signum, frame)
+    else:
+        signal.raise_signal(signum)
 
 
 def forget_parent() -> None:
     """Start over in a forked child: its parent's experiments, and its parent's signals, are not its own."""
     global _watch  # noqa: PLW0603 - the one state of the process
-    if _watch.users and threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread():
+        if _watch.is_deferring:
+            for signum, handler in _watch.held_from.items():
+                signal.signal(signum, handler)
         _restore()
     _watch = _Watch()

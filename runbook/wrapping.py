@@ -170,6 +170,10 @@ class _ActiveGenerator(Generator[Any, Any, Any]):
         self._generator = generator
         self._run = run
 
+    def __next__(self) -> Any:
+        # The inherited one would stand in each traceback.
+        return self.send(None)
+
     def send(self, value: Any) -> Any:
         with self._run.active():
             return self._generator.send(value)
