@@ -117,7 +117,7 @@ class Experiment(ExperimentView):
         identity.check_file_name("file name", filename)
         path = self._layout.results / filename
         self._store.save_object(path, results)
-        return path
+        return self._saved(path)
 
     def save_bias_metrics(self, gmb_metrics: object, bias_details: object = None) -> Path:
         """Write `metrics/bias_metrics.json`: `{"gmb_metrics": …, "bias_details": …}`."""
@@ -135,7 +135,7 @@ class Experiment(ExperimentView):
             FileNotFoundError: if there is no such file.
         """
         self._store.copy(_existing(results_path), self._layout.eraser_results)
-        return self._layout.eraser_results
+        return self._saved(self._layout.eraser_results)
 
     def save_final_metrics(self, metrics: Mapping[str, object]) -> Path:
         """Write `metrics/final_summary.json`, and show its numbers in the registry.
@@ -181,13 +181,13 @@ class Experiment(ExperimentView):
             source = _existing(artifact)
             path = self._layout.results / identity.check_file_name("artifact name", name or source.name)
             self._store.copy(source, path)
-            return path
+            return self._saved(path)
         path = self._layout.results / identity.check_file_name("artifact name", name or "artifact")
         if isinstance(artifact, bytes | bytearray):
             self._store.write_bytes(path, bytes(artifact))
         else:
             self._store.save_object(path, artifact)
-        return path
+        return self._saved(path)
 
     def note(self, text: str) -> None:
         """Add a line to the notes."""
@@ -242,6 +242,7 @@ class Experiment(ExperimentView):
                 failure=ending.failure,
                 notes=_joined(self.notes, notes),
                 metrics=self._last_metrics(),
+                checksums={**self.record.checksums, **self._store.checksums()},
                 attempts=(*earlier, attrs.evolve(last, ended_at=moment, end_reason=ending.reason)),
             )
 
@@ -275,6 +276,11 @@ class Experiment(ExperimentView):
 
     def _save_json(self, path: Path, data: Json) -> Path:
         self._store.write_json(path, data)
+        return self._saved(path)
+
+    def _saved(self, path: Path) -> Path:
+        if self.is_ended:
+            self._change_quietly(checksums={**self.record.checksums, **self._store.checksums()})
         return path
 
     def _save_mapping(self, name: str, metrics: Mapping[str, object]) -> Path:

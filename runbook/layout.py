@@ -59,6 +59,11 @@ class BaseLayout:
         return self.private / "incoming"
 
     @property
+    def set_aside(self) -> Path:
+        """What a repair has moved out of the way; nothing looks there again."""
+        return self.root / ".set-aside"
+
+    @property
     def trash(self) -> Path:
         """Where deleted experiments are until the trash is emptied."""
         return self.root / ".trash"

@@ -120,7 +120,7 @@ def judge(owner: Owner, life_lock: Path) -> Verdict:
 
 
 def _judge_process(owner: Owner) -> Verdict:
-    if not _exists(owner.pid):
+    if not is_there(owner.pid):
         return Verdict(State.DEAD, f"process {owner.pid} is gone")
     stat = _process_stat(owner.pid)
     if stat is not None:
@@ -145,7 +145,8 @@ def _is_rebooted(owner: Owner, here: Owner) -> bool:
     )
 
 
-def _exists(pid: int) -> bool:
+def is_there(pid: int) -> bool:
+    """Whether there is a process of that number on this machine."""
     if sys.platform == "win32":
         # os.kill(pid, 0) would end the process there.
         return True

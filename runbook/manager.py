@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from runbook import bundle, codec, comparison, defaults, errors, folder, identity, lifecycle
+from runbook import codec, defaults, errors, folder, identity, lifecycle
 from runbook.endings import ABANDONED
+from runbook.handle import ending_status
 from runbook.layout import REGISTRY_FILE, BaseLayout
 from runbook.notices import warn
 from runbook.plain import restore_floats
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
+    from runbook.doctor import Finding
     from runbook.handle import Experiment
+    from runbook.merging import MergeReport
     from runbook.typing import StrPath
 
     E = TypeVar("E", bound=Experiment)
@@ -209,15 +212,18 @@ class ExperimentManager:
         Raises:
             ExperimentNotFoundError: if there is no such experiment.
         """
+        from runbook import comparison
+
         ids = [experiment_ids] if isinstance(experiment_ids, str) else experiment_ids
         return comparison.compare([self.get_experiment(experiment_id) for experiment_id in ids])
 
     def export_experiment(self, experiment_id: str, export_path: StrPath) -> Path:
-        """Copy an experiment's folder.
+        """Copy an experiment, as a folder or as one file.
 
         Args:
             experiment_id: an id, the beginning of one, or a name.
-            export_path: the directory that the copy goes into, under the experiment's id.
+            export_path: the directory that the copy of the folder goes into, under the experiment's id; or, when it
+                ends in `.zip`, the file that is made, with a manifest of checksums.
 
         Returns:
             The path of the copy.
@@ -226,7 +232,132 @@ class ExperimentManager:
             ExperimentNotFoundError: if there is no such experiment.
             TargetExistsError: if there is something of that name already.
         """
-        return bundle.export_folder(self.get_experiment(experiment_id), Path(export_path).expanduser())
+        from runbook import bundle
+
+        target = Path(export_path).expanduser()
+        export = bundle.export_zip if target.suffix.lower() == ".zip" else bundle.export_folder
+        return export(self.get_experiment(experiment_id), target)
+
+    def import_experiment(self, path: StrPath, on_conflict: Literal["rename", "skip", "error"] = "error") -> str | None:
+        """Take in an experiment that was exported; nothing in it is ever unpickled or run.
+
+        Args:
+            path: a `.zip` of `export_experiment`, or a copy of an experiment's folder.
+            on_conflict: what happens when another experiment has its id: "rename" gives it a free one, "skip" leaves
+                it out, "error" raises. The same experiment with the same content is always left out.
+
+        Returns:
+            Its id here; None if it was left out.
+
+        Raises:
+            BundleError: if it is not what it says; nothing is left behind.
+            ExperimentExistsError: if its id is taken and `on_conflict` is "error".
+        """
+        from runbook import importing
+
+        folder.prepare_base(self._layout)
+        return importing.import_bundle(self._registry, Path(path).expanduser(), on_conflict)
+
+    def merge(self, other_base_dir: StrPath) -> MergeReport:
+        """Take in all experiments of another base directory.
+
+        It is safe in any order, can be repeated, and can be interrupted and run again; nothing is overwritten. Of two
+        states of one experiment the later one is kept and the earlier one goes into the trash; different experiments
+        of one id are both kept, theirs under a free id.
+
+        Args:
+            other_base_dir: the other base directory; it is only read.
+
+        Returns:
+            What became of each of its experiments.
+        """
+        from runbook import merging
+
+        folder.prepare_base(self._layout)
+        return merging.merge(self._registry, Path(other_base_dir).expanduser())
+
+    def delete_experiment(self, experiment_id: str) -> Path:
+        """Move an experiment into the trash, from where `restore_experiment` brings it back.
+
+        Returns:
+            Where it is now.
+
+        Raises:
+            ExperimentNotFoundError: if there is no such experiment.
+            UsageError: if it is running.
+        """
+        from runbook import trash
+
+        return trash.delete(self._registry, experiment_id)
+
+    def restore_experiment(self, experiment_id: str) -> str:
+        """Bring an experiment back from the trash.
+
+        Returns:
+            Its id.
+
+        Raises:
+            ExperimentNotFoundError: if it is not in the trash.
+        """
+        from runbook import trash
+
+        return trash.restore(self._registry, experiment_id)
+
+    def list_trash(self) -> list[dict[str, Any]]:
+        """The experiments in the trash, as `list_experiments` gives them, with `deleted_at`."""
+        from runbook import trash
+
+        return [_complete(entry) for entry in trash.trashed(self._registry)]
+
+    def empty_trash(self) -> int:
+        """Delete for good what is in the trash.
+
+        Returns:
+            How many experiments that were.
+        """
+        from runbook import trash
+
+        return trash.empty(self._registry)
+
+    def doctor(self) -> list[Finding]:
+        """What is wrong in the base directory, in plain words with the remedy, and what its disk promises.
+
+        Nothing is changed.
+
+        Example:
+            >>> for finding in manager.doctor():  # doctest: +SKIP
+            ...     print(finding)
+        """
+        from runbook import doctor
+
+        return doctor.diagnose(self._registry)
+
+    def repair(self) -> list[Finding]:
+        """Mend what can be mended; what is in the way is moved into `.set-aside/`, nothing is deleted.
+
+        Returns:
+            What was found and mended.
+        """
+        from runbook import doctor
+
+        return doctor.repair(self._registry)
+
+    def declare_ended(self, experiment_id: str, status: str = "interrupted", notes: str | None = None) -> None:
+        """Say that an experiment has ended which ran where nobody can look from here.
+
+        Args:
+            experiment_id: an id, the beginning of one, or a name.
+            status: how it ended.
+            notes: added to its notes.
+
+        Raises:
+            UsageError: if it is alive, or has ended already.
+            UnknownStatusError: for a status by which no experiment ends.
+        """
+        from runbook import doctor
+
+        found = identity.resolve(experiment_id, self._registry.entries(), self._shown_base)
+        doctor.declare_ended(self._registry, found, ending_status(status), notes)
 
     def experiment(self, config: object = None, **options: Unpack[ExperimentOptions]) -> ExperimentBlock:
         """`runbook.experiment`, in this base directory."""

@@ -173,6 +173,7 @@ class ExperimentRecord:
         function: the qualified name of the tracked function.
         failure: the exception that ended it.
         attempts: the processes that worked on it, oldest first.
+        checksums: of the files that were saved in it, by their path in the folder; `doctor` compares them.
         format_version: the version of the file it was read from.
     """
 
@@ -192,6 +193,7 @@ class ExperimentRecord:
     function: str | None = None
     failure: Failure | None = None
     attempts: tuple[Attempt, ...] = ()
+    checksums: dict[str, str] = attrs.field(factory=dict)
     format_version: int = FORMAT_VERSION
 
     @property

@@ -203,8 +203,7 @@ class Registry:
         Raises:
             BaseDirectoryError: if the base directory is a file.
         """
-        if self._layout.root.exists() and not self._layout.root.is_dir():
-            raise errors.BaseDirectoryError(self._layout.root, "is a file")
+        self.check()
         try:
             raw = self._read()
             entries = index.decode(raw, self._layout.registry)
@@ -217,9 +216,35 @@ class Registry:
         named = [entry for entry in current if identity.is_folder_name(str(entry["experiment_id"]))]
         return [self._shown(entry) for entry in _by_age(self._placed(named))]
 
+    def check(self) -> None:
+        """Refuse a base directory that is none.
+
+        Raises:
+            BaseDirectoryError: if it is a file.
+        """
+        if self._layout.root.exists() and not self._layout.root.is_dir():
+            raise errors.BaseDirectoryError(self._layout.root, "is a file")
+
+    def mend(self) -> None:
+        """Bring every line up to date with its folder, whatever it takes.
+
+        Raises:
+            filelock.Timeout: if another process holds the lock for too long.
+            OSError: if it cannot be written.
+        """
+        with self._locked(LOCK_TIMEOUT_S):
+            raw = self._spliceable(verify=True)
+            entries = index.decode(raw, self._layout.registry)
+            current = self._overlaid(entries, self._stale(entries) | self.folders())
+            whole = index.encode(current, index.others_of(raw, self._layout.registry))
+            files.write_whole(self._layout.registry, whole, is_locked=True)
+            for entry in current:
+                self._bury(str(entry["experiment_id"]))
+        self.entries()
+
     def _placed(self, entries: list[JsonObject]) -> list[JsonObject]:
         """The entries without those whose folder is gone."""
-        folders = self._folders()
+        folders = self.folders()
         gone = {
             str(entry["experiment_id"])
             for entry in entries
@@ -283,7 +308,7 @@ class Registry:
         unsettled = {str(entry["experiment_id"]) for entry in entries if str(entry.get("status")) in _UNSETTLED}
         # An id from the file may be anything, and becomes a path here.
         safe = {experiment_id for experiment_id in unsettled if identity.is_folder_name(experiment_id)}
-        return self._marked() | safe | (self._folders() - listed)
+        return self._marked() | safe | (self.folders() - listed)
 
     def _marked(self) -> set[str]:
         try:
@@ -300,7 +325,8 @@ class Registry:
     def _is_withdrawn(self, experiment_id: str) -> bool:
         return self._is_gone(experiment_id) and self._is_marked(experiment_id)
 
-    def _folders(self) -> set[str]:
+    def folders(self) -> set[str]:
+        """The ids for which there is a folder."""
         try:
             names = os.listdir(self._layout.root)
             return {name for name in names if identity.is_id(name) or identity.is_id_of_the_seed(name)}
@@ -431,7 +457,7 @@ class Registry:
         except errors.DamagedFileError:
             salvaged = []
         listed = [entry for entry in salvaged if identity.is_folder_name(str(entry["experiment_id"]))]
-        everything = self._folders() | {str(entry["experiment_id"]) for entry in listed}
+        everything = self.folders() | {str(entry["experiment_id"]) for entry in listed}
         current = self._overlaid(listed, everything)
         return sorted(current, key=lambda entry: str(entry["experiment_id"]))
 

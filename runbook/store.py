@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from runbook import codec, files, folder, formats
+from runbook import checksums, codec, files, folder, formats
 from runbook.layout import ExperimentLayout
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ class Store(Protocol):
     def sync_history(self) -> None:
         """Make the live history durable and close it."""
 
+    def checksums(self) -> dict[str, str]:
+        """Of the files that were saved here, by their path in the folder."""
+
 
 class DiskStore:
     """The folder of an experiment and its line in the registry.
@@ -63,6 +66,7 @@ class DiskStore:
         self._folder = layout
         self._registry = registry
         self._history = files.LineLog(layout.history)
+        self._saved = {layout.config, layout.history}
 
     @property
     def folder(self) -> ExperimentLayout:
@@ -84,16 +88,19 @@ class DiskStore:
     def write_json(self, path: Path, data: Json) -> None:
         """Replace a JSON file."""
         files.write_whole(path, codec.encode(data))
+        self._saved.add(path)
 
     def write_bytes(self, path: Path, data: bytes) -> None:
         """Replace a file."""
         files.write_whole(path, data)
+        self._saved.add(path)
 
     def save_object(self, path: Path, value: object) -> None:
         """Replace a file by an object in the format of its suffix."""
         write = formats.format_of(path.name).write
         with files.replacing(path) as file:
             write(value, file)
+        self._saved.add(path)
 
     def copy(self, source: Path, path: Path) -> None:
         """Replace a file or a directory by a copy of another."""
@@ -102,6 +109,7 @@ class DiskStore:
             files.replace_tree(source, path, self._folder.root)
         else:
             files.copy_file(source, path)
+            self._saved.add(path)
 
     def append_history(self, line: bytes) -> None:
         """Add a line to the live history."""
@@ -119,6 +127,10 @@ class DiskStore:
         if self._folder.history.exists():
             # By its path: a forked child may have logged when this process did not.
             files.fsync_file(self._folder.history)
+
+    def checksums(self) -> dict[str, str]:
+        """Of the files that were saved here, by their path in the folder."""
+        return checksums.of(self._folder.root, self._saved)
 
 
 class NoStore:
@@ -178,6 +190,10 @@ class NoStore:
 
     def sync_history(self) -> None:
         """Do nothing."""
+
+    def checksums(self) -> dict[str, str]:
+        """There is nothing."""
+        return {}
 
 
 def _remove(temporary: Path, pid: int) -> None:

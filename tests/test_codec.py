@@ -355,7 +355,7 @@ def test_a_line_with_nothing_but_an_id_is_an_experiment():
     assert (record.status, record.config, record.config_hash) == (Status.UNKNOWN, {}, "a1b2c3d4")
 
 
-@pytest.mark.parametrize(("field", "value"), [("status", "done"), ("config", 3), ("tags", [1]), ("metrics", [])])
+@pytest.mark.parametrize(("field", "value"), [("config", 3), ("tags", [1]), ("metrics", [])])
 def test_a_wrong_field_of_a_line_is_named(field, value):
     """The seed's registry may have been edited by hand."""
     with pytest.raises(errors.DamagedFileError) as caught:

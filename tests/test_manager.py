@@ -544,3 +544,46 @@ def test_a_program_that_ends_without_saying_so_is_never_completed(script, base, 
     assert done.returncode == code, done.stderr
     (entry,) = ExperimentManager(base).list_experiments()
     assert (entry["status"], entry["end_reason"]) == expected
+
+
+# --- taking out, taking in, taking away -------------------------------------------------------------------------------
+
+
+def test_an_experiment_travels_as_one_file(manager, tmp_path):
+    """Exported as a zip, imported elsewhere, with its record and its files."""
+    with manager.experiment({"lr": 0.1}, name="traveller") as exp:
+        exp.save_predictions([1, 2], "predictions.json")
+    bundle = manager.export_experiment("traveller", tmp_path / "traveller.zip")
+    other = ExperimentManager(tmp_path / "other")
+    assert other.import_experiment(bundle) == exp.id
+    assert other.get_experiment("traveller").load_predictions("predictions.json") == [1, 2]
+    assert other.import_experiment(bundle) is None, "it is there already"
+    assert [finding for finding in other.doctor() if finding.is_repairable] == []
+
+
+def test_two_base_directories_become_one(manager, tmp_path):
+    """As often as one likes."""
+    other = ExperimentManager(tmp_path / "other")
+    for where in (manager, other):
+        with where.experiment({"where": str(where.base_dir)}, name="x"):
+            pass
+    assert len(manager.merge(other.base_dir).added) == 1
+    assert manager.merge(other.base_dir).added == ()
+    assert len(manager.list_experiments()) == 2
+
+
+def test_a_deleted_experiment_can_be_brought_back_until_the_trash_is_emptied(manager):
+    """And a running one cannot be deleted."""
+    with manager.experiment({}, name="x") as exp:
+        with pytest.raises(RunbookError, match="is running"):
+            manager.delete_experiment("x")
+    manager.delete_experiment("x")
+    assert manager.list_experiments() == []
+    assert [entry["experiment_id"] for entry in manager.list_trash()] == [exp.id]
+    assert manager.restore_experiment("x") == exp.id
+    assert manager.get_experiment("x").status == "completed"
+    manager.delete_experiment("x")
+    assert manager.empty_trash() == 1
+    assert manager.list_trash() == manager.list_experiments() == []
+    with pytest.raises(KeyError):
+        manager.restore_experiment("x")

@@ -1,0 +1,59 @@
+"""Checksums of what an experiment saved, to tell later whether it is still the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes up to which a file is read for its checksum; a larger one would delay the end of its experiment."""
+
+_CHUNK: Final = 1024 * 1024
+
+
+def of(root: Path, paths: Iterable[Path]) -> dict[str, str]:
+    """The checksums of those files that exist and are not too large, by their path in the folder.
+
+    Args:
+        root: the folder.
+        paths: files in it.
+    """
+    found = {}
+    for path in sorted(paths):
+        checksum = _checksum(path)
+        if checksum is not None:
+            found[path.relative_to(root).as_posix()] = checksum
+    return found
+
+
+def mismatches(root: Path, recorded: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each file that is not what it was, and what is the matter with it.
+
+    Args:
+        root: the folder.
+        recorded: what `of` gave.
+    """
+    for name, checksum in recorded.items():
+        path = root / name
+        if not path.is_file():
+            yield name, "is gone"
+        elif _checksum(path) != checksum:
+            yield name, "is not what was saved: its checksum differs"
+
+
+def _checksum(path: Path) -> str | None:
+    import hashlib
+
+    digest = hashlib.sha256()
+    try:
+        if path.stat().st_size > LARGEST:
+            return None
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError:
+        return None
+    return f"sha256:{digest.hexdigest()}"
