@@ -25,6 +25,8 @@ _COLOURS: Final = {
 }
 _METRICS_SHOWN: Final = 4
 _WIDTH_WITHOUT_A_TERMINAL: Final = 120
+_WIDTH_FOR_NAMES: Final = 110
+_NARROW_ID: Final = 36
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 
@@ -43,7 +45,7 @@ def print_summary(entries: Sequence[JsonObject], base_dir: str) -> None:
     )
     with console.capture() as capture:
         if entries:
-            console.print(_table(entries))
+            console.print(_table(entries, console.width))
         console.print(_closing_line(entries, base_dir), highlight=False)
     # A terminal or a pipe that knows fewer characters shows the others as question marks.
     encoding = sys.stdout.encoding or "utf-8"
@@ -62,38 +64,43 @@ def _closing_line(entries: Sequence[JsonObject], base_dir: str) -> str:
     return visible(f"{len(entries)} experiment{plural} in {base_dir}: {parts}")
 
 
-def _table(entries: Sequence[JsonObject]) -> Table:
+def _table(entries: Sequence[JsonObject], width: int) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("experiment", no_wrap=True)
-    table.add_column("name", overflow="fold")
+    # Where there is little room the name goes first, of which the id has most, and then the end of long ids: the
+    # beginning is enough to ask for an experiment.
+    is_narrow = width < _WIDTH_FOR_NAMES
+    table.add_column("experiment", no_wrap=True, max_width=_NARROW_ID if is_narrow else None)
+    if not is_narrow:
+        table.add_column("name", overflow="fold")
     table.add_column("status", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
-    table.add_column("metrics", overflow="fold")
+    table.add_column("metrics", overflow="ellipsis" if is_narrow else "fold")
     for entry in entries:
         status = str(entry.get("status"))
         reason = entry.get("end_reason")
         shown = f"{status} ({reason})" if status in {Status.FAILED, Status.INTERRUPTED} and reason else status
+        name = [] if is_narrow else [Text(visible(str(entry.get("custom_name") or "")))]
         table.add_row(
             Text(visible(str(entry["experiment_id"]))),
-            Text(visible(str(entry.get("custom_name") or ""))),
-            Text(visible(shown), style=_COLOURS.get(status, "")),
+            *name,
+            Text(visible(status if is_narrow else shown), style=_COLOURS.get(status, "")),
             Text(_duration(entry)),
-            Text(_metrics(entry.get("metrics"))),
+            Text(_metrics(entry.get("metrics"), "\n" if is_narrow else "  ")),
         )
     return table
 
 
-def _metrics(metrics: Json) -> str:
+def _metrics(metrics: Json, between: str) -> str:
     if not isinstance(metrics, dict):
         return ""
     shown = [f"{visible(name)}={_number(value)}" for name, value in list(metrics.items())[:_METRICS_SHOWN]]
     if len(metrics) > _METRICS_SHOWN:
         shown.append(f"+{len(metrics) - _METRICS_SHOWN} more")
-    return "  ".join(shown)
+    return between.join(shown)
 
 
 def _number(value: Json) -> str:
