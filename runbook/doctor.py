@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import checksums, disks, errors, files, folder, identity, index, liveness
+from runbook import checksums, disks, errors, files, folder, identity, index, liveness, marks
 from runbook.records import EndReason, Status
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runbook.typing import JsonObject
 
 _TEMPORARY: Final = re.compile(r"\..+\.(?:(?P<pid>[0-9]+)-[0-9]+\.)?tmp")
+_BY_HAND: Final = "declared by a person"
 _OLD_S: Final = 3600.0
 """The age from which a temporary whose writer cannot be asked after is nobody's any more."""
 
@@ -95,7 +96,7 @@ def repair(registry: Registry) -> list[Finding]:
     """
     folder.prepare_base(registry.layout)
     found = [finding for finding in diagnose(registry) if finding.is_repairable]
-    aside = registry.layout.set_aside / f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    aside = registry.layout.set_aside / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     for finding in found:
         if finding.kind in {"temporary", "lock", "mark"}:
             _move_aside(Path(finding.subject), registry.layout, aside)
@@ -194,8 +195,12 @@ def _evidence(record: ExperimentRecord) -> str:
 def _running_elsewhere(registry: Registry, layout: ExperimentLayout, status: Status) -> Iterator[Finding]:
     if status is not Status.RUNNING:
         return
-    record = folder.read_record(layout)
-    verdict = liveness.judge(record.attempts[-1].owner, registry.layout.life_lock(record.experiment_id))
+    try:
+        record = folder.read_record(layout)
+    except FileNotFoundError:
+        # Deleted meanwhile.
+        return
+    verdict = _verdict(registry, record)
     if verdict.state is liveness.State.UNKNOWN:
         seen = liveness.last_sign_of_life(layout)
         yield _note(
@@ -204,6 +209,12 @@ def _running_elsewhere(registry: Registry, layout: ExperimentLayout, status: Sta
             f"{verdict.evidence}; its last sign of life is from {seen:%Y-%m-%d %H:%M:%S} UTC",
             f"if you know that it is dead, say declare_ended({record.experiment_id!r})",
         )
+
+
+def _verdict(registry: Registry, record: ExperimentRecord) -> liveness.Verdict:
+    if not record.attempts:
+        return liveness.Verdict(liveness.State.UNKNOWN, "nothing tells in which process it runs")
+    return liveness.judge(record.attempts[-1].owner, registry.layout.life_lock(record.experiment_id))
 
 
 def _checksums(layout: ExperimentLayout, experiment_id: str, recorded: dict[str, str]) -> Iterator[Finding]:
@@ -221,15 +232,13 @@ def _leftovers(registry: Registry) -> Iterator[Finding]:
     for path in _files_in(layout.life_locks):
         if _is_stale_lock(registry, path):
             yield _problem("lock", path, "the experiment that held it has ended", "repair() moves it aside")
-    for path in _files_in(layout.pending):
-        name = path.name.removesuffix(".taken")
-        if identity.is_folder_name(name) and layout.experiment(name).root.exists():
+    for name in sorted(marks.marked(layout)):
+        if layout.experiment(name).root.exists():
             yield _problem("mark", layout.mark(name), "the registry does not show the latest of it yet")
 
 
 def _temporaries(place: Path, *, is_base: bool) -> Iterator[Path]:
-    depth = 1 if is_base else 3
-    for path in sorted(place.glob("/".join(["*"] * depth))) if depth == 1 else sorted(place.rglob(".*.tmp")):
+    for path in sorted(place.glob(".*.tmp") if is_base else place.rglob(".*.tmp")):
         if _TEMPORARY.fullmatch(path.name):
             yield path
 
@@ -287,23 +296,29 @@ def declare_ended(registry: Registry, experiment_id: str, status: Status, notes:
         UsageError: if it is alive, or has ended already.
     """
 
-    def ended(record: ExperimentRecord) -> ExperimentRecord:
+    def as_ended(record: ExperimentRecord) -> ExperimentRecord:
         if record.status is not Status.RUNNING:
             raise errors.UsageError(f"{experiment_id} has ended already: it is {record.status.value}")
-        *earlier, last = record.attempts
-        verdict = liveness.judge(last.owner, registry.layout.life_lock(experiment_id))
+        verdict = _verdict(registry, record)
         if verdict.state is liveness.State.ALIVE:
             raise errors.UsageError(f"{experiment_id} is alive ({verdict.evidence}); end its process first")
-        moment = max(liveness.last_sign_of_life(registry.layout.experiment(experiment_id)), last.started_at)
-        attempt = attrs.evolve(last, ended_at=moment, end_reason=EndReason.MARKED, evidence="declared by a person")
+        seen = liveness.last_sign_of_life(registry.layout.experiment(experiment_id))
+        moment = max([seen, *(attempt.started_at for attempt in record.attempts[-1:])])
+        attempts = [
+            *record.attempts[:-1],
+            *(
+                attrs.evolve(last, ended_at=moment, end_reason=EndReason.MARKED, evidence=_BY_HAND)
+                for last in record.attempts[-1:]
+            ),
+        ]
         return attrs.evolve(
             record,
             status=status,
             end_reason=EndReason.MARKED,
             completed_at=moment,
             notes="\n".join(part for part in (record.notes, notes) if part) or None,
-            attempts=(*earlier, attempt),
+            attempts=tuple(attempts),
         )
 
-    registry.claim(experiment_id, ended)
+    registry.claim(experiment_id, as_ended)
     registry.publish(experiment_id)

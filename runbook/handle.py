@@ -75,6 +75,13 @@ class Experiment(ExperimentView):
             >>> exp.log({"loss": 0.3, "val/loss": 0.4}, step=10)  # doctest: +SKIP
             >>> exp.log(loss=0.2)  # doctest: +SKIP
         """
+        if metrics is not None and not hasattr(metrics, "keys"):
+            warn_once(
+                f"log {type(metrics).__name__}",
+                f"exp.log() got a {type(metrics).__name__}, which has no names, and logs nothing of it; "
+                "pass a mapping such as {'loss': 0.3}, or loss=0.3",
+            )
+            metrics = None
         try:
             self._log.log({**({} if metrics is None else metrics), **named}, step)
         except OSError as error:
@@ -134,7 +141,10 @@ class Experiment(ExperimentView):
         Raises:
             FileNotFoundError: if there is no such file.
         """
-        self._store.copy(_existing(results_path), self._layout.eraser_results)
+        source = _existing(results_path)
+        if not source.is_file():
+            raise IsADirectoryError(f"{source} is no file; pass the JSONL file with the rationales")
+        self._store.copy(source, self._layout.eraser_results)
         return self._saved(self._layout.eraser_results)
 
     def save_final_metrics(self, metrics: Mapping[str, object]) -> Path:
@@ -212,13 +222,16 @@ class Experiment(ExperimentView):
         """
         self.end(Ending(ending_status(status), EndReason.MARKED), notes=notes, overwrite=True)
 
-    def end(self, ending: Ending, *, notes: str | None = None, overwrite: bool = False) -> None:
+    def end(
+        self, ending: Ending, *, notes: str | None = None, overwrite: bool = False, moment: datetime | None = None
+    ) -> None:
         """Record an ending; the lifecycle calls this.
 
         Args:
             ending: what became of it.
             notes: added to the notes.
             overwrite: whether an ending that is recorded already gives way.
+            moment: when it was; None means now.
 
         Raises:
             OSError: if it cannot be written; the experiment has not ended then.
@@ -226,7 +239,7 @@ class Experiment(ExperimentView):
         with self._lock:
             if self.is_ended and not overwrite:
                 return
-            moment = datetime.now(UTC)
+            moment = moment or datetime.now(UTC)
             try:
                 if ending.failure is not None:
                     self._store.write_bytes(self._layout.traceback, ending.failure.traceback.encode())
@@ -319,14 +332,18 @@ class Experiment(ExperimentView):
             return
         with self._lock:
             before = self._record
-            self._record = attrs.evolve(before, **changes)  # type: ignore[arg-type]
+            ours = self._record = attrs.evolve(before, **changes)  # type: ignore[arg-type]
             try:
-                self._store.save_record(self._record)
+                self._store.save_record(ours)
             except BaseException as error:
                 # What a full disk refused is tried again with the next change, but for an ending, which did not happen.
-                if "status" in changes or not isinstance(error, OSError):
+                if self._record is ours and ("status" in changes or not isinstance(error, OSError)):
                     self._record = before
                 raise
+            while self._record is not ours:
+                # A signal handler of the program has changed it meanwhile, and we may have written ours over its own.
+                ours = self._record
+                self._store.save_record(ours)
 
 
 def ending_status(status: str) -> Status:

@@ -19,6 +19,7 @@ from runbook.plain import flatten, numbers_of, restore_floats, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from runbook.layout import ExperimentLayout
@@ -37,7 +38,7 @@ class MetricLog:
 
     def __init__(self, append: Callable[[bytes], None]) -> None:
         self._append = append
-        self._lock = threading.Lock()
+        self._lock = _open_lock()
         self._next_step: float = 0
         self.latest: dict[str, Json] = {}
         """The last value of each metric."""
@@ -70,7 +71,7 @@ class MetricLog:
 
     def forget_lock(self) -> None:
         """Start over with an open lock, in a forked child whose parent may have held it."""
-        self._lock = threading.Lock()
+        self._lock = _open_lock()
 
     def _values(self, metrics: Mapping[str, object]) -> JsonObject:
         plain = to_plain(metrics)
@@ -89,13 +90,18 @@ class MetricLog:
         if step is None:
             return self._next_step
         number = to_plain(step)
-        if isinstance(number, int | float):
+        if isinstance(number, int | float) and not isinstance(number, bool):
             return number
         warn_once(
             f"step {type(step).__name__}",
             f"a step of type {type(step).__name__} is no number; this line counts up from the one before instead",
         )
         return self._next_step
+
+
+def _open_lock() -> AbstractContextManager[bool]:
+    # A signal handler of the program may log in the midst of a `log` of the thread that it interrupted.
+    return threading.RLock()
 
 
 def _free(name: str, taken: JsonObject) -> str:

@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runbook import endings, signals
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _current: ContextVar[tuple[Lifecycle, ...]] = ContextVar("runbook_current", default=())
 _open: dict[int, Lifecycle] = {}
 _prepared: set[int] = set()
+_owed: list[tuple[int, Experiment, Ending, datetime]] = []
 
 
 class Lifecycle:
@@ -117,8 +119,10 @@ class Lifecycle:
         leaving = error
         try:
             with signals.deferred():
-                self._end(ending or signals.ending_of(error, self.signals_before))
-                self._leave()
+                try:
+                    self._end(ending or signals.ending_of(error, self.signals_before))
+                finally:
+                    self._leave()
         except BaseException as late:
             leaving = late
             raise
@@ -143,7 +147,11 @@ class Lifecycle:
             self.experiment.end(ending)
         except Exception as problem:
             # The training is over and its result counts; what it lacks is only the last line of its record.
-            warn(f"{self.experiment.id}: its ending could not be recorded ({type(problem).__name__}: {problem})")
+            warn(
+                f"{self.experiment.id}: its ending could not be recorded ({type(problem).__name__}: {problem}); "
+                "that is tried once more when the program ends: free the disk until then"
+            )
+            _owed.append((os.getpid(), self.experiment, ending, datetime.now(UTC)))
 
     def _leave(self) -> None:
         self.deactivate()
@@ -219,6 +227,19 @@ def _prepare_process() -> None:
 
 def _at_exit() -> None:
     _end_abandoned(list(_open.values()))
+    _pay()
+
+
+def _pay() -> None:
+    """Record the endings that could not be recorded when they happened; nobody else can have ended these meanwhile."""
+    while _owed:
+        pid, experiment, ending, moment = _owed.pop()
+        if pid != os.getpid():
+            continue
+        try:
+            experiment.end(ending, moment=moment)
+        except Exception as problem:
+            warn(f"{experiment.id}: its ending ({ending.status.value}) is not recorded ({problem})")
 
 
 def _at_worker_exit() -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _INITIAL_PID_NAMESPACE: Final = "pid:[4026531836]"
 """The name of the namespace outside of any container: PROC_PID_INIT_INO in Linux's include/linux/proc_ns.h."""
 
+_PROBE_S: Final = 5.0
 _GONE_STATES: Final = frozenset("ZXx")
 _REASONS: Final = {"SIGTERM": EndReason.SIGTERM, "SIGHUP": EndReason.SIGHUP, "SIGINT": EndReason.KEYBOARD}
 
@@ -257,14 +258,17 @@ class LifeLock:
         self._lock: FileLock | None = None
 
     def acquire(self) -> bool:
-        """Take it; False where the disk has no locks."""
+        """Take it; False where the disk has no locks, or where somebody else holds it."""
         files.touch(self._path)
-        self._lock = _lock_at(self._path)
+        import filelock
+
+        lock = _lock_at(self._path)
         try:
-            self._lock.acquire(timeout=0)
-        except OSError:
-            self._lock = None
+            # Somebody who looks whether it is held holds it for a moment.
+            lock.acquire(timeout=_PROBE_S)
+        except (filelock.Timeout, OSError):
             return False
+        self._lock = lock
         return True
 
     @contextlib.contextmanager
@@ -280,10 +284,13 @@ class LifeLock:
         """Let go of it and remove its file."""
         if self._lock is None:
             return
-        with contextlib.suppress(FileNotFoundError):
+        lock, self._lock = self._lock, None
+        # An experiment that has ended must not fail for its lock: the kernel lets go of it with the process, and a
+        # file that stays is swept up by a repair.
+        with contextlib.suppress(OSError):
             self._path.unlink()
-        self._lock.release()
-        self._lock = None
+        with contextlib.suppress(OSError):
+            lock.release()
 
 
 def _is_held(path: Path) -> bool | None:

@@ -98,8 +98,8 @@ def plan(
     check_options(options)
     name, description = options.get("name"), options.get("description")
     hash_exclude = tuple(options.get("hash_exclude", ()))
-    resume = options.get("resume", "never")
-    if not resume:
+    resume: object = options.get("resume", "never")
+    if not isinstance(resume, str) or not resume:
         raise errors.UsageError(
             f"resume={resume!r} names no experiment; use one of {', '.join(RESUME_WORDS)}, or an id"
         )
@@ -115,10 +115,17 @@ def plan(
         tags=as_tags(options.get("tags", ())),
         resume=resume,
         allow_config_change=options.get("allow_config_change", False),
-        rank=options.get("rank"),
+        rank=_rank(options.get("rank")),
         function=function,
         is_arguments=is_arguments,
     )
+
+
+def _rank(rank: object) -> int | None:
+    # What launchers put into the environment is text.
+    if rank is None or (isinstance(rank, str | int) and str(rank).isdecimal()):
+        return None if rank is None else int(rank)
+    raise errors.UsageError(f"rank={rank!r} is no rank; pass a number from 0 on, or leave it to the environment")
 
 
 def registry_for(base_dir: StrPath | None = None, registry_file: str = REGISTRY_FILE) -> Registry | None:

@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from runbook import codec, errors, files
+from runbook import codec, errors, files, identity
 from runbook.notices import warn
 from runbook.records import ExperimentRecord, Status
 
@@ -102,10 +102,10 @@ def join(registry: Registry, meeting: Path, rank: int) -> ExperimentRecord | Non
         meeting: from `begin`.
         rank: of this process, for the message.
     """
-    started = time.time()
+    started = time.monotonic()
     named = os.environ.get(EXPERIMENT_VARIABLE)
-    while time.time() - started < WAIT_S:
-        record = _record(registry, named) if named else _met(registry, meeting, time.time() - started)
+    while time.monotonic() - started < WAIT_S:
+        record = _record(registry, named) if named else _met(registry, meeting, time.monotonic() - started)
         if record is not None:
             return record
         time.sleep(_POLL_S)
@@ -131,6 +131,8 @@ def _met(registry: Registry, meeting: Path, waited_s: float) -> ExperimentRecord
 
 
 def _record(registry: Registry, experiment_id: str) -> ExperimentRecord | None:
+    if not identity.is_folder_name(experiment_id):
+        return None
     try:
         return registry.record(experiment_id)
     except (OSError, errors.DamagedFileError, errors.NewerFormatError):

@@ -16,26 +16,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runbook import codec, errors, files, folder, identity, index, liveness
+from runbook import codec, errors, files, folder, identity, index, liveness, marks
 from runbook.notices import warn, warn_once
 from runbook.records import ExperimentRecord, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from filelock import FileLock
-
     from runbook.layout import BaseLayout, ExperimentLayout
     from runbook.typing import JsonObject
 
 LOCK_TIMEOUT_S: Final = 60.0
-_POLL_S: Final = 0.015
-_TAKEN: Final = ".taken"
 _UNSETTLED: Final = frozenset({Status.RUNNING.value, Status.UNKNOWN.value})
 _MOST_NAMED: Final = 5
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_locks: dict[tuple[int, Path], FileLock] = {}
 
 
 class Registry:
@@ -57,13 +52,7 @@ class Registry:
 
     def announce(self, experiment_id: str) -> None:
         """Mark an experiment whose record is about to change; a killed process leaves the mark for others."""
-        mark = self._layout.mark(experiment_id)
-        try:
-            files.touch(mark)
-        except FileNotFoundError:
-            # Our folder may be deleted while nothing runs, and somebody may think that nothing runs.
-            folder.prepare_base(self._layout)
-            files.touch(mark)
+        marks.announce(self._layout, experiment_id)
 
     def publish(self, experiment_id: str) -> None:
         """Bring the line of an experiment up to date with its record, which has been written.
@@ -78,9 +67,12 @@ class Registry:
         self.announce(experiment_id)
         import filelock
 
+        if marks.is_locked_here(self._layout):
+            # A signal handler has interrupted this very thread while it folds, and its mark is seen when that goes on.
+            return
         try:
-            with self._locked(LOCK_TIMEOUT_S):
-                if self._is_marked(experiment_id):
+            with marks.locked(self._layout, LOCK_TIMEOUT_S):
+                while marks.is_marked(self._layout, experiment_id):
                     self._fold()
         except filelock.Timeout:
             warn(
@@ -118,7 +110,7 @@ class Registry:
     def _try_to_lock(self, stack: contextlib.ExitStack) -> bool:
         """Whether the lock was taken; False on a disk without locks, where nobody folds marks, and readers see them."""
         try:
-            stack.enter_context(self._locked(LOCK_TIMEOUT_S))
+            stack.enter_context(marks.locked(self._layout, LOCK_TIMEOUT_S))
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
@@ -138,7 +130,7 @@ class Registry:
             OSError: if the registry could not be written.
         """
         experiment_id = str(entry["experiment_id"])
-        with self._locked(LOCK_TIMEOUT_S):
+        with marks.locked(self._layout, LOCK_TIMEOUT_S):
             raw = self._spliceable()
             old = index.find(raw, experiment_id) or {}
             line = {**old, **entry, "directory": self._directory(experiment_id)}
@@ -176,7 +168,7 @@ class Registry:
         Raises:
             filelock.Timeout: if another process holds the registry's lock for longer than `LOCK_TIMEOUT_S`.
         """
-        with self._locked(LOCK_TIMEOUT_S):
+        with marks.locked(self._layout, LOCK_TIMEOUT_S):
             record = change(self.record(experiment_id))
             self.announce(experiment_id)
             folder.write_record(self._layout.experiment(experiment_id), record)
@@ -232,7 +224,7 @@ class Registry:
             filelock.Timeout: if another process holds the lock for too long.
             OSError: if it cannot be written.
         """
-        with self._locked(LOCK_TIMEOUT_S):
+        with marks.locked(self._layout, LOCK_TIMEOUT_S):
             raw = self._spliceable(verify=True)
             entries = index.decode(raw, self._layout.registry)
             current = self._overlaid(entries, self._stale(entries) | self.folders())
@@ -308,22 +300,10 @@ class Registry:
         unsettled = {str(entry["experiment_id"]) for entry in entries if str(entry.get("status")) in _UNSETTLED}
         # An id from the file may be anything, and becomes a path here.
         safe = {experiment_id for experiment_id in unsettled if identity.is_folder_name(experiment_id)}
-        return self._marked() | safe | (self.folders() - listed)
-
-    def _marked(self) -> set[str]:
-        try:
-            names = os.listdir(self._layout.pending)
-        except FileNotFoundError:
-            return set()
-        ids = {name.removesuffix(_TAKEN) for name in names}
-        return {experiment_id for experiment_id in ids if identity.is_folder_name(experiment_id)}
-
-    def _is_marked(self, experiment_id: str) -> bool:
-        mark = self._layout.mark(experiment_id)
-        return mark.exists() or _taken(mark).exists()
+        return marks.marked(self._layout) | safe | (self.folders() - listed)
 
     def _is_withdrawn(self, experiment_id: str) -> bool:
-        return self._is_gone(experiment_id) and self._is_marked(experiment_id)
+        return self._is_gone(experiment_id) and marks.is_marked(self._layout, experiment_id)
 
     def folders(self) -> set[str]:
         """The ids for which there is a folder."""
@@ -380,25 +360,9 @@ class Registry:
         except (errors.DamagedFileError, OSError):
             return {}
 
-    @contextlib.contextmanager
-    def _locked(self, timeout_s: float) -> Iterator[None]:
-        path = self._layout.registry_lock
-        try:
-            files.touch(path)
-        except FileNotFoundError:
-            folder.prepare_base(self._layout)
-            files.touch(path)
-        with _lock_of(path).acquire(timeout=timeout_s):
-            yield
-
     def _fold(self) -> None:
         """Bring the lines of all marked experiments up to date; the lock must be held."""
-        marked = self._marked()
-        for experiment_id in marked:
-            # Taken before its record is read: a mark that is set from now on means a newer record.
-            mark = self._layout.mark(experiment_id)
-            with contextlib.suppress(FileNotFoundError):
-                mark.replace(_taken(mark))
+        marked = marks.take(self._layout)
         for experiment_id in marked:
             self._bury(experiment_id)
         raw = self._spliceable()
@@ -407,9 +371,7 @@ class Registry:
         except errors.DamagedFileError as error:
             raw = index.encode(self._set_aside(error))
         files.write_whole(self._layout.registry, raw, is_locked=True)
-        for experiment_id in marked:
-            with contextlib.suppress(FileNotFoundError):
-                _taken(self._layout.mark(experiment_id)).unlink()
+        marks.settle(self._layout, marked)
 
     def _spliced(self, raw: bytes, marked: Iterable[str]) -> bytes:
         for experiment_id in sorted(marked):
@@ -466,7 +428,7 @@ class Registry:
         import filelock
 
         try:
-            with self._locked(LOCK_TIMEOUT_S):
+            with marks.locked(self._layout, LOCK_TIMEOUT_S):
                 files.write_whole(self._layout.registry, self._spliceable(verify=True), is_locked=True)
         except (filelock.Timeout, OSError) as error:
             warn_once(
@@ -482,7 +444,7 @@ class Registry:
         import filelock
 
         # A base directory that cannot be written to, or is busy, is read all the same.
-        with contextlib.suppress(filelock.Timeout, OSError), self._locked(0):
+        with contextlib.suppress(filelock.Timeout, OSError), marks.locked(self._layout, 0):
             entries = index.decode(self._spliceable(), self._layout.registry)
             for experiment_id in self._stale(entries):
                 # A mark without a folder would mean that the experiment has been taken away.
@@ -508,23 +470,3 @@ def _age(entry: JsonObject) -> str:
 
 def _problem(error: Exception) -> str:
     return error.problem if isinstance(error, errors.DamagedFileError) else str(error)
-
-
-def _taken(mark: Path) -> Path:
-    return mark.with_name(mark.name + _TAKEN)
-
-
-def _lock_of(path: Path) -> FileLock:
-    # One object for each path and process; a forked child may not use its parent's.
-    import filelock
-
-    key = (os.getpid(), path)
-    if key not in _locks:
-        _locks[key] = filelock.FileLock(
-            path,
-            timeout=LOCK_TIMEOUT_S,
-            poll_interval=_POLL_S,
-            fallback_to_soft=False,
-            preserve_lock_file=True,
-        )
-    return _locks[key]

@@ -12,6 +12,8 @@ from runbook import config as configs
 from runbook.records import Attempt, ExperimentRecord, Job, Status
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from runbook.planning import Plan
     from runbook.registry import Registry
     from runbook.typing import JsonObject
@@ -43,7 +45,7 @@ def find(plan: Plan, registry: Registry) -> str | None:
         return None
     entries = registry.entries()
     if plan.resume not in {"allow", "must", "auto"}:
-        return identity.resolve(plan.resume, entries, registry.layout.root)
+        return _named(plan.resume, entries, registry)
     found = _of_this_job(registry, plan, entries) if plan.resume == "auto" else _latest(plan, entries)
     if plan.resume == "must" and found is None:
         what = f"named {plan.name!r}" if plan.name else f"with the config {plan.config_hash}"
@@ -52,6 +54,20 @@ def find(plan: Plan, registry: Registry) -> str | None:
             "use resume='allow' to start a new one then"
         )
     return found
+
+
+def _named(wanted: str, entries: list[JsonObject], registry: Registry) -> str:
+    import difflib
+
+    try:
+        return identity.resolve(wanted, entries, registry.layout.root)
+    except errors.ExperimentNotFoundError as error:
+        words = difflib.get_close_matches(wanted, ("never", "allow", "must", "auto"), n=1)
+        if not words:
+            raise
+        raise errors.UsageError(
+            f"resume={wanted!r} is no experiment in {registry.layout.root}; did you mean resume={words[0]!r}?"
+        ) from error
 
 
 def _latest(plan: Plan, entries: list[JsonObject]) -> str | None:
@@ -103,11 +119,7 @@ def next_attempt(record: ExperimentRecord, plan: Plan, attempt: Attempt, history
     changes = _config_changes(record, plan)
     if changes and not plan.allow_config_change:
         raise errors.ConfigDiffersError(record.experiment_id, changes)
-    *earlier, last = record.attempts
-    if last.ended_at is None:
-        # The scheduler started the job anew: whatever became of its former process, it is over.
-        last = attrs.evolve(last, ended_at=attempt.started_at, evidence="its job was started anew by the scheduler")
-    former = (*earlier, attrs.evolve(last, failure=record.failure))
+    former = _former_attempts(record, attempt.started_at)
     return attrs.evolve(
         record,
         status=Status.RUNNING,
@@ -121,10 +133,26 @@ def next_attempt(record: ExperimentRecord, plan: Plan, attempt: Attempt, history
     )
 
 
+def _former_attempts(record: ExperimentRecord, now: datetime) -> tuple[Attempt, ...]:
+    if not record.attempts:
+        # Its record was damaged, or the seed's tool made it: nobody knows who worked on it.
+        return ()
+    *earlier, last = record.attempts
+    if last.ended_at is None:
+        # The scheduler started the job anew: whatever became of its former process, it is over.
+        last = attrs.evolve(last, ended_at=now, evidence="its job was started anew by the scheduler")
+    return (*earlier, attrs.evolve(last, failure=record.failure))
+
+
 def _check_status(record: ExperimentRecord, attempt: Attempt) -> None:
     if record.status in _RESUMABLE:
         return
     if record.status is Status.RUNNING:
+        if not record.attempts:
+            raise errors.ResumeError(
+                f"{record.experiment_id} is running, and nothing tells in which process; if you know that it has "
+                f"ended, say declare_ended({record.experiment_id!r})"
+            )
         last = record.attempts[-1]
         if last.job is not None and attempt.job is not None and attempt.job.follows(last.job):
             return
@@ -155,6 +183,7 @@ def completed(plan: Plan, registry: Registry) -> ExperimentRecord | None:
             record = registry.record(experiment_id)
         except (OSError, errors.DamagedFileError, errors.NewerFormatError):
             continue
-        if record.function == plan.function:
+        # An attempt may have gone on with another config, under the id of the first.
+        if record.function == plan.function and record.config_hash == plan.config_hash:
             return record
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -109,15 +110,25 @@ def _another_attempt(
     place = registry.layout.experiment(experiment_id)
     lock = LifeLock(registry.layout.life_lock(experiment_id))
     pointed = attrs.evolve(plan, plain=_pointed(plan, plan.plain, place.checkpoints))
+    before: list[ExperimentRecord] = []
 
     def continued(record: ExperimentRecord) -> ExperimentRecord:
+        before[:] = [record]
         lines = history.mend(place.history)
         return _locked(resuming.next_attempt(record, pointed, draft.attempts[-1], lines), lock)
 
     with lock.released_on_error():
         record = registry.claim(experiment_id, continued)
-        folder.write_attempt(place, record, environment.capture())
-        registry.publish(experiment_id)
+        try:
+            history.read_rows(place.history)
+            folder.write_attempt(place, record, environment.capture())
+            registry.publish(experiment_id)
+        except BaseException:
+            # It has not begun; left as it is, it would be running for as long as this process is there.
+            with contextlib.suppress(OSError):
+                registry.claim(experiment_id, lambda _: before[0])
+                registry.publish(experiment_id)
+            raise
     return lock, record
 
 

@@ -10,8 +10,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from runbook import ExperimentManager
+
+# The machines that run these tests are shared, and an example may have to wait for them.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from runbook import ExperimentManager, Status, UsageError, disks, experiment
+from runbook import ExperimentManager, ResumeError, Status, UsageError, disks, experiment
 from runbook.doctor import Severity
 
 OLD = time.time() - 2 * 3600
@@ -315,3 +315,18 @@ def test_a_stopped_experiment_is_no_finding(manager, script, base):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_running_experiment_without_an_attempt_is_told_and_can_be_declared_ended(base):
+    with experiment({}, base_dir=base) as exp:
+        pass
+    path = exp.path / "experiment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "running", "attempts": []}))
+    manager = ExperimentManager(base)
+
+    with pytest.raises(ResumeError, match="declare_ended"), experiment({}, base_dir=base, resume=exp.id):
+        pass
+    assert "running-elsewhere" in {finding.kind for finding in manager.doctor()}
+    manager.declare_ended(exp.id, "failed")
+
+    assert manager.get_experiment(exp.id).status == "failed"

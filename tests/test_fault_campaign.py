@@ -18,7 +18,7 @@ import pytest
 
 from runbook import ExperimentManager
 
-CALLS = ("openat", "write", "fsync", "rename", "mkdir", "unlink", "ftruncate", "flock")
+CALLS = ("openat", "write", "fsync", "rename", "mkdir", "unlink", "flock")
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EINTR", "ENOLCK")
 
 

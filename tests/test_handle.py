@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import signal
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from runbook import (
     UnknownStatusError,
     UnknownSuffixError,
     experiment,
+    files,
     notices,
 )
 
@@ -96,11 +98,12 @@ def test_any_mapping_can_be_logged(exp, make):
 
 
 @pytest.mark.parametrize("metrics", [0.3, "loss", ["loss", 1], [("loss", 1)]])
-def test_what_has_no_names_is_refused_with_words(exp, metrics):
-    """The message says that a mapping is wanted, and nothing is written."""
-    with pytest.raises(TypeError, match="mapping"):
-        exp.log(metrics)
-    assert not (exp.metrics_dir / "history.jsonl").exists()
+def test_what_has_no_names_is_said_and_costs_no_training(exp, metrics, caplog, monkeypatch):
+    """The message says that a mapping is wanted; what has a name is logged all the same."""
+    monkeypatch.setattr(notices, "_said", set())
+    exp.log(metrics, loss=1)
+    assert "pass a mapping" in caplog.text
+    assert [line["loss"] for line in lines_of(exp)] == [1]
 
 
 def test_nested_metrics_get_dotted_names(exp):
@@ -603,3 +606,52 @@ def test_what_is_recorded_cannot_be_set_past_the_record(exp, attribute):
     """An assignment would be lost, so it is an error."""
     with pytest.raises(AttributeError):
         setattr(exp, attribute, "x")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
+@pytest.mark.parametrize("file", ["experiment.json", "experiment_registry.json"])
+def test_an_ending_said_by_a_signal_handler_in_the_midst_of_a_write_is_kept(tmp_path, monkeypatch, file):
+    replace, waiting = files._replace, [file]
+
+    def interrupted(source, target):
+        if waiting and target.name == waiting[0]:
+            waiting.clear()
+            signal.raise_signal(signal.SIGUSR1)
+        replace(source, target)
+
+    with experiment({}, base_dir=tmp_path) as exp:
+        before = signal.signal(signal.SIGUSR1, lambda *_: exp.finish("interrupted", "preempted"))
+        try:
+            monkeypatch.setattr(files, "_replace", interrupted)
+            exp.save_final_metrics({"f1": 0.5})
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+    assert not waiting
+    record = json.loads((exp.path / "experiment.json").read_bytes())
+    line = json.loads((tmp_path / "experiment_registry.json").read_bytes())["experiments"][0]
+    for kept in (record, line):
+        assert (kept["status"], kept["end_reason"], kept["notes"]) == ("interrupted", "marked", "preempted")
+        assert kept["metrics"] == {"f1": 0.5}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
+def test_a_signal_handler_logs_in_the_midst_of_a_log(tmp_path, monkeypatch):
+    append, waiting = files.LineLog.append, [True]
+
+    def interrupted(self, line):
+        if waiting:
+            waiting.clear()
+            signal.raise_signal(signal.SIGUSR1)
+        append(self, line)
+
+    with experiment({}, base_dir=tmp_path) as exp:
+        # Without a lock that its own thread may take again, the handler would wait for ever.
+        before = signal.signal(signal.SIGUSR1, lambda *_: exp._log._lock.acquire(timeout=1) and exp.log(preempted=1))
+        try:
+            monkeypatch.setattr(files.LineLog, "append", interrupted)
+            exp.log(loss=0.5)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+    assert exp.history()["preempted"] == [1, None]

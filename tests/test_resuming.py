@@ -9,6 +9,7 @@ import pytest
 
 from runbook import (
     ConfigDiffersError,
+    DamagedFileError,
     EndReason,
     ExperimentManager,
     ExperimentNotFoundError,
@@ -326,3 +327,49 @@ def test_a_tracked_function_can_be_resumed(base):
     with pytest.raises(Preempted):
         train(0.1)
     assert ExperimentManager(base).get_experiment(train(0.1)).attempt == 2
+
+
+def test_an_experiment_whose_record_was_repaired_goes_on(base):
+    folder = attempt(base, [0, 1], fail=True).path
+    (folder / "experiment.json").write_text("{")
+    ExperimentManager(base).repair()
+
+    with experiment(dict(CONFIG), base_dir=base, resume=folder.name) as exp:
+        exp.log(step=2, loss=0.0)
+
+    assert exp.path == folder
+    assert exp.status == "completed"
+
+
+def test_a_call_is_not_skipped_for_what_another_config_completed_in_its_folder(base):
+    calls = []
+
+    @tracked(base_dir=base, resume="allow", allow_config_change=True, skip_completed=True)
+    def train(lr):
+        calls.append(lr)
+        if len(calls) == 1:
+            raise Preempted
+
+    with pytest.raises(Preempted):
+        train(0.1)
+    train(0.5)
+    train(0.1)
+
+    assert calls == [0.1, 0.5, 0.1]
+
+
+def test_an_attempt_that_cannot_begin_is_taken_back(base):
+    exp = attempt(base, [0, 1], fail=True)
+    history = exp.path / "metrics" / "history.jsonl"
+    whole = history.read_bytes()
+    history.write_bytes(whole[:10] + whole[20:])
+
+    with pytest.raises(DamagedFileError), experiment(dict(CONFIG), base_dir=base, resume=exp.id):
+        pass
+
+    assert ExperimentManager(base).get_experiment(exp.id).status == "failed"
+    assert ExperimentManager(base).list_experiments()[0]["status"] == "failed"
+    history.write_bytes(whole)
+    with experiment(dict(CONFIG), base_dir=base, resume=exp.id) as again:
+        pass
+    assert again.status == "completed"

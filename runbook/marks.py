@@ -1,0 +1,109 @@
+"""The marks of experiments whose lines in the index are out of date, and the lock under which they are brought up.
+
+A mark is an empty file with the name of its experiment. Whoever folds takes it first, by a rename, and reads the
+record then, so that a mark set from that moment on means a newer record. A killed process leaves its marks to others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Final
+
+from runbook import files, folder, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from filelock import FileLock
+
+    from runbook.layout import BaseLayout
+
+_POLL_S: Final = 0.015
+_TAKEN: Final = ".taken"
+_locks: dict[tuple[int, Path], FileLock] = {}
+
+
+def announce(layout: BaseLayout, experiment_id: str) -> None:
+    """Mark an experiment; ours to say when its record is about to change.
+
+    Raises:
+        OSError: if the mark cannot be made.
+    """
+    _touch(layout, layout.mark(experiment_id))
+
+
+def marked(layout: BaseLayout) -> set[str]:
+    """The ids of the experiments that are marked, taken or not."""
+    try:
+        names = os.listdir(layout.pending)
+    except FileNotFoundError:
+        return set()
+    ids = {name.removesuffix(_TAKEN) for name in names}
+    return {experiment_id for experiment_id in ids if identity.is_folder_name(experiment_id)}
+
+
+def is_marked(layout: BaseLayout, experiment_id: str) -> bool:
+    """Whether an experiment is marked, taken or not."""
+    mark = layout.mark(experiment_id)
+    return mark.exists() or _taken(mark).exists()
+
+
+def take(layout: BaseLayout) -> set[str]:
+    """Take every mark, and give the ids; before their records are read, and under the lock."""
+    ids = marked(layout)
+    for experiment_id in ids:
+        mark = layout.mark(experiment_id)
+        with contextlib.suppress(FileNotFoundError):
+            mark.replace(_taken(mark))
+    return ids
+
+
+def settle(layout: BaseLayout, ids: Iterable[str]) -> None:
+    """Remove the marks that were taken, when the lines of their experiments have been written."""
+    for experiment_id in ids:
+        with contextlib.suppress(FileNotFoundError):
+            _taken(layout.mark(experiment_id)).unlink()
+
+
+@contextlib.contextmanager
+def locked(layout: BaseLayout, timeout_s: float) -> Iterator[None]:
+    """A block in which no other process writes the index.
+
+    Raises:
+        filelock.Timeout: if another process holds the lock for longer.
+        OSError: if there is no lock to be had.
+    """
+    path = layout.registry_lock
+    _touch(layout, path)
+    with _lock_of(path).acquire(timeout=timeout_s):
+        yield
+
+
+def is_locked_here(layout: BaseLayout) -> bool:
+    """Whether this very thread is in a `locked` block already."""
+    return _lock_of(layout.registry_lock).is_locked
+
+
+def _touch(layout: BaseLayout, path: Path) -> None:
+    try:
+        files.touch(path)
+    except FileNotFoundError:
+        # Our folder may be deleted while nothing runs, and somebody may think that nothing runs.
+        folder.prepare_base(layout)
+        files.touch(path)
+
+
+def _taken(mark: Path) -> Path:
+    return mark.with_name(mark.name + _TAKEN)
+
+
+def _lock_of(path: Path) -> FileLock:
+    # One object for each path and process; a forked child may not use its parent's.
+    import filelock
+
+    key = (os.getpid(), path)
+    if key not in _locks:
+        _locks[key] = filelock.FileLock(path, poll_interval=_POLL_S, fallback_to_soft=False, preserve_lock_file=True)
+    return _locks[key]
