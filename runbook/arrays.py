@@ -56,6 +56,14 @@ def describe(value: Any) -> JsonObject:
     return described
 
 
+def on_host(value: Any) -> Any:
+    """A tensor outside of its graph, its device and its sparse layout; anything else as it is."""
+    if not defines(type(value), "detach", "cpu"):
+        return value
+    value = value.detach().cpu()
+    return value.to_dense() if getattr(value, "is_sparse", False) else value
+
+
 def array_content(value: Any) -> object:
     """What an array holds: nested lists or one Python scalar; the fields of a structured array as a dict."""
     cls = type(value)
@@ -65,10 +73,7 @@ def array_content(value: Any) -> object:
     if kind in ("m", "M") and package_name(cls).startswith("numpy."):
         # `tolist` turns times of nanosecond precision into bare integers.
         value = value.astype(str)
-    if defines(cls, "detach", "cpu"):
-        value = value.detach().cpu()
-        if getattr(value, "is_sparse", False):
-            value = value.to_dense()
+    value = on_host(value)
     reader = next(name for name in _READERS if defines(type(value), name))
     content = getattr(value, reader)()
     if type(content) is cls:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import attrs
 
 from runbook import codec, errors
+from runbook.arrays import defines, on_host
 from runbook.plain import restore_floats, to_plain
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _read_text(path: Path) -> str:
 def _write_npy(value: object, file: BinaryIO) -> None:
     import numpy as np
 
-    np.save(file, cast("Any", value), allow_pickle=False)
+    np.save(file, _as_array(value), allow_pickle=False)
 
 
 def _write_npz(value: object, file: BinaryIO) -> None:
@@ -150,7 +151,25 @@ def _write_npz(value: object, file: BinaryIO) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+                np.lib.format.write_array(member, _as_array(array), allow_pickle=False)
+
+
+def _as_array(value: Any) -> Any:
+    """An array or tensor, or a sequence of them, as a NumPy array that can be read back anywhere."""
+    import numpy as np
+
+    array = np.asanyarray([_readable(item) for item in value] if type(value) in (list, tuple) else _readable(value))
+    # A dtype of another package, such as JAX's bfloat16, would be written as bytes without a meaning.
+    is_foreign = array.dtype.isbuiltin == 2  # noqa: PLR2004 - the number that NumPy documents
+    return array.astype(np.float32) if is_foreign else array
+
+
+def _readable(value: Any) -> Any:
+    """A tensor as NumPy can read it, with float32 for the short floats that NumPy does not have; else the value."""
+    tensor = on_host(value)
+    if defines(type(tensor), "detach", "float") and str(tensor.dtype).startswith(("torch.bfloat16", "torch.float8")):
+        return tensor.float()
+    return tensor
 
 
 def _read_npy(path: Path) -> object:

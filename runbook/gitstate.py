@@ -28,6 +28,9 @@ _SECONDS: Final = 2.0
 _GRACE: Final = 0.5
 """The seconds after that in which killed processes must be gone, or are left to the kernel."""
 
+_LOOK_UP: Final = 0.05
+"""The seconds after which a wait lets the handler of a signal run that another thread received."""
+
 _MOST_UNTRACKED: Final = 100
 _CHUNK: Final = 64 * 1024
 
@@ -183,9 +186,15 @@ class Inquiry:
         self._await(_GRACE)
 
     def _await(self, seconds: float) -> None:
-        # Python 3.11 takes a thread for dead once a signal has interrupted a `join`, and does not wait again.
-        if self._thread is not None and self._finished.wait(seconds):
-            self._thread.join()
+        if self._thread is None:
+            return
+        # A signal that reaches another thread does not wake this one, and only this one runs its handler: it looks up
+        # now and then. And Python 3.11 takes a thread for dead once a signal has interrupted a `join`.
+        until = time.monotonic() + seconds
+        while not self._finished.wait(max(0.0, min(_LOOK_UP, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                return
+        self._thread.join()
 
     def _understood(self, status: _Command) -> Answer:
         problems: list[str] = []

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runbook.store import Store
     from runbook.typing import Json, JsonObject, StrPath
 
+_PATH_SHOWN: Final = 200
 ENDED: Final = (Status.COMPLETED, Status.FAILED, Status.INTERRUPTED)
 
 
@@ -81,6 +82,8 @@ class Experiment(ExperimentView):
                 f"exp.log() got a {type(metrics).__name__}, which has no names, and logs nothing of it; "
                 "pass a mapping such as {'loss': 0.3}, or loss=0.3",
             )
+            if not named:
+                return
             metrics = None
         try:
             self._log.log({**({} if metrics is None else metrics), **named}, step)
@@ -370,9 +373,14 @@ def _joined(notes: str | None, more: str | None) -> str | None:
 
 def _existing(path: StrPath) -> Path:
     found = Path(path).expanduser()
-    if not found.exists():
+    try:
+        is_there = found.exists()
+    except (OSError, ValueError):
+        # A text that was meant as the object itself may be too long for a name, or hold a NUL.
+        is_there = False
+    if not is_there:
         raise FileNotFoundError(
-            f"there is nothing at {found} (working directory {Path.cwd()}) to copy into the experiment; "
-            "check the path, or pass the object itself with a name"
+            f"there is nothing at {str(found)[:_PATH_SHOWN]} (working directory {Path.cwd()}) to copy into "
+            "the experiment; check the path, or pass the object itself with a name"
         )
     return found

@@ -193,6 +193,35 @@ def test_torch_objects_round_trip(trip):
     assert got["w"].tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda torch: torch.ones(2, requires_grad=True),
+        lambda torch: torch.ones(2, dtype=torch.bfloat16),
+        lambda torch: torch.ones(2, dtype=torch.float8_e4m3fn),
+        lambda torch: torch.ones(2).to_sparse(),
+        lambda torch: [torch.tensor(1.0, requires_grad=True), torch.tensor(1.0, dtype=torch.bfloat16)],
+    ],
+    ids=["requires_grad", "bfloat16", "float8", "sparse", "list"],
+)
+@pytest.mark.parametrize("filename", ["x.npy", "x.npz"])
+def test_tensors_that_numpy_refuses_are_written_as_their_values(trip, filename, make):
+    """What a training loop has in its hands: outputs with a gradient, half precision, several batches."""
+    torch = pytest.importorskip("torch")
+    got = trip(make(torch), filename)
+    got = got["arr_0"] if filename.endswith("z") else got
+    assert got.dtype == "float32"
+    assert got.tolist() == [1.0, 1.0]
+
+
+def test_arrays_of_a_dtype_that_numpy_does_not_have_keep_their_values(trip):
+    """JAX's bfloat16 would be read back as pairs of bytes."""
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    np = pytest.importorskip("numpy")
+    got = trip(np.array([1.0, 0.5], dtype=ml_dtypes.bfloat16), "x.npy")
+    assert got.tolist() == [1.0, 0.5]
+
+
 @pytest.mark.parametrize("filename", ["x", "x.", ".json", "x.xlsx", "x.json.bak", "json"])
 def test_other_suffixes_are_unknown(filename):
     """The message lists what is known, and the error is a ValueError."""
