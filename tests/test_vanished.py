@@ -41,6 +41,14 @@ WAYS = {
         "import threading\n@tracked(name='x')\ndef train(): die()\n"
         "thread = threading.Thread(target=train)\nthread.start()\nthread.join()"
     ),
+    "forked child": (
+        "pid = os.fork()\nif pid == 0:\n    with experiment({'lr': 1}, name='x'):\n        die()\n"
+        "os.waitpid(pid, 0)\nos._exit(1)"
+    ),
+    "multiprocessing worker": (
+        "import multiprocessing\n@tracked(name='x')\ndef train(): die()\n"
+        "worker = multiprocessing.get_context('fork').Process(target=train)\nworker.start()\nworker.join()\nos._exit(1)"
+    ),
 }
 HEAD = "import os, signal, time\nfrom runbook import ExperimentManager, experiment, tracked\n"
 
@@ -232,6 +240,27 @@ with experiment({}, name='x') as exp:
     view = ExperimentManager(base).get_experiment("x")
     assert (view.status, view.end_reason) == ("interrupted", "sigterm")
     assert "SIGTERM had arrived" in view.record.attempts[0].evidence
+
+
+@LINUX
+def test_a_signal_during_a_long_c_call_is_heard_when_it_returns(script, base):
+    """Python runs its handlers between two of its own steps; the process still ends by the signal, and says so."""
+    process = script.start(
+        HEAD
+        + """
+import hashlib
+with experiment({}, name='x'):
+    print('ready', flush=True)
+    hashlib.pbkdf2_hmac('sha512', b'x', b'y', 1_500_000)
+    print('went on', flush=True)
+"""
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (-signal.SIGTERM, "")
+    view = ExperimentManager(base).get_experiment("x")
+    assert (view.status, view.end_reason) == ("interrupted", "sigterm")
 
 
 @LINUX
