@@ -165,3 +165,31 @@ def test_under_the_real_torchrun(tmp_path, base):
     assert [entry["custom_name"] for entry in entries] == ["first", "second"]
     said = [json.loads(line)[0] for line in done.stdout.splitlines() if line.startswith("[")]
     assert sorted(said) == sorted([entry["experiment_id"] for entry in entries] * 4)
+
+
+def test_the_file_of_an_ended_launch_is_believed_after_a_while_only(base, monkeypatch):
+    """Rank 0 of this launch is given the time to replace it; a very short one may have ended by then."""
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    monkeypatch.setattr(ranks, "_PATIENCE_S", 0.1)
+    with experiment({}, base_dir=base, rank=0) as first:
+        pass
+    # What another process of the same launch would count.
+    ranks._begun.clear()
+    with experiment({}, base_dir=base, rank=1) as second:
+        assert second.path == first.path
+        second.log(loss=1)
+    assert first.history() == {"step": [], "time": []}
+
+
+def test_a_damaged_or_hostile_meeting_file_is_waited_out(base, monkeypatch, caplog):
+    """Its content becomes no path."""
+    monkeypatch.setattr(ranks, "WAIT_S", 0.2)
+    for content in ("{", '{"experiment_id": "../outside"}', '{"experiment_id": "none"}'):
+        ranks._begun.clear()
+        meeting = ranks.begin(ExperimentManager(base)._registry)
+        ranks._begun.clear()
+        meeting.parent.mkdir(parents=True, exist_ok=True)
+        meeting.write_text(content)
+        with experiment({}, base_dir=base, rank=1) as exp:
+            exp.log(loss=1)
+        assert "goes on without one" in caplog.text

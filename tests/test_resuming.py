@@ -373,3 +373,52 @@ def test_an_attempt_that_cannot_begin_is_taken_back(base):
     with experiment(dict(CONFIG), base_dir=base, resume=exp.id) as again:
         pass
     assert again.status == "completed"
+
+
+def gone(base, **owner):
+    """Make the last attempt of the only experiment look like that of a process elsewhere."""
+    (path,) = base.glob("*/experiment.json")
+    record = json.loads(path.read_text())
+    record.update(status="running", end_reason=None, completed_at=None)
+    record["attempts"][-1].update(ended_at=None, end_reason=None)
+    record["attempts"][-1]["owner"].update(host="gpu-7", boot_id="other", is_locked=False, **owner)
+    path.write_text(json.dumps(record))
+
+
+def test_the_same_job_started_anew_goes_on_and_another_job_does_not(base, monkeypatch):
+    """What the scheduler says of the job decides, in this process as in any other."""
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    first = attempt(base, [0], fail=True, name="run", resume="auto")
+    gone(base)
+    with pytest.raises(ResumeError, match="is running"):
+        attempt(base, [1], resume=first.id)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    second = attempt(base, [1], name="run", resume="auto")
+    assert (second.id, second.attempt) == (first.id, 2)
+    assert second.record.attempts[1].job.restarts == 1
+    monkeypatch.setenv("SLURM_JOB_ID", "78")
+    assert attempt(base, [1], name="run", resume="auto").id != first.id
+
+
+def test_a_misspelt_word_is_no_experiment(base):
+    """The word that comes closest is named."""
+    with pytest.raises(UsageError, match="did you mean resume='allow'"):
+        attempt(base, [0], resume="alow")
+    with pytest.raises(UsageError, match="never, allow, must, auto"):
+        attempt(base, [0], resume=True)
+    with pytest.raises(UsageError, match="is no rank"):
+        attempt(base, [0], rank="a")
+    assert attempt(base, [0], rank="0").status is Status.COMPLETED
+
+
+def test_an_experiment_elsewhere_is_a_note_and_ends_on_a_persons_word(base):
+    """Seen from this process; what it says of itself is all there is."""
+    exp = attempt(base, [0, 1], fail=True, name="run")
+    gone(base)
+    manager = ExperimentManager(base)
+    (note,) = [finding for finding in manager.doctor() if finding.kind == "running-elsewhere"]
+    assert "gpu-7" in note.message
+    manager.declare_ended(exp.id, notes="the node is gone")
+    assert manager.get_experiment(exp.id).status is Status.INTERRUPTED
+    with pytest.raises(UsageError, match="has ended already"):
+        manager.declare_ended(exp.id)
