@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import attrs
 import pytest
@@ -208,7 +211,6 @@ def test_a_real_container_on_this_kernel(script, base):
 
 def wait_until(condition, tries=200):
     """The kernel ends a namespace's processes a little after its parent."""
-    import time
 
     for _ in range(tries):
         if condition():
@@ -332,3 +334,43 @@ def test_without_any_knowledge_of_the_system_only_a_missing_process_is_dead(tmp_
     assert liveness.judge(here, lock).state is liveness.State.ALIVE
     assert liveness.judge(attrs.evolve(here, pid=gone.pid), lock).state is liveness.State.DEAD
     assert liveness.judge(attrs.evolve(here, host="other", pid=gone.pid), lock).state is liveness.State.UNKNOWN
+
+
+@pytest.fixture
+def small_group():
+    """A control group of version 1 with little memory."""
+    group = Path("/sys/fs/cgroup/memory") / f"runbook-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(200 * 1024 * 1024))
+    except OSError as error:
+        pytest.skip(f"no memory control group can be made here: {error}")
+    yield group
+    for _ in range(100):
+        # It can be removed when its last process has gone.
+        with contextlib.suppress(OSError):
+            group.rmdir()
+            break
+        time.sleep(0.05)
+
+
+@LINUX
+def test_a_real_kill_for_lack_of_memory_is_named(script, base, small_group):
+    """The kernel kills with SIGKILL, and counts it in the control group."""
+    done = script.run(
+        HEAD
+        + """
+import sys
+import time
+from pathlib import Path
+with open(sys.argv[1], 'w') as group:
+    group.write(str(os.getpid()))
+with experiment({}, name='x'):
+    held = [bytearray(os.urandom(1 << 20)) for _ in range(1000)]
+""",
+        str(small_group / "cgroup.procs"),
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    view = ExperimentManager(base).get_experiment("x")
+    assert (view.status, view.end_reason) == ("interrupted", "memory")
+    assert "lack of memory" in view.record.attempts[0].evidence
