@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import checksums, disks, errors, files, folder, identity, index, liveness, marks
-from runbook.records import EndReason, Status
+from runbook.records import EndReason, Status, joined_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,7 +183,7 @@ def _experiment(registry: Registry, experiment_id: str, line: JsonObject | None)
     elif line.get("status") != record.status.value:
         wrong = f"the registry says {line.get('status')}, and it is {record.status.value}"
         yield _problem("wrong-status", experiment_id, wrong)
-    yield from _running_elsewhere(registry, layout, record.status)
+    yield from _running_elsewhere(registry, layout, record)
     if record.status is not Status.RUNNING:
         yield from _checksums(layout, experiment_id, record.checksums)
 
@@ -192,13 +192,8 @@ def _evidence(record: ExperimentRecord) -> str:
     return str(record.attempts[-1].evidence) if record.attempts else "no attempt is recorded"
 
 
-def _running_elsewhere(registry: Registry, layout: ExperimentLayout, status: Status) -> Iterator[Finding]:
-    if status is not Status.RUNNING:
-        return
-    try:
-        record = folder.read_record(layout)
-    except FileNotFoundError:
-        # Deleted meanwhile.
+def _running_elsewhere(registry: Registry, layout: ExperimentLayout, record: ExperimentRecord) -> Iterator[Finding]:
+    if record.status is not Status.RUNNING:
         return
     verdict = _verdict(registry, record)
     if verdict.state is liveness.State.UNKNOWN:
@@ -316,7 +311,7 @@ def declare_ended(registry: Registry, experiment_id: str, status: Status, notes:
             status=status,
             end_reason=EndReason.MARKED,
             completed_at=moment,
-            notes="\n".join(part for part in (record.notes, notes) if part) or None,
+            notes=joined_notes(record.notes, notes),
             attempts=tuple(attempts),
         )
 

@@ -17,7 +17,7 @@ from runbook.codec import encode, format_time
 from runbook.endings import Ending
 from runbook.notices import warn, warn_once
 from runbook.plain import numbers_of, to_plain
-from runbook.records import EndReason, ExperimentRecord, Status
+from runbook.records import EndReason, ExperimentRecord, Status, joined_notes
 from runbook.view import ExperimentView, final_metrics
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Experiment(ExperimentView):
     def note(self, text: str) -> None:
         """Add a line to the notes."""
         with self._lock:
-            self._change_quietly(notes=_joined(self.notes, str(text)))
+            self._change_quietly(notes=joined_notes(self.notes, str(text)))
 
     def add_tags(self, *tags: str) -> None:
         """Add words to find the experiment by; those it has already are not added twice."""
@@ -256,7 +256,7 @@ class Experiment(ExperimentView):
                 end_reason=ending.reason,
                 completed_at=moment,
                 failure=ending.failure,
-                notes=_joined(self.notes, notes),
+                notes=joined_notes(self.notes, notes),
                 metrics=self._last_metrics(),
                 checksums={**self.record.checksums, **self._store.checksums()},
                 attempts=(*earlier, attrs.evolve(last, ended_at=moment, end_reason=ending.reason)),
@@ -365,10 +365,6 @@ def as_tags(tags: Iterable[str] | str) -> tuple[str, ...]:
     several: list[Any] = [tags] if isinstance(tags, str) else list(tags)
     flat = [one for tag in several for one in (tag if isinstance(tag, list | tuple | set) else [tag])]
     return tuple(dict.fromkeys(str(tag) for tag in flat))
-
-
-def _joined(notes: str | None, more: str | None) -> str | None:
-    return "\n".join(part for part in (notes, more) if part) or None
 
 
 def _existing(path: StrPath) -> Path:

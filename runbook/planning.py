@@ -123,8 +123,10 @@ def plan(
 
 def _rank(rank: object) -> int | None:
     # What launchers put into the environment is text.
-    if rank is None or (isinstance(rank, str | int) and str(rank).isdecimal()):
-        return None if rank is None else int(rank)
+    if rank is None:
+        return None
+    if isinstance(rank, str | int) and str(rank).isdecimal():
+        return int(rank)
     raise errors.UsageError(f"rank={rank!r} is no rank; pass a number from 0 on, or leave it to the environment")
 
 

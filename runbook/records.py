@@ -202,6 +202,11 @@ class ExperimentRecord:
         return self.attempts[-1].owner.host if self.attempts else None
 
 
+def joined_notes(notes: str | None, more: str | None) -> str | None:
+    """Notes with another one below them; None if there are none at all."""
+    return "\n".join(part for part in (notes, more) if part) or None
+
+
 @attrs.frozen
 class GitState:
     """The state of the git repository that the program was started in.

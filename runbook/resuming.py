@@ -9,6 +9,7 @@ import attrs
 
 from runbook import comparison, errors, identity
 from runbook import config as configs
+from runbook.planning import RESUME_WORDS
 from runbook.records import Attempt, ExperimentRecord, Job, Status
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _named(wanted: str, entries: list[JsonObject], registry: Registry) -> str:
     try:
         return identity.resolve(wanted, entries, registry.layout.root)
     except errors.ExperimentNotFoundError as error:
-        words = difflib.get_close_matches(wanted, ("never", "allow", "must", "auto"), n=1)
+        words = difflib.get_close_matches(wanted, RESUME_WORDS, n=1)
         if not words:
             raise
         raise errors.UsageError(
