@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         NewerFormatError,
         NoActiveExperimentError,
         PickleNotAllowedError,
+        QueryError,
         ResumeError,
         RunbookError,
         TargetExistsError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from runbook.handle import Experiment
+    from runbook.listing import ExperimentList
     from runbook.manager import ExperimentManager
     from runbook.records import EndReason, Status
     from runbook.tracking import current_experiment, experiment, tracked
@@ -46,6 +48,7 @@ __all__ = [
     "EndReason",
     "Experiment",
     "ExperimentExistsError",
+    "ExperimentList",
     "ExperimentManager",
     "ExperimentNotFoundError",
     "ExperimentView",
@@ -53,6 +56,7 @@ __all__ = [
     "NewerFormatError",
     "NoActiveExperimentError",
     "PickleNotAllowedError",
+    "QueryError",
     "ResumeError",
     "RunbookError",
     "Status",
@@ -68,6 +72,7 @@ __all__ = [
 _HOMES = {
     "EndReason": "records",
     "Experiment": "handle",
+    "ExperimentList": "listing",
     "ExperimentManager": "manager",
     "ExperimentView": "view",
     "Status": "records",
