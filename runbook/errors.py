@@ -8,6 +8,7 @@
     │   ├── UnknownSuffixError        (ValueError)      a file name whose suffix names no format we write
     │   ├── PickleNotAllowedError     (ValueError)      a pickle asked for without allow_pickle=True
     │   ├── QueryError                (ValueError)      a question that cannot be read
+    │   ├── MissingExtraError         (ImportError)     a library that only this call needs, and that is not installed
     │   ├── UsageError                (RuntimeError)    the right call at the wrong moment
     │   │   ├── NoActiveExperimentError                 a save without an experiment to save into
     │   │   └── ResumeError                             an experiment that cannot go on
@@ -171,6 +172,24 @@ def _cells(char: str) -> int:
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+class MissingExtraError(RunbookError, ImportError):
+    """A library that only the call needs, and that is not installed.
+
+    Attributes:
+        library: what is missing.
+        extra: the extra of runbook that brings it.
+        purpose: what it is needed for, as half a sentence.
+    """
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        self.library = library
+        self.extra = extra
+        self.purpose = purpose
+        super().__init__(
+            f'{library} is not installed, and {purpose}; run: pip install "runbook[{extra}]"', library, extra, purpose
+        )
 
 
 class UsageError(RunbookError, RuntimeError):

@@ -64,6 +64,13 @@ TABLE = [
         ValueError,
         "write 2d",
     ),
+    (
+        errors.MissingExtraError,
+        ("pandas", "pandas", "a data frame is one of its"),
+        {"library": "pandas", "extra": "pandas", "purpose": "a data frame is one of its"},
+        ImportError,
+        'run: pip install "runbook[pandas]"',
+    ),
     (errors.ResumeError, ("not now; wait for it",), {}, RuntimeError, "wait for it"),
     (
         errors.ConfigDiffersError,
