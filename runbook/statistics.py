@@ -282,7 +282,9 @@ def _special() -> Any:
     try:
         from scipy import special
     except ImportError as error:
-        raise MissingExtraError("the statistics of groups", "scipy", "stats") from error
+        raise MissingExtraError(
+            "scipy", "stats", "it knows the distributions that intervals and tests are made of"
+        ) from error
     return special
 
 
@@ -290,5 +292,5 @@ def _numpy() -> Any:
     try:
         import numpy as np
     except ImportError as error:
-        raise MissingExtraError("a bootstrap", "numpy", "stats") from error
+        raise MissingExtraError("numpy", "stats", "the bootstrap draws with it") from error
     return np
