@@ -32,6 +32,7 @@ import attrs
 
 from runbook import errors, fields
 from runbook.fields import MISSING, Entry, FieldPath
+from runbook.records import Status
 from runbook.tokens import Token, tokens
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Value:
     """A number, text, constant or list that stands in the expression."""
 
     value: object
+    column: int = attrs.field(default=0, eq=False)
 
 
 @attrs.frozen
@@ -151,7 +153,7 @@ class _Parser:
         node = self._any()
         if self._token.kind == "end":
             return node
-        if self._token.value in (")", "]"):
+        if self._token.kind == "operator" and self._token.value in (")", "]"):
             raise self._error(f"nothing was opened that {self._token.text!r} could close; take it away")
         raise self._error("expected 'and', 'or' or the end; put a text with spaces in quotes")
 
@@ -221,36 +223,46 @@ class _Parser:
         pattern = self._take("text")
         if pattern is None:
             raise self._error(f"expected a shell pattern in quotes after {sign.text!r}, such as 'base*'")
-        return self._compared(str(sign.value), left, Value(pattern.value), sign)
+        return self._compared(str(sign.value), left, Value(pattern.value, pattern.column), sign)
 
     def _compared(self, name: str, left: Node, right: Node, sign: Token) -> Comparison:
         if not isinstance(left, (Value, Field)) or not isinstance(right, (Value, Field)):
             problem = "what is in parentheses is true or false already; write 'and' or 'or' here"
             raise self._error(problem, sign.column)
-        if name in _CHAINED or name.endswith("contains"):
-            left, right = self._with_times(left, right, sign), self._with_times(right, left, sign)
+        if name in _CHAINED or name == "contains" or name == "not contains":
+            left, right = self._fitting(left, right), self._fitting(right, left)
         return Comparison(name, left, right)
 
-    def _with_times(self, operand: Operand, other: Operand, sign: Token) -> Operand:
-        """A text that is compared with a time, as a time."""
-        is_time = isinstance(other, Field) and other.field.own in fields.TIMES
-        if not is_time or not isinstance(operand, Value):
+    def _fitting(self, operand: Operand, other: Operand) -> Operand:
+        """A value as what the field that it is compared with holds: a text as a time, or as one of the statuses."""
+        if not isinstance(operand, Value) or not isinstance(other, Field):
             return operand
-        values = operand.value if isinstance(operand.value, list) else [operand.value]
-        times = []
-        for value in values:
-            time = fields.moment(value)
-            if time is None and value is not None:
-                problem = f"{value!r} is no ISO 8601 date or time; write for example '2024-12-16T14:30'"
-                raise self._error(problem, sign.column)
-            times.append(time)
-        return Value(times if isinstance(operand.value, list) else times[0])
+        convert = {"timestamp": self._time, "completed_at": self._time, "status": self._status}.get(
+            other.field.own or ""
+        )
+        if convert is None:
+            return operand
+        value = operand.value
+        if isinstance(value, list):
+            return Value([convert(item, operand.column) for item in value], operand.column)
+        return Value(convert(value, operand.column), operand.column)
+
+    def _time(self, value: object, column: int) -> object:
+        time = fields.moment(value)
+        if time is None and value is not None:
+            raise self._error(f"{value!r} is no ISO 8601 date or time; write one such as '2024-12-16T14:30'", column)
+        return time
+
+    def _status(self, value: object, column: int) -> object:
+        if value is not None and value not in list(Status):
+            raise self._error(f"{value!r} is no status; write one of: {', '.join(Status)}", column)
+        return value
 
     def _operand(self, expected: str, *, is_value: bool = False) -> Node:
         token = self._token
         if token.kind in ("number", "text", "constant"):
             self._at += 1
-            return Value(token.value)
+            return Value(token.value, token.column)
         if token.kind == "field":
             self._at += 1
             field = FieldPath(token.value, token.text, token.column, is_value)  # type: ignore[arg-type]
@@ -276,6 +288,7 @@ class _Parser:
         return node
 
     def _list(self) -> Node:
+        column = self._tokens[self._at - 1].column
         items: list[object] = []
         while self._token.value != "]" or self._token.kind != "operator":
             start = self._token
@@ -285,7 +298,7 @@ class _Parser:
             items.append(item.value)
             if not self._take("operator", ","):
                 break
-        return Value(items)
+        return Value(items, column)
 
     def _error(self, problem: str, column: int | None = None) -> errors.QueryError:
         return errors.QueryError(self._text, self._token.column if column is None else column, problem)

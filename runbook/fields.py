@@ -7,7 +7,8 @@ either of those two, as long as only one of them has it.
 
 from __future__ import annotations
 
-import difflib
+import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -20,7 +21,7 @@ from runbook.leaves import NON_FINITE
 from runbook.records import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 Entry: TypeAlias = Mapping[str, Any]
 Getter: TypeAlias = Callable[[Entry], object]
@@ -42,6 +43,7 @@ OWN: Final = {
     "ended": "completed_at",
     "completed_at": "completed_at",
     "duration": "duration",
+    "duration_s": "duration",
     "description": "description",
     "notes": "notes",
     "tags": "tags",
@@ -53,6 +55,7 @@ OWN: Final = {
 }
 """The names of an entry's own fields, with the key that each stands for."""
 
+_BARE: Final = re.compile(r"[\w/@%#$:+-]+")
 _NEAREST_SHOWN: Final = 3
 _NEAREST_OF: Final = 1000
 
@@ -114,10 +117,10 @@ def getter(field: FieldPath, entries: Sequence[Entry], where: tuple[str, str], n
     steps = _steps(inner)
     having = [section for section in field.sections if any(_in_section(entry, section, steps) for entry in entries)]
     if len(having) > 1:
-        choice = " or ".join(f"{section}.{field.text}" for section in having)
-        raise errors.QueryError(where[0], field.column, f"{field.text!r} is in both; write {choice}", where[1])
+        choice = " or ".join(_spelled(section, ".".join(inner)) for section in having)
+        raise errors.QueryError(where[0], field.column, f"this name is in both; write {choice}", where[1])
     # Without a single metric on record, as while the first experiment runs, nothing can be said about its name.
-    if not having and any(entry.get(section) for entry in entries for section in field.sections):
+    if not having and any(part(entry, section) for entry in entries for section in field.sections):
         raise errors.QueryError(where[0], field.column, _unknown(field, entries), where[1])
     section = having[0] if having else field.sections[0]
     return lambda entry: _leaf(_find(entry.get(section), steps, 0))
@@ -137,6 +140,12 @@ def duration(entry: Entry, now: datetime) -> float | None:
     if ended is None and entry.get("status") == Status.RUNNING:
         ended = now
     return None if started is None or ended is None else (ended - started).total_seconds()
+
+
+def part(entry: Entry, section: str) -> Mapping[str, Any]:
+    """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
+    value = entry.get(section)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _own(key: str, now: datetime) -> Getter:
@@ -183,33 +192,40 @@ def _leaf(value: object) -> object:
 
 
 def _unknown(field: FieldPath, entries: Sequence[Entry]) -> str:
-    problem = f"no experiment has a field {field.text!r}"
-    nearest = _nearest(field, entries)
     remedies = []
     if field.is_value and field.path[0] not in SECTIONS:
-        remedies.append(f'write "{field.text}" in quotes if it is a text')
-    if nearest:
+        remedies.append("put it in quotes if it is a text")
+    if nearest := _nearest(field, entries):
         remedies.append(f"did you mean {' or '.join(nearest)}?")
-    return f"{problem}; {', or '.join(remedies) or 'list_experiments() shows the fields that there are'}"
+    remedy = ", or ".join(remedies) or "list_experiments() shows the fields that there are"
+    return f"no experiment has a field {field.text!r}; {remedy}"
 
 
 def _nearest(field: FieldPath, entries: Sequence[Entry]) -> list[str]:
+    """Fields that there are and that come close, as they have to be written."""
+    import difflib
+
     # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
-    names: Iterable[str] = (
-        f"{section}.{name}"
+    names = dict.fromkeys(
+        (section, name)
         for entry in entries[-_NEAREST_OF:]
-        for section in SECTIONS
-        for name in flatten(entry.get(section) or {})
+        for section in field.sections
+        for name in flatten(part(entry, section))
     )
-    known = dict.fromkeys([*names, *OWN])
-    close = difflib.get_close_matches(field.text, known, n=_NEAREST_SHOWN, cutoff=0.6)
-    if close:
-        return close
-    # Somebody who leaves out where it is: `lr` for `config.optim.lr`.
-    last = field.path[-1]
-    inner = {name: name.rpartition(".")[2] for name in known}
-    ends = set(difflib.get_close_matches(last, set(inner.values()), n=_NEAREST_SHOWN, cutoff=0.8))
-    return [name for name, end in inner.items() if end in ends][:_NEAREST_SHOWN]
+    known = {f"{section}.{name}": _spelled(section, name) for section, name in names}
+    if len(field.sections) > 1:
+        known |= {name: name for name in OWN if name not in SECTIONS}
+    wanted = ".".join(field.path)
+    close = difflib.get_close_matches(wanted, known, n=_NEAREST_SHOWN, cutoff=0.6)
+    if not close:
+        # Somebody who leaves out where it is: `lr` for `config.optim.lr`.
+        close = [name for name in known if name.endswith(f".{field.path[-1]}")][:_NEAREST_SHOWN]
+    return [known[name] for name in close]
+
+
+def _spelled(section: str, name: str) -> str:
+    parts = (part if _BARE.fullmatch(part) else json.dumps(part) for part in name.split("."))
+    return ".".join([section, *parts])
 
 
 def now_utc() -> datetime:
