@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
@@ -31,6 +31,7 @@ MISSING: Final = object()
 
 SECTIONS: Final = ("config", "metrics")
 TIMES: Final = frozenset({"timestamp", "completed_at"})
+MEASURED: Final = TIMES | {"duration"}
 OWN: Final = {
     "id": "experiment_id",
     "experiment_id": "experiment_id",
@@ -55,6 +56,9 @@ OWN: Final = {
 }
 """The names of an entry's own fields, with the key that each stands for."""
 
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LENGTH: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+")
+_PART_OF_A_LENGTH: Final = re.compile(r"([0-9.]+)([smhdw])")
 _BARE: Final = re.compile(r"[\w/@%#$:+-]+")
 _NEAREST_SHOWN: Final = 3
 _NEAREST_OF: Final = 1000
@@ -131,6 +135,17 @@ def moment(value: object) -> datetime | None:
     try:
         return codec.parse_time(value) if isinstance(value, str) else None
     except (ValueError, OverflowError):
+        return None
+
+
+def length(text: str) -> timedelta | None:
+    """A length of time such as `45m`, `1.5h`, `2d` or `1h30m`; None for any other text, and beyond all time."""
+    if _LENGTH.fullmatch(text) is None:
+        return None
+    parts = _PART_OF_A_LENGTH.findall(text)
+    try:
+        return sum((timedelta(**{_UNITS[unit]: float(many)}) for many, unit in parts), timedelta())
+    except OverflowError:
         return None
 
 

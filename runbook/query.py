@@ -7,7 +7,7 @@ import heapq
 import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import attrs
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from runbook.expressions import Predicate
 
 E = TypeVar("E", bound=Entry)
-
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_AGO: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+")
 
 
 class QueryOptions(TypedDict, total=False):
@@ -232,9 +229,9 @@ def _moment(value: datetime | date | timedelta | str | None, now: datetime, what
 
 
 def _read_moment(text: str) -> datetime | date | timedelta:
-    if _AGO.fullmatch(text):
-        parts = re.findall(r"([0-9.]+)([smhdw])", text)
-        return sum((timedelta(**{_UNITS[unit]: float(amount)}) for amount, unit in parts), timedelta())
+    ago = fields.length(text)
+    if ago is not None:
+        return ago
     try:
         return date.fromisoformat(text)
     except ValueError:
