@@ -258,7 +258,7 @@ class _Parser:
         if self._take("operator", "["):
             return self._nested(token, self._list, "]")
         found = "the end" if token.kind == "end" else repr(token.text)
-        raise self._error(f"expected {expected}, not {found}")
+        raise self._error(f"expected {expected}, not {found}; write a field, a number or a text in quotes")
 
     def _nested(self, opening: Token, inner: Callable[[], Node], closing: str) -> Node:
         if self._depth == MAX_DEPTH:

@@ -93,6 +93,11 @@ class FieldPath:
         return (self.path[0],) if self.path[0] in SECTIONS else SECTIONS
 
     @property
+    def inner(self) -> tuple[str, ...]:
+        """The names within `config` or `metrics`."""
+        return self.path[1:] if self.path[0] in SECTIONS else self.path
+
+    @property
     def reads(self) -> frozenset[str]:
         """The keys of an entry that finding it takes."""
         if self.own is None:
@@ -117,11 +122,10 @@ def getter(field: FieldPath, entries: Sequence[Entry], where: tuple[str, str], n
     """
     if field.own is not None:
         return _own(field.own, now)
-    inner = field.path[1:] if field.path[0] in SECTIONS else field.path
-    steps = _steps(inner)
+    steps = _steps(field.inner)
     having = [section for section in field.sections if any(_in_section(entry, section, steps) for entry in entries)]
     if len(having) > 1:
-        choice = " or ".join(_spelled(section, ".".join(inner)) for section in having)
+        choice = " or ".join(_spelled(section, ".".join(field.inner)) for section in having)
         raise errors.QueryError(where[0], field.column, f"this name is in both; write {choice}", where[1])
     # Without a single metric on record, as while the first experiment runs, nothing can be said about its name.
     if not having and any(part(entry, section) for entry in entries for section in field.sections):
@@ -227,15 +231,15 @@ def _nearest(field: FieldPath, entries: Sequence[Entry]) -> list[str]:
         for section in field.sections
         for name in flatten(part(entry, section))
     )
-    known = {f"{section}.{name}": _spelled(section, name) for section, name in names}
+    spelled: dict[str, list[str]] = {}
     if len(field.sections) > 1:
-        known |= {name: name for name in OWN if name not in SECTIONS}
-    wanted = ".".join(field.path)
-    close = difflib.get_close_matches(wanted, known, n=_NEAREST_SHOWN, cutoff=0.6)
-    if not close:
-        # Somebody who leaves out where it is: `lr` for `config.optim.lr`.
-        close = [name for name in known if name.endswith(f".{field.path[-1]}")][:_NEAREST_SHOWN]
-    return [known[name] for name in close]
+        spelled = {name: [name] for name in OWN if name not in SECTIONS}
+    for section, name in names:
+        spelled.setdefault(name, []).append(_spelled(section, name))
+    close = difflib.get_close_matches(".".join(field.inner), spelled, n=_NEAREST_SHOWN, cutoff=0.5)
+    # Somebody may leave out where it is: `lr` for `config.optim.lr`.
+    close = close or [name for name in spelled if name.endswith(f".{field.path[-1]}")]
+    return [path for name in close for path in spelled[name]][:_NEAREST_SHOWN]
 
 
 def _spelled(section: str, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import heapq
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
@@ -17,7 +18,7 @@ from runbook.records import Status
 from runbook.tokens import tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from runbook.expressions import Predicate
 
@@ -200,10 +201,10 @@ def _pattern(name: object) -> str | None:
     raise errors.QueryError(repr(name), 0, "a name is one shell pattern, such as 'base*'", "name")
 
 
-def _several(value: str | Iterable[str] | None, what: str) -> list[str]:
+def _several(value: object, what: str) -> list[str]:
     if value is None:
         return []
-    texts = [value] if isinstance(value, str) else list(value)
+    texts: list[Any] = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
     for text in texts:
         if not isinstance(text, str):
             raise errors.QueryError(repr(text), 0, f"a {what} is a text, not of type {type(text).__name__}", what)
@@ -245,7 +246,7 @@ def _sort_key(text: str) -> SortKey:
     words = tokens(" " * column + text[column:], "sort")
     if len(words) != 2 or words[0].kind != "field":  # noqa: PLR2004
         problem = "expected one field, such as metrics.test_f1, or -metrics.test_f1 for the largest first"
-        raise errors.QueryError(text, words[0].column if len(words) == 1 else words[1].column, problem, "sort")
+        raise errors.QueryError(text, words[words[0].kind == "field"].column, problem, "sort")
     path: Any = words[0].value
     return SortKey(FieldPath(path, words[0].text, words[0].column), is_descending, text)
 
