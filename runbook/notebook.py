@@ -70,7 +70,9 @@ def record_html(record: ExperimentRecord) -> str:
         *(("note", Cell(line)) for line in (record.notes or "").splitlines()),
     ]
     if record.failure is not None:
-        facts.append(("failure", Cell(f"{record.failure.type}: {record.failure.message}", style=Status.FAILED.value)))
+        first, *more = record.failure.message.splitlines() or [""]
+        text = f"{record.failure.type}: {first}{' …' if more else ''}"
+        facts.append(("failure", Cell(text, style=Status.FAILED.value)))
     facts += [(f"metrics.{name}", Cell(value)) for name, value in _flat(record.metrics).items()]
     facts += [(f"config.{name}", Cell(value)) for name, value in _flat(record.config).items()]
     known = [(title, cell) for title, cell in facts if cell.value is not None or title.startswith("config.")]
