@@ -66,7 +66,7 @@ def group(entries: Sequence[Entry], by: str | Iterable[str] = CONFIG) -> list[Gr
     getters = {_name(text): _getter(text, entries) for text in texts if text != CONFIG}
     members: dict[tuple[str, ...], list[Entry]] = {}
     for entry in entries:
-        key = [canonical(entry.get("config") or {}, SEEDS)] if CONFIG in texts else []
+        key = [canonical(fields.part(entry, "config"), SEEDS)] if CONFIG in texts else []
         key += [_key(get(entry)) for get in getters.values()]
         members.setdefault(tuple(key), []).append(entry)
     firsts = [found[0] for found in members.values()]
@@ -135,7 +135,7 @@ def _part(name: str, value: object) -> str:
 
 def _counting(entry: Entry) -> dict[str, Json]:
     """The settings that make a difference between groups."""
-    return without_outputs(flatten(entry.get("config") or {}), SEEDS)
+    return without_outputs(flatten(fields.part(entry, "config")), SEEDS)
 
 
 def _repeats(entries: Sequence[Entry]) -> int:
@@ -143,7 +143,7 @@ def _repeats(entries: Sequence[Entry]) -> int:
     seen: set[str] = set()
     count = 0
     for entry in entries:
-        config = entry.get("config") or {}
+        config = fields.part(entry, "config")
         flat = without_outputs(flatten(config))
         if len(without_outputs(flat, SEEDS)) == len(flat):
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, overload
 
 from runbook import codec, defaults, errors, folder, identity, lifecycle
 from runbook.endings import ABANDONED
@@ -25,16 +25,21 @@ if TYPE_CHECKING:
     from datetime import date, datetime, timedelta
     from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
+    import pandas as pd
+
     from runbook.comparison import Comparison
     from runbook.doctor import Finding
     from runbook.group_comparison import GroupComparison
     from runbook.handle import Experiment
     from runbook.merging import MergeReport
+    from runbook.query import QueryOptions
     from runbook.typing import StrPath
 
     E = TypeVar("E", bound=Experiment)
     P = ParamSpec("P")
     R = TypeVar("R")
+
+_NEWEST_SHOWN: Final = 20
 
 
 class TrackedOptions(ExperimentOptions, total=False):
@@ -209,6 +214,34 @@ class ExperimentManager:
 
         asked = query.parse(where, status=status, tag=tag, name=name, since=since, until=until, sort=sort, limit=limit)
         return ExperimentList(_complete(entry) for entry in query.matching(asked, self._registry.entries()))
+
+    def to_dataframe(self, where: str | None = None, **options: Unpack[QueryOptions]) -> pd.DataFrame:
+        """The experiments that fit as a data frame of pandas, with columns such as `config.lr` and `metrics.f1`.
+
+        Args:
+            where: an expression; None for all experiments.
+            options: whatever else `find` takes.
+
+        Returns:
+            One row an experiment, newest first unless sorted; for its columns see `ExperimentList.to_dataframe`.
+
+        Raises:
+            MissingExtraError: if pandas is not installed.
+            QueryError: as `find`.
+
+        Example:
+            >>> frame = manager.to_dataframe("metrics.f1 > 0.8", status="completed")  # doctest: +SKIP
+            >>> frame.groupby("config.optim.lr")["metrics.f1"].agg(["mean", "std"])  # doctest: +SKIP
+        """
+        return self.find(where, **options).to_dataframe()
+
+    def _repr_html_(self) -> str:
+        from runbook import notebook
+        from runbook.summary import closing_line
+
+        entries = self._registry.entries()
+        newest = [_complete(entry) for entry in entries[: -_NEWEST_SHOWN - 1 : -1]]
+        return notebook.experiments_html(newest, closing_line(entries, self._shown_base))
 
     def print_experiment_summary(self) -> None:
         """Print a table of all experiments."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import heapq
-import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import attrs
 
@@ -18,15 +18,11 @@ from runbook.records import Status
 from runbook.tokens import tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from runbook.expressions import Predicate
 
 E = TypeVar("E", bound=Entry)
-
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_AGO: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+")
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class QueryOptions(TypedDict, total=False):
@@ -111,7 +107,7 @@ def parse(
         where=None if where is None else expressions.parse(where),
         statuses=_statuses(status),
         tags=frozenset(_several(tag, "tag")),
-        name=name,
+        name=_pattern(name),
         since=_moment(since, now, "since"),
         until=_moment(until, now, "until"),
         sort=tuple(_sort_key(text) for text in _several(sort, "sort")),
@@ -162,12 +158,14 @@ def _tests(query: Query, entries: Sequence[Entry]) -> list[Predicate]:
     """What an entry has to pass, the cheap questions first."""
     tests: list[Predicate] = []
     if query.statuses:
-        tests.append(lambda entry: entry.get("status") in query.statuses)
+        tests.append(lambda entry: isinstance(status := entry.get("status"), str) and status in query.statuses)
     if query.name is not None:
         fits = re.compile(fnmatch.translate(query.name)).match
         tests.append(lambda entry: isinstance(name := entry.get("custom_name"), str) and fits(name) is not None)
     if query.tags:
-        tests.append(lambda entry: query.tags.issubset(entry.get("tags") or ()))
+        tests.append(
+            lambda entry: isinstance(tags := entry.get("tags"), list) and all(tag in tags for tag in query.tags)
+        )
     if query.since is not None or query.until is not None:
         tests.append(_window(query.since, query.until))
     if query.where is not None:
@@ -197,10 +195,16 @@ def _statuses(status: str | Iterable[str] | None) -> frozenset[str]:
     return frozenset(str(one) for one in wanted)
 
 
-def _several(value: str | Iterable[str] | None, what: str) -> list[str]:
+def _pattern(name: object) -> str | None:
+    if name is None or isinstance(name, str):
+        return name
+    raise errors.QueryError(repr(name), 0, "a name is one shell pattern, such as 'base*'", "name")
+
+
+def _several(value: object, what: str) -> list[str]:
     if value is None:
         return []
-    texts = [value] if isinstance(value, str) else list(value)
+    texts: list[Any] = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
     for text in texts:
         if not isinstance(text, str):
             raise errors.QueryError(repr(text), 0, f"a {what} is a text, not of type {type(text).__name__}", what)
@@ -226,10 +230,13 @@ def _moment(value: datetime | date | timedelta | str | None, now: datetime, what
 
 
 def _read_moment(text: str) -> datetime | date | timedelta:
-    if _AGO.fullmatch(text):
-        parts = re.findall(r"([0-9.]+)([smhdw])", text)
-        return sum((timedelta(**{_UNITS[unit]: float(amount)}) for amount, unit in parts), timedelta())
-    return date.fromisoformat(text) if _DATE.fullmatch(text) else codec.parse_time(text)
+    ago = fields.length(text)
+    if ago is not None:
+        return ago
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return codec.parse_time(text)
 
 
 def _sort_key(text: str) -> SortKey:
@@ -239,26 +246,23 @@ def _sort_key(text: str) -> SortKey:
     words = tokens(" " * column + text[column:], "sort")
     if len(words) != 2 or words[0].kind != "field":  # noqa: PLR2004
         problem = "expected one field, such as metrics.test_f1, or -metrics.test_f1 for the largest first"
-        raise errors.QueryError(text, words[0].column if len(words) == 1 else words[1].column, problem, "sort")
+        raise errors.QueryError(text, words[words[0].kind == "field"].column, problem, "sort")
     path: Any = words[0].value
     return SortKey(FieldPath(path, words[0].text, words[0].column), is_descending, text)
 
 
 def _rank(value: object, *, is_descending: bool) -> tuple[int, Any]:
-    """A key to sort by: numbers, then texts, times and all else; then NaN, then null and what is missing."""
+    """A key to sort by: numbers, texts, times, then lists and mappings as they come; NaN and what is missing last."""
     if value is MISSING or value is None:
         return 5, 0
     if isinstance(value, (int, float)):
         # NaN is in no order with anything, and would leave the others in none.
-        rank: tuple[int, Any] = (0, value) if value == value else (4, 0)  # noqa: PLR0124
-        return (0, -value) if is_descending and rank[0] == 0 else rank
-    if isinstance(value, str):
-        rank = (1, value)
-    elif isinstance(value, datetime):
-        rank = (2, value)
-    else:
-        rank = (3, json.dumps(value, sort_keys=True, default=str))
-    return (rank[0], _Reversed(rank[1])) if is_descending else rank
+        if value != value:  # noqa: PLR0124
+            return 4, 0
+        return 0, -value if is_descending else value
+    if isinstance(value, (str, datetime)):
+        return 1 if isinstance(value, str) else 2, _Reversed(value) if is_descending else value
+    return 3, 0
 
 
 @attrs.frozen(order=False)

@@ -7,6 +7,7 @@ that the comment is not used.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -18,6 +19,7 @@ from runbook import (
     ExperimentManager,
     ExperimentNotFoundError,
     ExperimentView,
+    QueryError,
     RunbookError,
     Status,
     UnknownStatusError,
@@ -293,6 +295,12 @@ assert_type(
 manager.find("config.lr < 1", "failed")  # type: ignore[call-arg]
 manager.find(limit="3")  # type: ignore[arg-type]
 manager.find(until=3)  # type: ignore[arg-type]
+manager.find(statuss="failed")  # type: ignore[call-arg]
+found = manager.find(since=timedelta(days=2), until=date(2026, 1, 1), status=(Status.FAILED, "completed"), name="base*")
+assert_type(found[0], dict[str, Any])
+assert_type(found[:5], ExperimentList)
+manager.to_dataframe("config.lr < 1", status="failed", limit=3)
+manager.to_dataframe(statuss="failed")  # type: ignore[call-arg]
 assert_type(manager.compare_experiments(["a", "b"]), dict[str, Any])
 assert_type(manager.export_experiment("a", "./shared"), Path)
 assert_type(manager.get_experiment_path("a"), Path)
@@ -314,6 +322,9 @@ except ExperimentNotFoundError as error:
     assert_type(error.nearest, tuple[str, ...])
 except UnknownStatusError as status_error:
     assert_type(status_error.allowed, tuple[str, ...])
+except QueryError as query_error:
+    assert_type(query_error.column, int)
+    assert_type(query_error.text, str)
 except RunbookError:
     pass
 
