@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import display, fitting
+from runbook.errors import MissingExtraError
 from runbook.typing import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
+
+    from pandas import DataFrame
 
 _LINES: Final = 3
 _LINES_IN_A_TITLE: Final = 4
-_LEAST_LABEL: Final = 20
+_LEAST_LABEL: Final = 24
 _LEAST_TEXT: Final = 12
 _LEAST_TITLE: Final = 9
 
@@ -73,6 +76,7 @@ class Table:
         rows: as many cells each as there are columns.
         caption: one sentence over it.
         notes: sentences under it.
+        mark: what the mark of the best says, under a table that has one.
 
     Raises:
         ValueError: if a row has another number of cells.
@@ -90,6 +94,17 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     caption: str | None = None
     notes: tuple[str, ...] = ()
+    mark: str = "the best of its kind"
+
+    @property
+    def notes_in_bold(self) -> tuple[str, ...]:
+        """The notes where the mark is bold type."""
+        return (f"Bold: {self.mark}.", *self.notes) if self.has_best else self.notes
+
+    @property
+    def has_best(self) -> bool:
+        """Whether any cell is marked."""
+        return any(cell.is_best for row in self.rows for cell in row)
 
     def __attrs_post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -126,15 +141,21 @@ def to_text(table: Table, *, width: int, colour: bool = False) -> str:
         if column.is_numeric:
             minimums.append(max(content, min(title, _LEAST_TITLE), 1))
         else:
-            minimums.append(min(naturals[-1], _LEAST_TEXT if number else _LEAST_LABEL))
+            whole = max((cell_len(texts[place][number]) for place in _numbers(table, number)), default=0)
+            minimums.append(max(whole, min(naturals[-1], _LEAST_TEXT if number else _LEAST_LABEL)))
     parts = [] if table.caption is None else [_paragraph(table.caption, width, cell_len)]
     parts += [
         _block(table, texts, block, cell_len, has_styles=colour) for block in fitting.blocks(naturals, minimums, width)
     ]
-    notes = [*(["* the best of its kind"] if marked else []), *table.notes]
+    notes = [*([f"* {table.mark}"] if marked else []), *table.notes]
     if notes:
         parts.append("".join(_paragraph(note, width, cell_len) for note in notes))
     return "\n".join(parts)
+
+
+def _numbers(table: Table, column: int) -> list[int]:
+    """The rows that have a number in a column of text, where it is not to be broken either."""
+    return [place for place, row in enumerate(table.rows) if isinstance(row[column].value, (int, float))]
 
 
 def _marked(cell: Cell) -> str:
@@ -156,12 +177,16 @@ def _block(
 ) -> str:
     """Some columns of the table, each in its width."""
 
-    def aligned(number: int, width: int, text: str, most: int) -> list[str]:
-        lines = fitting.fold(text, width, measure, most)
+    def aligned(number: int, width: int, lines: list[str]) -> list[str]:
         spaces = [" " * (width - measure(line)) for line in lines]
         if table.columns[number].is_numeric:
             return [space + line for space, line in zip(spaces, lines, strict=True)]
         return [line + space for space, line in zip(spaces, lines, strict=True)]
+
+    def fitted(number: int, width: int, text: str) -> list[str]:
+        if number == 0:
+            return [fitting.shorten(text, width, measure)]
+        return fitting.fold(text, width, measure, 1 if table.columns[number].is_numeric else _LINES)
 
     def beside(cells: list[list[str]], styles: list[str]) -> None:
         for row in zip_longest(*cells):
@@ -172,7 +197,11 @@ def _block(
 
     lines: list[str] = []
     titles = [
-        aligned(number, width, display.visible(table.columns[number].title), _LINES_IN_A_TITLE)
+        aligned(
+            number,
+            width,
+            fitting.fold(display.visible(table.columns[number].title), width, measure, _LINES_IN_A_TITLE),
+        )
         for number, width in block
     ]
     tallest = max(map(len, titles))
@@ -184,10 +213,7 @@ def _block(
     lines.append("─" * (sum(width for _, width in block) + fitting.GAP * (len(block) - 1)))
     for row, shown in zip(table.rows, texts, strict=True):
         beside(
-            [
-                aligned(number, width, shown[number], 1 if table.columns[number].is_numeric or not number else _LINES)
-                for number, width in block
-            ],
+            [aligned(number, width, fitted(number, width, shown[number])) for number, width in block],
             [
                 "bold" if row[number].is_best else display.STATUS_COLOURS.get(row[number].style, "")
                 for number, _ in block
@@ -212,7 +238,7 @@ def to_markdown(table: Table) -> str:
     lines.append(_markdown_row(_markdown(column.title) for column in table.columns))
     lines.append(_markdown_row("---:" if column.is_numeric else "---" for column in table.columns))
     lines += [_markdown_row(_bold(_markdown(cell.shown), cell, "**{}**") for cell in row) for row in table.rows]
-    for note in table.notes:
+    for note in table.notes_in_bold:
         lines += ["", _markdown(note)]
     return "\n".join([*lines, ""])
 
@@ -231,7 +257,7 @@ def to_latex(table: Table) -> str:
     for row in table.rows:
         lines.append(" & ".join(_bold(_latex(cell.shown), cell, r"\textbf{{{}}}") for cell in row) + r" \\")
     lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"\\par {{\\footnotesize {_latex(note)}}}" for note in table.notes]
+    lines += [f"\\par {{\\footnotesize {_latex(note)}}}" for note in table.notes_in_bold]
     return "\n".join([*lines, "\\end{table}", ""])
 
 
@@ -247,6 +273,19 @@ def to_csv(table: Table) -> str:
     writer.writerow([_csv(column.title) for column in table.columns])
     writer.writerows([_csv(cell.value) for cell in row] for row in table.rows)
     return buffer.getvalue()
+
+
+def to_dataframe(table: Table) -> DataFrame:
+    """The values as a pandas data frame with the titles of the columns, without caption, marks and notes.
+
+    Raises:
+        MissingExtraError: without pandas.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingExtraError("pandas", "pandas", "a data frame is one of its") from error
+    return pd.DataFrame([[cell.value for cell in row] for row in table.rows], columns=[c.title for c in table.columns])
 
 
 def to_html(table: Table) -> str:
@@ -266,8 +305,8 @@ def to_html(table: Table) -> str:
         )
         lines.append(f"<tr>{''.join(cells)}</tr>")
     lines.append("</tbody>")
-    if table.notes:
-        notes = (f'<tr><td colspan="{len(table.columns)}">{_html(note)}</td></tr>' for note in table.notes)
+    if table.notes_in_bold:
+        notes = (f'<tr><td colspan="{len(table.columns)}">{_html(note)}</td></tr>' for note in table.notes_in_bold)
         lines += ["<tfoot>", *notes, "</tfoot>"]
     return "\n".join([*lines, "</table>", ""])
 
