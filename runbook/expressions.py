@@ -22,7 +22,7 @@ nor empty. NaN compares as IEEE 754 says.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import attrs
 
@@ -118,6 +118,29 @@ def parse(text: str) -> Expression:
     """
     parser = _Parser(text)
     return Expression(text, parser.whole(), tuple(parser.fields))
+
+
+def parse_field(text: str, what: str, example: str, *, start: int = 0) -> FieldPath:
+    """Read the name of one field.
+
+    Args:
+        text: the name, as in an expression.
+        what: what it is asked for, such as `sort`, for the message.
+        example: what could have been written, for the message.
+        start: the column in the text at which it begins.
+
+    Raises:
+        QueryError: if it is none.
+
+    Example:
+        >>> parse_field("metrics.val/loss", "sort", "config.lr").path
+        ('metrics', 'val/loss')
+    """
+    first, *more = tokens(text, what, start)
+    if first.kind != "field" or more[0].kind != "end":
+        column = more[0].column if first.kind == "field" else first.column
+        raise errors.QueryError(text, column, f"expected one field, such as {example}", what)
+    return FieldPath(cast("tuple[str, ...]", first.value), first.text, first.column)
 
 
 _CHAINED: Final = frozenset({*predicates.ORDER, "==", "=", "!="})
@@ -245,7 +268,7 @@ class _Parser:
             return Value(token.value, token.column)
         if token.kind == "field":
             self._at += 1
-            field = FieldPath(token.value, token.text, token.column, is_value)  # type: ignore[arg-type]
+            field = FieldPath(cast("tuple[str, ...]", token.value), token.text, token.column, is_value)
             self.fields[field] = None
             return Field(field)
         if self._take("operator", "("):
