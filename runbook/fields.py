@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -19,9 +19,6 @@ from runbook import codec, errors
 from runbook.flat import flatten
 from runbook.leaves import NON_FINITE
 from runbook.records import Status
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Entry: TypeAlias = Mapping[str, Any]
 Getter: TypeAlias = Callable[[Entry], object]
@@ -105,33 +102,58 @@ class FieldPath:
         return frozenset({*TIMES, "status"} if self.own == "duration" else {self.own})
 
 
-def getter(field: FieldPath, entries: Sequence[Entry], where: tuple[str, str], now: datetime) -> Getter:
+def part(entry: Entry, section: str) -> Mapping[str, Any]:
+    """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
+    value = entry.get(section)
+    return value if isinstance(value, Mapping) else {}
+
+
+@attrs.frozen
+class Source:
+    """What fields are taken from.
+
+    Args:
+        entries: all of the entries, to tell a field that only some have from a slip of the pen.
+        now: the moment of the question.
+        part: gives the config or the metrics of an entry.
+    """
+
+    entries: Sequence[Entry]
+    now: datetime
+    part: Callable[[Entry, str], Mapping[str, Any]] = part
+
+
+def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
     """A function that takes the field out of an entry.
 
-    A time is a `datetime`, the duration is in seconds, to `now` for what is running. The words by which strict JSON
-    has to write non-finite floats are floats again.
+    A time is a `datetime`, the duration is in seconds, to now for what is running. The words by which strict JSON has
+    to write non-finite floats are floats again.
 
     Args:
         field: which field.
-        entries: the entries that it will be taken from, to tell a field that only some have from a slip of the pen.
+        source: where it will be taken from.
         where: the text that it was written in and what that is, for the message.
-        now: the moment of the question.
 
     Raises:
         QueryError: if no entry has the field, or if both `config` and `metrics` have one of that name.
     """
     if field.own is not None:
-        return _own(field.own, now)
+        return _own(field.own, source)
     steps = _steps(field.inner)
-    having = [section for section in field.sections if any(_in_section(entry, section, steps) for entry in entries)]
+    part = source.part
+    having = [
+        section
+        for section in field.sections
+        if any(_find(part(entry, section), steps, 0) is not MISSING for entry in source.entries)
+    ]
     if len(having) > 1:
         choice = " or ".join(_spelled(section, ".".join(field.inner)) for section in having)
         raise errors.QueryError(where[0], field.column, f"this name is in both; write {choice}", where[1])
     # Without a single metric on record, as while the first experiment runs, nothing can be said about its name.
-    if not having and any(part(entry, section) for entry in entries for section in field.sections):
-        raise errors.QueryError(where[0], field.column, _unknown(field, entries), where[1])
+    if not having and any(part(entry, section) for entry in source.entries for section in field.sections):
+        raise errors.QueryError(where[0], field.column, _unknown(field, source), where[1])
     section = having[0] if having else field.sections[0]
-    return lambda entry: _leaf(_find(entry.get(section), steps, 0))
+    return lambda entry: _leaf(_find(part(entry, section), steps, 0))
 
 
 def moment(value: object) -> datetime | None:
@@ -161,17 +183,13 @@ def duration(entry: Entry, now: datetime) -> float | None:
     return None if started is None or ended is None else (ended - started).total_seconds()
 
 
-def part(entry: Entry, section: str) -> Mapping[str, Any]:
-    """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
-    value = entry.get(section)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _own(key: str, now: datetime) -> Getter:
+def _own(key: str, source: Source) -> Getter:
     if key == "duration":
-        return lambda entry: duration(entry, now)
+        return lambda entry: duration(entry, source.now)
     if key in TIMES:
         return lambda entry: moment(entry.get(key))
+    if key in SECTIONS:
+        return lambda entry: source.part(entry, key)
     return lambda entry: entry.get(key)
 
 
@@ -202,34 +220,30 @@ def _find(holder: object, steps: _Steps, position: int) -> object:
     return MISSING
 
 
-def _in_section(entry: Entry, section: str, steps: _Steps) -> bool:
-    return _find(entry.get(section), steps, 0) is not MISSING
-
-
 def _leaf(value: object) -> object:
     return NON_FINITE.get(value, value) if isinstance(value, str) else value
 
 
-def _unknown(field: FieldPath, entries: Sequence[Entry]) -> str:
+def _unknown(field: FieldPath, source: Source) -> str:
     remedies = []
     if field.is_value and field.path[0] not in SECTIONS:
         remedies.append("put it in quotes if it is a text")
-    if nearest := _nearest(field, entries):
+    if nearest := _nearest(field, source):
         remedies.append(f"did you mean {' or '.join(nearest)}?")
     remedy = ", or ".join(remedies) or "list_experiments() shows the fields that there are"
     return f"no experiment has a field {field.text!r}; {remedy}"
 
 
-def _nearest(field: FieldPath, entries: Sequence[Entry]) -> list[str]:
+def _nearest(field: FieldPath, source: Source) -> list[str]:
     """Fields that there are and that come close, as they have to be written."""
     import difflib
 
     # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
     names = dict.fromkeys(
         (section, name)
-        for entry in entries[-_NEAREST_OF:]
+        for entry in source.entries[-_NEAREST_OF:]
         for section in field.sections
-        for name in flatten(part(entry, section))
+        for name in flatten(source.part(entry, section))
     )
     spelled: dict[str, list[str]] = {}
     if len(field.sections) > 1:

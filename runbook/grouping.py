@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from runbook import codec, display, errors, fields
+from runbook import codec, display, errors, expressions, fields
 from runbook.config import canonical, without_outputs
 from runbook.differences import differing
 from runbook.fields import MISSING, FieldPath
 from runbook.flat import flatten
-from runbook.tokens import tokens
 from runbook.typing import Json
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ SEEDS: Final = ("seed", "*_seed", "seed_*", "random_state")
 
 _LABEL_KEYS: Final = 4
 _LABEL_VALUE: Final = 40
-_FIELD_AND_END: Final = 2
 
 
 @attrs.frozen
@@ -94,13 +92,10 @@ def group(entries: Sequence[Entry], by: str | Iterable[str] = CONFIG) -> list[Gr
 
 
 def _getter(text: str, entries: Sequence[Entry]) -> Getter:
-    words = tokens(text, "by")
-    if len(words) != _FIELD_AND_END or words[0].kind != "field":
-        column = words[0].column if len(words) == 1 else words[1].column
-        raise errors.QueryError(text, column, "expected one field, such as config.lr, name or tags", "by")
-    path = cast("tuple[str, ...]", words[0].value)
-    field = FieldPath(("tags",) if path == ("tag",) else path, text)
-    return fields.getter(field, entries, (text, "by"), fields.now_utc())
+    field = expressions.parse_field(text, "by", "config.lr, name or tags")
+    if field.path == ("tag",):
+        field = FieldPath(("tags",), text)
+    return fields.getter(field, fields.Source(entries, fields.now_utc()), (text, "by"))
 
 
 def _name(text: str) -> str:

@@ -213,7 +213,7 @@ class ExperimentManager:
         from runbook import query
 
         asked = query.parse(where, status=status, tag=tag, name=name, since=since, until=until, sort=sort, limit=limit)
-        return ExperimentList(_complete(entry) for entry in query.matching(asked, self._registry.entries()))
+        return ExperimentList(_complete(entry) for entry in query.find(asked, self._registry))
 
     def to_dataframe(self, where: str | None = None, **options: Unpack[QueryOptions]) -> pd.DataFrame:
         """The experiments that fit as a data frame of pandas, with columns such as `config.lr` and `metrics.f1`.
@@ -239,7 +239,7 @@ class ExperimentManager:
         from runbook import notebook
         from runbook.summary import closing_line
 
-        entries = self._registry.entries()
+        entries = self._registry.listing().entries
         newest = [_complete(entry) for entry in entries[: -_NEWEST_SHOWN - 1 : -1]]
         return notebook.experiments_html(newest, closing_line(entries, self._shown_base))
 

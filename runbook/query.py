@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import heapq
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
@@ -15,12 +15,11 @@ import attrs
 from runbook import codec, errors, expressions, fields
 from runbook.fields import MISSING, Entry, FieldPath
 from runbook.records import Status
-from runbook.tokens import tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from runbook.expressions import Predicate
+    from runbook.registry import Registry
+    from runbook.typing import JsonObject
 
 E = TypeVar("E", bound=Entry)
 
@@ -116,7 +115,29 @@ def parse(
     )
 
 
-def matching(query: Query, entries: Iterable[E]) -> list[E]:
+def find(query: Query, registry: Registry) -> list[JsonObject]:
+    """The lines of the registry that a question asks for, whole, in the order that it asks for.
+
+    Args:
+        query: the question.
+        registry: where to look; configs are decoded only where the question or the answer needs them.
+
+    Raises:
+        QueryError: if the question names a field that no experiment has.
+        BaseDirectoryError: if the base directory is a file.
+    """
+    listing = registry.listing()
+    try:
+        found = matching(query, listing.entries, listing.complete)
+        for entry in found:
+            listing.complete(entry)
+    except errors.DamagedFileError:
+        # A config that cannot be decoded was not looked at so far; reading everything mends the registry.
+        return matching(query, registry.entries())
+    return found
+
+
+def matching(query: Query, entries: Iterable[E], complete: Callable[[E], None] | None = None) -> list[E]:
     """The entries that a question asks for, in the order that it asks for.
 
     The entries are the ones given, not copies. Of each, only the keys in `reads(query)` are looked at.
@@ -124,16 +145,25 @@ def matching(query: Query, entries: Iterable[E]) -> list[E]:
     Args:
         query: the question.
         entries: lines of the registry, oldest first.
+        complete: adds its config to an entry that may lack it; called where the question comes to it.
 
     Raises:
         QueryError: if the question names a field that no entry has.
     """
+
+    def part(entry: Any, section: str) -> Mapping[str, Any]:
+        if complete is not None and section == "config":
+            complete(entry)
+        return fields.part(entry, section)
+
     known = entries if isinstance(entries, list) else list(entries)
-    tests = _tests(query, known)
-    found = (entry for entry in reversed(known) if all(test(entry) for test in tests))
+    source = fields.Source(known, query.now, part)
+    found: Iterator[E] = reversed(known)
+    for test in _tests(query, source):
+        found = filter(test, found)
     if not query.sort:
         return list(islice(found, query.limit))
-    keys = [(fields.getter(key.field, known, (key.text, "sort"), query.now), key.is_descending) for key in query.sort]
+    keys = [(fields.getter(key.field, source, (key.text, "sort")), key.is_descending) for key in query.sort]
 
     def order(entry: E) -> tuple[object, ...]:
         return tuple(_rank(get(entry), is_descending=is_descending) for get, is_descending in keys)
@@ -154,7 +184,7 @@ def reads(query: Query) -> frozenset[str]:
     return frozenset(found.union(*(path.reads for path in paths)))
 
 
-def _tests(query: Query, entries: Sequence[Entry]) -> list[Predicate]:
+def _tests(query: Query, source: fields.Source) -> list[Predicate]:
     """What an entry has to pass, the cheap questions first."""
     tests: list[Predicate] = []
     if query.statuses:
@@ -169,7 +199,7 @@ def _tests(query: Query, entries: Sequence[Entry]) -> list[Predicate]:
     if query.since is not None or query.until is not None:
         tests.append(_window(query.since, query.until))
     if query.where is not None:
-        tests.append(query.where.predicate(entries, query.now))
+        tests.append(query.where.predicate(source))
     return tests
 
 
@@ -241,14 +271,8 @@ def _read_moment(text: str) -> datetime | date | timedelta:
 
 def _sort_key(text: str) -> SortKey:
     is_descending = text.startswith("-")
-    column = int(is_descending)
-    # The sign gives way to a space, so that the columns stay the ones of the text.
-    words = tokens(" " * column + text[column:], "sort")
-    if len(words) != 2 or words[0].kind != "field":  # noqa: PLR2004
-        problem = "expected one field, such as metrics.test_f1, or -metrics.test_f1 for the largest first"
-        raise errors.QueryError(text, words[words[0].kind == "field"].column, problem, "sort")
-    path: Any = words[0].value
-    return SortKey(FieldPath(path, words[0].text, words[0].column), is_descending, text)
+    example = "metrics.test_f1, or -metrics.test_f1 for the largest first"
+    return SortKey(expressions.parse_field(text, "sort", example, start=int(is_descending)), is_descending, text)
 
 
 def _rank(value: object, *, is_descending: bool) -> tuple[int, Any]:

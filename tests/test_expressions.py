@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from runbook import QueryError, expressions
 from runbook.expressions import parse
+from runbook.fields import Source
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ENTRY = {
@@ -58,7 +59,7 @@ OTHER = {"experiment_id": "x", "status": "failed", "config": {"only_here": 1, "d
 
 
 def holds(text, entry=ENTRY):
-    return parse(text).predicate([entry, OTHER], NOW)(entry)
+    return parse(text).predicate(Source([entry, OTHER], NOW))(entry)
 
 
 @pytest.mark.parametrize(
@@ -375,7 +376,7 @@ def truth(tree, config):
 def test_a_tree_that_was_printed_and_read_says_the_same(tree, entry):
     """The parser and the comparisons against a second, plainer telling of what they mean."""
     everything = {"config": dict.fromkeys(KEYS, 0)}
-    predicate = parse(printed(tree)).predicate([entry, everything], NOW)
+    predicate = parse(printed(tree)).predicate(Source([entry, everything], NOW))
     assert predicate(entry) == truth(tree, entry["config"])
 
 
@@ -437,4 +438,4 @@ def test_any_text_is_an_expression_or_an_error_that_points_into_it(text):
         assert error.text == text
         assert all(line.isprintable() for line in str(error).split("\n"))
     else:
-        assert expression.predicate([], NOW)(ENTRY) in (True, False)
+        assert expression.predicate(Source([], NOW))(ENTRY) in (True, False)

@@ -292,6 +292,31 @@ def test_the_cheap_questions_come_first():
     assert ["config" in fields.seen for fields in entries] == [True, True, False, False, False]
 
 
+def test_a_config_is_decoded_only_where_the_rest_fits():
+    """The registry adds configs on demand: the first one tells whether there is such a field, the others are left."""
+    entries = [{key: value for key, value in fields.items() if key != "config"} for fields in ENTRIES]
+    configs = {fields["experiment_id"]: fields["config"] for fields in ENTRIES}
+    asked = []
+
+    def complete(entry):
+        asked.append(entry["experiment_id"])
+        entry["config"] = configs[entry["experiment_id"]]
+
+    def found(where, **options):
+        asked.clear()
+        return [
+            one["experiment_id"] for one in query.matching(query.parse(where, now=NOW, **options), entries, complete)
+        ]
+
+    assert found("metrics.f1 > 0.6", sort="started") == ["e1", "e2", "e4"]
+    assert asked == []
+    assert found("config.lr == 0.2", status="failed") == ["e1"]
+    assert asked == ["e0", "e1"]
+    assert found("config.model.name == 'bert'", sort="-config.model.name", limit=1) == ["e3"]
+    with pytest.raises(QueryError, match=r"config\.model\.name\?"):
+        found("config.model.nam == 'bert'", status="unknown")
+
+
 def test_the_entries_are_the_ones_given():
     """Not copies of them."""
     found = query.matching(query.parse(sort="started", limit=3), ENTRIES)
@@ -353,6 +378,17 @@ def test_the_manager_finds_experiments_as_it_lists_them(manager):
         assert manager.find(name="run-*", since="1h", until="2999-01-01", sort=["-metrics.test_f1"]) == listed[2::-1]
     with pytest.raises(QueryError, match="did you mean"):
         manager.find("config.optim.lrr < 1")
+
+
+def test_a_config_that_cannot_be_decoded_is_mended_from_its_folder(manager, caplog):
+    """The registry is an index of the folders; a question for the status alone would not even have noticed."""
+    for name in ("a", "b"):
+        with manager.experiment({"lr": 0.125}, name=name):
+            pass
+    registry = manager.base_dir / "experiment_registry.json"
+    registry.write_bytes(registry.read_bytes().replace(b"0.125", b"0.1x5", 1))
+    assert [entry["config"]["lr"] for entry in manager.find("config.lr == 0.125")] == [0.125, 0.125]
+    assert [entry["config"]["lr"] for entry in manager.find(status="completed")] == [0.125, 0.125]
 
 
 def test_an_empty_base_directory_has_nothing_to_find(manager):
