@@ -44,7 +44,7 @@ def tables_of(comparison: GroupResults) -> list[Table]:
     groups = Table(
         columns, tuple(rows), _caption(comparison), mark="the best mean, whether or not the gap is larger than noise"
     )
-    if len(comparison.groups) <= _TWO or not comparison.pairs:
+    if len(comparison.groups) <= _TWO or not comparison.test_count:
         return [attrs.evolve(groups, notes=said)]
     return [groups, attrs.evolve(_pair_table(comparison), notes=said)]
 
