@@ -20,7 +20,7 @@ _LEAST_LABEL: Final = 16
 _HASH: Final = 8
 _TIME_AND_HASH: Final = 24
 
-_BREAKS_AFTER: Final = frozenset("_./\\-,:;=")
+_BREAKS_AFTER: Final = frozenset("_./-,:;=")
 _WITHIN_A_NUMBER: Final = re.compile(r"[-.,0-9][.,0-9]")
 _IN_A_NUMBER: Final = re.compile(r"[-.,][0-9]")
 

@@ -146,13 +146,19 @@ def _notes(comparison: GroupResults) -> Iterator[str]:
 
 
 def _absent(comparison: GroupResults) -> Iterator[str]:
+    """One sentence for each metric that some experiments lack."""
     for name, summaries in comparison.metrics.items():
-        for group, summary in zip(comparison.groups, summaries, strict=True):
-            parts = [f"{summary.missing} have no such number"] if summary.missing else []
-            parts += [f"{summary.not_finite} are NaN, infinite or beyond 1e150"] if summary.not_finite else []
-            if parts:
-                total = len(group.experiment_ids)
-                yield f"{name} of {group.label}: of {total} experiments {' and '.join(parts)}, and do not count."
+        pairs = list(zip(comparison.groups, summaries, strict=True))
+        missing = [_share(one.missing, group) for group, one in pairs if one.missing]
+        odd = [_share(one.not_finite, group) for group, one in pairs if one.not_finite]
+        parts = [f"no such number in {_listed(missing)}"] if missing else []
+        parts += [f"NaN, infinite or beyond 1e150 in {_listed(odd)}"] if odd else []
+        if parts:
+            yield f"{name} is left out where there is none: {'; '.join(parts)}."
+
+
+def _share(count: int, group: Group) -> str:
+    return f"{count} of {len(group.experiment_ids)} of {group.label}"
 
 
 def _least_n(comparison: GroupResults) -> Iterable[tuple[Group, int]]:

@@ -103,8 +103,8 @@ def test_nan_infinity_and_missing_values_are_counted():
     values = [0.8, 0.81, 0.82, float("nan"), float("inf"), {}, {"f1": None}, {"f1": "good"}]
     found = compare({"a": values, "b": FAR["b"]})
     assert [(one.n, one.missing, one.not_finite) for one in found.metrics["f1"]] == [(3, 3, 2), (5, 0, 0)]
-    note = "f1 of model=a: of 8 experiments 3 have no such number and 2 are NaN, infinite or beyond 1e150"
-    assert any(one.startswith(note) for one in found.notes)
+    where = "no such number in 3 of 8 of model=a; NaN, infinite or beyond 1e150 in 2 of 8 of model=a"
+    assert f"f1 is left out where there is none: {where}." in found.notes
 
 
 def test_a_group_of_nothing_but_nan_says_nothing():
