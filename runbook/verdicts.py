@@ -182,4 +182,5 @@ def p_text(name: str, value: float | None) -> str:
 def _listed(names: Iterable[str]) -> str:
     every = [str(name) for name in names]
     more = len(every) - _NAMES_SHOWN
-    return ", ".join(every[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    between = "; " if any(", " in name for name in every) else ", "
+    return between.join(every[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

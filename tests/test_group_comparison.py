@@ -144,6 +144,16 @@ def test_several_metrics_are_corrected_together_and_it_is_said():
     assert "steps: none of 3 pairs of groups could be tested." in found.verdicts
 
 
+def test_pairs_of_many_groups_are_told_by_numbers():
+    """Two long labels and a minus between them would not fit a terminal."""
+    found = compare({"x" * 60 + model: values for model, values in {**FAR, "c": NEAR["b"]}.items()})
+    groups, pairs = found.tables()
+    assert [row[1].shown[:3] for row in groups.rows] == ["1: ", "2: ", "3: "]
+    assert [row[1].shown for row in pairs.rows] == ["2 - 1", "3 - 2", "3 - 1"]
+    assert [row[-1].is_best for row in pairs.rows] == [True, True, False]
+    assert max(map(len, found.to_text(80).splitlines())) <= 80
+
+
 def test_the_correction_can_undo_a_verdict():
     """With twenty metrics of noise and one of luck, luck is not enough."""
     draw = random.Random(7)
