@@ -105,7 +105,8 @@ class FieldPath:
 def part(entry: Entry, section: str) -> Mapping[str, Any]:
     """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
     value = entry.get(section)
-    return value if isinstance(value, Mapping) else {}
+    # To ask whether something is a Mapping takes longer than everything else here.
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 @attrs.frozen
@@ -210,7 +211,7 @@ def _steps(path: tuple[str, ...]) -> _Steps:
 def _find(holder: object, steps: _Steps, position: int) -> object:
     if position == len(steps):
         return holder
-    if not isinstance(holder, Mapping):
+    if type(holder) is not dict and not isinstance(holder, Mapping):
         return MISSING
     for key, after in steps[position]:
         if key in holder:
