@@ -114,55 +114,59 @@ def _is_empty(raw: bytes) -> bool:
     return raw.endswith(_NONE) and raw.count(b"\n") == 1
 
 
-def find(raw: bytes, ids: Collection[str]) -> dict[str, JsonObject]:
-    """The entries of some experiments, without decoding the others.
+class Selection:
+    """The lines of some experiments, found without decoding the others.
 
     Args:
         raw: a registry for which `is_spliceable` holds.
-        ids: which; those that are not there are left out.
-
-    Raises:
-        DamagedFileError: if a line of theirs cannot be read.
+        ids: which; they need not be there.
     """
-    return {
-        experiment_id: codec.decode_object(raw[slice(*spans[-1])], f"the line of {experiment_id}")
-        for experiment_id, spans in _spans(raw, ids).items()
-    }
 
+    def __init__(self, raw: bytes, ids: Collection[str]) -> None:
+        self._raw = raw.removesuffix(_NONE) + _OPEN + _CLOSE if _is_empty(raw) else raw
+        self._spans = _spans(raw, ids)
 
-def splice(raw: bytes, entries: Mapping[str, JsonObject | None]) -> bytes:
-    """The registry with some entries put in their places, added at the end, or taken out.
+    def entries(self) -> dict[str, JsonObject]:
+        """Those that are there, decoded.
 
-    Args:
-        raw: a registry for which `is_spliceable` holds.
-        entries: the experiments as they are now, by their ids; None takes one out.
-    """
-    if _is_empty(raw):
-        raw = raw.removesuffix(_NONE) + _OPEN + _CLOSE
-    lines = {experiment_id: None if entry is None else line_of(entry) for experiment_id, entry in entries.items()}
-    spans = _spans(raw, entries)
-    # Of two lines of one id the last counts, as it does for `decode`; what is taken out goes with all its lines.
-    edits = sorted(
-        (start, end, experiment_id)
-        for experiment_id, found in spans.items()
-        for start, end in (found if lines[experiment_id] is None else found[-1:])
-    )
-    view = memoryview(raw)
-    at, last = raw.find(b"\n") + 1, len(raw) - len(_CLOSE)
-    first = at
-    blocks: list[bytes | memoryview | None] = []
-    for start, end, experiment_id in edits:
-        if start > at:
-            blocks.append(view[at : start - len(_BETWEEN)])
-        blocks.append(lines[experiment_id])
-        at = end + len(_BETWEEN)
-    if at < last:
-        blocks.append(view[at:last])
-    blocks += [line for experiment_id, line in lines.items() if experiment_id not in spans]
-    kept = [block for block in blocks if block is not None]
-    if not kept:
-        return raw[: first - len(_OPEN)] + _NONE
-    return b"".join([view[:first], _BETWEEN.join(kept), _CLOSE])
+        Raises:
+            DamagedFileError: if one of them cannot be read.
+        """
+        return {
+            experiment_id: codec.decode_object(self._raw[slice(*spans[-1])], f"the line of {experiment_id}")
+            for experiment_id, spans in self._spans.items()
+        }
+
+    def replaced(self, entries: Mapping[str, JsonObject | None]) -> bytes:
+        """The registry with some of them put in their places, added at the end, or taken out.
+
+        Args:
+            entries: experiments of the selection as they are now, by their ids; None takes one out.
+        """
+        raw, spans = self._raw, self._spans
+        lines = {experiment_id: None if entry is None else line_of(entry) for experiment_id, entry in entries.items()}
+        # Of two lines of one id the last counts, as it does for `decode`; what is taken out goes with all its lines.
+        edits = sorted(
+            (start, end, experiment_id)
+            for experiment_id in lines.keys() & spans.keys()
+            for start, end in (spans[experiment_id] if lines[experiment_id] is None else spans[experiment_id][-1:])
+        )
+        view = memoryview(raw)
+        at, last = raw.find(b"\n") + 1, len(raw) - len(_CLOSE)
+        first = at
+        blocks: list[bytes | memoryview | None] = []
+        for start, end, experiment_id in edits:
+            if start > at:
+                blocks.append(view[at : start - len(_BETWEEN)])
+            blocks.append(lines[experiment_id])
+            at = end + len(_BETWEEN)
+        if at < last:
+            blocks.append(view[at:last])
+        blocks += [line for experiment_id, line in lines.items() if experiment_id not in spans]
+        kept = [block for block in blocks if block is not None]
+        if not kept:
+            return raw[: first - len(_OPEN)] + _NONE
+        return b"".join([view[:first], _BETWEEN.join(kept), _CLOSE])
 
 
 def _spans(raw: bytes, ids: Collection[str]) -> dict[str, list[tuple[int, int]]]:

@@ -180,9 +180,10 @@ class Registry:
         experiment_id = str(entry["experiment_id"])
         with marks.locked(self._layout, LOCK_TIMEOUT_S):
             raw = self._spliceable()
-            old = index.find(raw, [experiment_id]).get(experiment_id, {})
+            chosen = index.Selection(raw, [experiment_id])
+            old = chosen.entries().get(experiment_id, {})
             line = {**old, **entry, "directory": self._folders.directory(experiment_id)}
-            files.write_whole(self._layout.registry, index.splice(raw, {experiment_id: line}), is_locked=True)
+            files.write_whole(self._layout.registry, chosen.replaced({experiment_id: line}), is_locked=True)
 
     def record(self, experiment_id: str) -> ExperimentRecord:
         """The record of an experiment, true at this moment: one whose process is dead has ended.
@@ -368,7 +369,8 @@ class Registry:
         marked = marks.take(self._layout)
         raw = self._spliceable()
         try:
-            raw = index.splice(raw, self._fresh(index.find(raw, marked), marked, bury=True))
+            chosen = index.Selection(raw, marked)
+            raw = chosen.replaced(self._fresh(chosen.entries(), marked, bury=True))
         except errors.DamagedFileError as error:
             raw = index.encode(self._set_aside(error))
         files.write_whole(self._layout.registry, raw, is_locked=True)

@@ -46,6 +46,13 @@ def test_the_bare_import_loads_none_of_our_modules():
     assert loaded == ["runbook"]
 
 
+def test_the_three_names_load_only_their_doors():
+    """What they stand on, attrs among it, is loaded by the first experiment and not by the import."""
+    loaded = fresh(f"{DOORS[1]}\nimport sys; names = sorted(sys.modules)\nimport json; print(json.dumps(names))")
+    assert [name for name in loaded if name.startswith("runbook")] == ["runbook", "runbook.manager", "runbook.tracking"]
+    assert {"attr", "attrs", "inspect", "json", "pathlib"} & set(loaded) == set()
+
+
 def test_starting_an_experiment_loads_no_table_and_no_command_line(tmp_path):
     """What only people at a terminal need does not slow down a training."""
     loaded = fresh(
