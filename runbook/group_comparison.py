@@ -207,11 +207,13 @@ def _metric_names(entries: Sequence[Entry], metrics: Iterable[str] | None) -> li
     )
     if metrics is not None:
         chosen = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
+        if not chosen:
+            raise ComparisonError("no metric was named; leave out metrics= for all that are numbers")
         check_names(chosen, names)
         names = dict.fromkeys(chosen)
     if not names:
         raise ComparisonError(
-            f"none of the {len(entries)} experiments has a final metric that is a number; save_final_metrics saves them"
+            f"no final metric of these {len(entries)} experiments is a number; save_final_metrics saves such"
         )
     return list(names)
 

@@ -42,7 +42,7 @@ def tables_of(comparison: GroupResults) -> list[Table]:
             )
     said = (*sentences(comparison), *notes(comparison))
     groups = Table(
-        columns, tuple(rows), _caption(comparison), mark="the best mean, be the gap larger than noise or not"
+        columns, tuple(rows), _caption(comparison), mark="the best mean, whether or not the gap is larger than noise"
     )
     if len(comparison.groups) <= _TWO or not comparison.pairs:
         return [attrs.evolve(groups, notes=said)]

@@ -118,14 +118,14 @@ def _part(name: str, value: object) -> str:
     if value is MISSING:
         return f"no {name}"
     plain = _plain(value)
-    if isinstance(plain, list) and all(isinstance(item, str) for item in plain):
-        text = "+".join(map(str, plain)) or f"no {name}"
-    else:
-        text = "None" if plain is None else display.plain(plain)
+    is_own = name in fields.OWN or name == "tag"
+    if is_own and isinstance(plain, list):
+        plain = "+".join(map(str, plain)) or None
+    if is_own and plain is None:
+        return f"no {name}"
+    text = "None" if plain is None else display.plain(plain)
     text = text if len(text) <= _LABEL_VALUE else f"{text[: _LABEL_VALUE - 1]}…"
-    if name in fields.OWN or name == "tag":
-        return f"no {name}" if plain is None else text
-    return f"{name}={text}"
+    return text if is_own else f"{name}={text}"
 
 
 def _counting(entry: Entry) -> dict[str, Json]:

@@ -128,7 +128,7 @@ def _notes(comparison: GroupResults) -> Iterator[str]:
             )
     varying = list(dict.fromkeys(key for group in comparison.groups for key in group.varying))
     if varying:
-        yield f"Within a group {_listed(varying)} vary as well, which is part of the noise."
+        yield f"Besides the seeds, these vary within a group and are part of the noise: {_listed(varying)}."
     small = [group.label for group, n in _least_n(comparison) if 0 < n < SMALL_N]
     if small:
         yield f"Small samples (n < {SMALL_N}): {_listed(small)}; one more run may change the picture."
