@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from runbook import codec, errors
-from runbook.flat import flatten
+from runbook.flat import flatten, restore_floats
 from runbook.leaves import NON_FINITE
 from runbook.records import Status
 
@@ -222,7 +222,9 @@ def _find(holder: object, steps: _Steps, position: int) -> object:
 
 
 def _leaf(value: object) -> object:
-    return NON_FINITE.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return NON_FINITE.get(value, value)
+    return restore_floats(value) if isinstance(value, list) else value
 
 
 def _unknown(field: FieldPath, source: Source) -> str:
