@@ -175,7 +175,7 @@ class ExperimentManager:
         if status is not None and status not in set(Status):
             raise errors.UnknownStatusError(status, [known.value for known in Status])
         entries = self._registry.entries()
-        return ExperimentList(_complete(entry) for entry in entries if status is None or entry.get("status") == status)
+        return ExperimentList.of(entry for entry in entries if status is None or entry.get("status") == status)
 
     def find(
         self,
@@ -215,7 +215,7 @@ class ExperimentManager:
         from runbook.listing import ExperimentList
 
         asked = query.parse(where, status=status, tag=tag, name=name, since=since, until=until, sort=sort, limit=limit)
-        return ExperimentList(_complete(entry) for entry in query.find(asked, self._registry))
+        return ExperimentList.of(query.find(asked, self._registry))
 
     def to_dataframe(self, where: str | None = None, **options: Unpack[QueryOptions]) -> pd.DataFrame:
         """The experiments that fit as a data frame of pandas, with columns such as `config.lr` and `metrics.f1`.
@@ -239,10 +239,11 @@ class ExperimentManager:
 
     def _repr_html_(self) -> str:
         from runbook import notebook
+        from runbook.listing import ExperimentList
         from runbook.summary import closing_line
 
         entries = self._registry.listing().entries
-        newest = [_complete(entry) for entry in entries[: -_NEWEST_SHOWN - 1 : -1]]
+        newest = ExperimentList.of(entries[: -_NEWEST_SHOWN - 1 : -1])
         return notebook.experiments_html(newest, closing_line(entries, self._shown_base))
 
     def print_experiment_summary(self) -> None:
@@ -351,6 +352,7 @@ class ExperimentManager:
             >>> print(manager.compare_groups("config.lr", metrics=["test_f1"]).to_text())  # doctest: +SKIP
         """
         from runbook import group_comparison, identity, query
+        from runbook.listing import ExperimentList
 
         entries = self._registry.entries()
         if ids is not None:
@@ -362,7 +364,7 @@ class ExperimentManager:
             kept = {entry["experiment_id"] for entry in query.matching(query.parse(where), entries)}
             entries = [entry for entry in entries if entry["experiment_id"] in kept]
         return group_comparison.compare_groups(
-            [_complete(entry) for entry in entries],
+            ExperimentList.of(entries),
             by,
             metrics=metrics,
             minimize=minimize,
@@ -465,11 +467,12 @@ class ExperimentManager:
 
         return trash.restore(self._registry, experiment_id)
 
-    def list_trash(self) -> list[dict[str, Any]]:
+    def list_trash(self) -> ExperimentList:
         """The experiments in the trash, as `list_experiments` gives them, with `deleted_at`."""
         from runbook import trash
+        from runbook.listing import ExperimentList
 
-        return [_complete(entry) for entry in trash.trashed(self._registry)]
+        return ExperimentList.of(trash.trashed(self._registry))
 
     def empty_trash(self) -> int:
         """Delete for good what is in the trash.
@@ -568,13 +571,3 @@ class ExperimentManager:
                 operation, f"{len(running)} experiments are active, none of them started by this thread"
             )
         raise errors.NoActiveExperimentError(operation)
-
-
-def _complete(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry with every field, whoever wrote it."""
-    from runbook.plain import restore_floats
-
-    fields = dict.fromkeys(("experiment_id", "timestamp", "status", "custom_name", "description"))
-    fields |= {"config": {}} | dict.fromkeys(("directory", "completed_at", "notes"))
-    fields |= {"metrics": {}, "tags": []} | dict.fromkeys(("end_reason", "parent", "host"))
-    return {**fields, **entry, "metrics": restore_floats(entry.get("metrics") or {})}

@@ -129,8 +129,7 @@ def find(query: Query, registry: Registry) -> list[JsonObject]:
     listing = registry.listing()
     try:
         found = matching(query, listing.entries, listing.complete)
-        for entry in found:
-            listing.complete(entry)
+        listing.complete(*found)
     except errors.DamagedFileError:
         # A config that cannot be decoded was not looked at so far; reading everything mends the registry.
         return matching(query, registry.entries())
