@@ -93,6 +93,8 @@ def _of_predictions(found: PredictionComparison) -> str:
     if result.interval is None:
         return f"{shown}; one example says nothing about others."
     low, high = result.interval
+    if low == high == 0:
+        return f"{shown}: they are right on the same examples."
     verdict = "which contains 0: another choice of examples could turn it round"
     if low > 0 or high < 0:
         verdict = "which does not contain 0"

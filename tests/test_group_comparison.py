@@ -333,6 +333,16 @@ def test_two_experiments_can_be_compared_by_their_predictions(sweep):
     assert "accuracy on the 100 examples" in found.verdicts[1]
 
 
+def test_predictions_that_are_right_on_the_same_examples(manager):
+    """There is no gap, and no talk of what could turn it round."""
+    for name in ("a", "b"):
+        with manager.experiment({"model": name}) as exp:
+            exp.save_final_metrics({"f1": 1})
+            exp.save_predictions({"y_true": [1, 0, 1], "y_pred": [1, 0, 0]}, "p.json")
+    verdict = manager.compare_groups(predictions="p.json").verdicts[-1]
+    assert verdict.endswith("a gap of 0: they are right on the same examples.")
+
+
 def test_experiments_are_chosen_by_id_and_by_expression(sweep):
     """The order of the ids is the order of the groups, and one that is named twice counts once."""
     ids = [entry["experiment_id"] for entry in sweep.list_experiments()]
