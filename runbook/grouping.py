@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 CONFIG: Final = "config"
 
-SEEDS: Final = ("seed", "*_seed", "seed_*", "random_state")
+SEEDS: Final = ("seed", "*_seed", "seed_everything", "random_state")
 """Settings, at any depth, by which the experiments of one group may differ: patterns of the shell."""
 
+_OWN: Final = {*fields.OWN, "tag"}
 _LABEL_KEYS: Final = 4
 _LABEL_VALUE: Final = 40
 
@@ -99,8 +100,9 @@ def _getter(text: str, entries: Sequence[Entry]) -> Getter:
 
 
 def _name(text: str) -> str:
-    """As in a label: the word alone for a field of the experiment itself."""
-    return text.removeprefix("config.")
+    """As in a label: without `config.`, as long as that leaves no field of the experiment itself."""
+    inner = text.removeprefix("config.")
+    return text if inner in _OWN else inner
 
 
 def _plain(value: Any) -> Json:
@@ -118,7 +120,7 @@ def _part(name: str, value: object) -> str:
     if value is MISSING:
         return f"no {name}"
     plain = _plain(value)
-    is_own = name in fields.OWN or name == "tag"
+    is_own = name in _OWN
     if is_own and isinstance(plain, list):
         plain = "+".join(map(str, plain)) or None
     if is_own and plain is None:

@@ -103,8 +103,8 @@ def test_nan_infinity_and_missing_values_are_counted():
     values = [0.8, 0.81, 0.82, float("nan"), float("inf"), {}, {"f1": None}, {"f1": "good"}]
     found = compare({"a": values, "b": FAR["b"]})
     assert [(one.n, one.missing, one.not_finite) for one in found.metrics["f1"]] == [(3, 3, 2), (5, 0, 0)]
-    note = "f1 of model=a: of 8 experiments 3 have no such number and 2 are NaN, infinite or beyond 1e150"
-    assert any(one.startswith(note) for one in found.notes)
+    where = "no such number in 3 of 8 of model=a; NaN, infinite or beyond 1e150 in 2 of 8 of model=a"
+    assert f"f1 is left out where there is none: {where}." in found.notes
 
 
 def test_a_group_of_nothing_but_nan_says_nothing():
@@ -142,6 +142,16 @@ def test_several_metrics_are_corrected_together_and_it_is_said():
     assert smallest.p_value_holm == pytest.approx(6 * smallest.contrast.p_value)
     assert "f1: in 2 of 3 pairs the gap is larger than seed noise at the 5% level." in found.verdicts
     assert "steps: none of 3 pairs of groups could be tested." in found.verdicts
+
+
+def test_pairs_of_many_groups_are_told_by_numbers():
+    """Two long labels and a minus between them would not fit a terminal."""
+    found = compare({"x" * 60 + model: values for model, values in {**FAR, "c": NEAR["b"]}.items()})
+    groups, pairs = found.tables()
+    assert [row[1].shown[:3] for row in groups.rows] == ["1: ", "2: ", "3: "]
+    assert [row[1].shown for row in pairs.rows] == ["2 - 1", "3 - 2", "3 - 1"]
+    assert [row[-1].is_best for row in pairs.rows] == [True, True, False]
+    assert max(map(len, found.to_text(80).splitlines())) <= 80
 
 
 def test_the_correction_can_undo_a_verdict():
@@ -321,6 +331,16 @@ def test_two_experiments_can_be_compared_by_their_predictions(sweep):
     found = sweep.compare_groups("experiment_id", ["lr0.1", "lr0.2"], metrics="test_f1", predictions="p.json")
     assert "nothing is tested with fewer than 3" in found.verdicts[0]
     assert "accuracy on the 100 examples" in found.verdicts[1]
+
+
+def test_predictions_that_are_right_on_the_same_examples(manager):
+    """There is no gap, and no talk of what could turn it round."""
+    for name in ("a", "b"):
+        with manager.experiment({"model": name}) as exp:
+            exp.save_final_metrics({"f1": 1})
+            exp.save_predictions({"y_true": [1, 0, 1], "y_pred": [1, 0, 0]}, "p.json")
+    verdict = manager.compare_groups(predictions="p.json").verdicts[-1]
+    assert verdict.endswith("a gap of 0: they are right on the same examples.")
 
 
 def test_experiments_are_chosen_by_id_and_by_expression(sweep):

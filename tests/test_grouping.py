@@ -83,6 +83,18 @@ def test_any_field_will_do():
     assert list(shape(group(given, ["name", "config"])))[0] == "x, optim.lr=0.1"
 
 
+def test_a_setting_with_the_name_of_a_field_is_told_apart():
+    """`name` is the experiment's own, `config.name` what the config says."""
+    given = entries({"name": "bert"}, {"name": "bert"}, custom_name=["x", "y"])
+    assert list(shape(group(given, ["name", "config.name"]))) == ["x, config.name=bert", "y, config.name=bert"]
+
+
+def test_what_only_looks_like_a_seed_is_a_setting():
+    """A difference that is hidden would be a lie about the noise."""
+    assert len(group(entries({"seed_words": 1}, {"seed_words": 2}))) == 2
+    assert len(group(entries({"seeds": [1, 2]}, {"seeds": [3]}))) == 2
+
+
 def test_what_varies_within_a_group_is_known():
     """Then it is not the seed alone that makes the noise."""
     (one,) = group(entries({"lr": 1, "dropout": 0, "seed": 1}, {"lr": 1, "dropout": 1, "seed": 2}), "lr")

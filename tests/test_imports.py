@@ -12,7 +12,7 @@ import pytest
 
 import runbook
 
-HEAVY = {"cattrs", "filelock", "rich", "click", "pandas", "numpy", "sklearn", "torch", "omegaconf", "pydantic"}
+HEAVY = {"cattrs", "filelock", "rich", "click", "pandas", "numpy", "scipy", "sklearn", "torch", "omegaconf", "pydantic"}
 DOORS = [
     "import runbook",
     "from runbook import experiment, tracked, ExperimentManager",
@@ -117,6 +117,7 @@ import runbook
 from runbook import *
 from runbook import experiment, tracked, ExperimentManager
 import runbook.manager, runbook.summary, runbook.bundle, runbook.comparison, runbook.environment, runbook.gitstate
+import runbook.tables, runbook.statistics, runbook.grouping, runbook.predictions, runbook.group_comparison
 after = state()
 
 @tracked
