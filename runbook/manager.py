@@ -177,7 +177,8 @@ class ExperimentManager:
         """A read-only view of one experiment, running or ended.
 
         Args:
-            experiment_id: an id, the beginning of one, or a name, whose latest experiment is meant.
+            experiment_id: an id, the beginning of one, a name, whose latest experiment is meant, the path of its
+                folder, `latest`, or `@2` for the one before the latest and so on.
 
         Raises:
             ExperimentNotFoundError: if there is none, naming the nearest.
