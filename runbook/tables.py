@@ -18,7 +18,7 @@ from runbook import display, fitting
 from runbook.typing import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
 _LINES: Final = 3
 _LINES_IN_A_TITLE: Final = 4

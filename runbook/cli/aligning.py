@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 GAP: Final = "  "
+_LEAST_NAME: Final = 12
+_LEAST_VALUE: Final = 20
 
 
 def width_of(text: str) -> int:
@@ -46,9 +48,28 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
     ]
 
 
-def pairs(items: Sequence[tuple[str, str]], *, indent: str = "  ") -> list[str]:
-    """Names and values below each other, the values in line."""
+def pairs(items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ") -> list[str]:
+    """Names and values below each other, the values in line; a value that is too long goes on in the next line.
+
+    Args:
+        items: harmless text; a name that is very long stands on a line of its own.
+        width: of the whole.
+        indent: before each name.
+    """
     if not items:
         return []
-    width = max(width_of(name) for name, _ in items)
-    return [f"{indent}{name}{' ' * (width - width_of(name))}{GAP}{value}".rstrip() for name, value in items]
+    from runbook import fitting
+
+    most = max(_LEAST_NAME, width // 3)
+    column = max((width_of(name) for name, _ in items if width_of(name) <= most), default=0)
+    room = max(_LEAST_VALUE, width - len(indent) - column - len(GAP))
+    lines = []
+    for name, value in items:
+        first, *others = fitting.fold(value, room, width_of) or [""]
+        filled = name + " " * (column - width_of(name))
+        if width_of(name) > column:
+            lines.append(f"{indent}{name}")
+            filled = " " * column
+        lines.append(f"{indent}{filled}{GAP}{first}".rstrip())
+        lines += [f"{indent}{' ' * column}{GAP}{other}" for other in others]
+    return lines

@@ -12,7 +12,7 @@ import attrs
 import click
 
 from runbook.cli.failures import NothingFoundError
-from runbook.summary import visible
+from runbook.display import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

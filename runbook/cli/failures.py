@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from runbook import errors
-from runbook.summary import visible
+from runbook.display import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

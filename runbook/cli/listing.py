@@ -6,7 +6,7 @@ import click
 
 from runbook.cli import aligning
 from runbook.cli.context import Context, command
-from runbook.summary import visible
+from runbook.display import visible
 
 
 @command(
