@@ -18,9 +18,11 @@ if TYPE_CHECKING:
         ExperimentExistsError,
         ExperimentNotFoundError,
         InvalidNameError,
+        MissingExtraError,
         NewerFormatError,
         NoActiveExperimentError,
         PickleNotAllowedError,
+        QueryError,
         ResumeError,
         RunbookError,
         TargetExistsError,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from runbook.handle import Experiment
+    from runbook.listing import ExperimentList
     from runbook.manager import ExperimentManager
     from runbook.records import EndReason, Status
     from runbook.tracking import current_experiment, experiment, tracked
@@ -46,13 +49,16 @@ __all__ = [
     "EndReason",
     "Experiment",
     "ExperimentExistsError",
+    "ExperimentList",
     "ExperimentManager",
     "ExperimentNotFoundError",
     "ExperimentView",
     "InvalidNameError",
+    "MissingExtraError",
     "NewerFormatError",
     "NoActiveExperimentError",
     "PickleNotAllowedError",
+    "QueryError",
     "ResumeError",
     "RunbookError",
     "Status",
@@ -68,6 +74,7 @@ __all__ = [
 _HOMES = {
     "EndReason": "records",
     "Experiment": "handle",
+    "ExperimentList": "listing",
     "ExperimentManager": "manager",
     "ExperimentView": "view",
     "Status": "records",
