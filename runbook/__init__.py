@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from runbook.handle import Experiment
     from runbook.listing import ExperimentList
     from runbook.manager import ExperimentManager
+    from runbook.progress import Progress
     from runbook.records import EndReason, Status
     from runbook.tracking import current_experiment, experiment, tracked
     from runbook.view import ExperimentView
@@ -58,6 +59,7 @@ __all__ = [
     "NewerFormatError",
     "NoActiveExperimentError",
     "PickleNotAllowedError",
+    "Progress",
     "QueryError",
     "ResumeError",
     "RunbookError",
@@ -77,6 +79,7 @@ _HOMES = {
     "ExperimentList": "listing",
     "ExperimentManager": "manager",
     "ExperimentView": "view",
+    "Progress": "progress",
     "Status": "records",
     "current_experiment": "tracking",
     "experiment": "tracking",
