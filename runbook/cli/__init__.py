@@ -19,6 +19,7 @@ _SECTIONS: Final = {
     "Read": {
         "ls": "listing:ls",
         "show": "showing:show",
+        "watch": "watching:watch",
         "path": "places:path",
         "open": "places:open_",
     },

@@ -116,6 +116,11 @@ class Context:
             return self.colour
         return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
+    @property
+    def is_unicode(self) -> bool:
+        """Whether more than ASCII can be printed."""
+        return "utf" in (sys.stdout.encoding or "").lower()
+
     def print(self, text: str = "") -> None:
         """Print text of our own making; what is from users has gone through `visible` before."""
         sys.stdout.write(f"{text}\n")
@@ -124,7 +129,7 @@ class Context:
         """Print one JSON document; non-finite floats are strings, as in the files."""
         from runbook.plain import to_plain
 
-        print_json(to_plain(data))
+        print_json(to_plain(data), is_unicode=self.is_unicode)
 
     def print_path(self, path: Path) -> None:
         """Print a path byte for byte, for another program."""
@@ -136,9 +141,8 @@ class Context:
 _NOT_VISIBLE: Final = re.compile(r"[^\x20-\x7e\n]")
 
 
-def print_json(plain: Json) -> None:
+def print_json(plain: Json, *, is_unicode: bool) -> None:
     """Print plain data as JSON in which nothing can control a terminal."""
-    is_unicode = "utf" in (sys.stdout.encoding or "").lower()
     text = json.dumps(plain, ensure_ascii=not is_unicode, allow_nan=False, indent=2)
     # Outside of strings JSON is all ASCII, and in a string every character may be an escape.
     sys.stdout.write(_NOT_VISIBLE.sub(lambda found: _escaped(found[0]), text) + "\n")
