@@ -174,6 +174,10 @@ def _cells(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
+class ComparisonError(RunbookError, ValueError):
+    """A comparison that cannot be made of these experiments, with what to ask for instead."""
+
+
 class MissingExtraError(RunbookError, ImportError):
     """A library that only the call needs, and that is not installed.
 

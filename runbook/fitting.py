@@ -16,6 +16,9 @@ LEAST_WIDTH: Final = 40
 _LEAST_LABEL: Final = 16
 """The beginning of an id that says when it was started, and the ellipsis."""
 
+_HASH: Final = 8
+_TIME_AND_HASH: Final = 24
+
 _BREAKS_AFTER: Final = frozenset(" _./\\-,:;=")
 
 
@@ -84,6 +87,23 @@ def fold(text: str, width: int, measure: Callable[[str], int], most: int | None 
             return [*lines, _cut(text[sum(map(len, lines)) :], width - 1, measure) + "…"]
         lines.append(line)
     return [line.strip() or line for line in lines]
+
+
+def shorten(text: str, width: int, measure: Callable[[str], int]) -> str:
+    """A label on one line: of one that is too long the beginning, and the end where there is room for both.
+
+    Ids of experiments begin with the time and end in a hash, and what lies between is most often the same.
+
+    Example:
+        >>> shorten("20261123_092910_digits_lr0.0001_de786415", 24, len)
+        '20261123_092910…de786415'
+    """
+    if measure(text) <= width:
+        return text
+    end = text[-_HASH:] if width >= _TIME_AND_HASH else ""
+    if measure(end) > _HASH:
+        end = ""
+    return _cut(text, width - 1 - measure(end), measure) + "…" + end
 
 
 def _folded(text: str, width: int, measure: Callable[[str], int]) -> Iterator[tuple[str, bool]]:

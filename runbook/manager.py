@@ -21,10 +21,11 @@ from runbook.view import ExperimentView
 from runbook.wrapping import Options, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import date, datetime, timedelta
     from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
+    from runbook.comparison import Comparison
     from runbook.doctor import Finding
     from runbook.handle import Experiment
     from runbook.merging import MergeReport
@@ -241,23 +242,30 @@ class ExperimentManager:
         found = identity.resolve(experiment_id, self._registry.entries(), self._shown_base)
         return self._layout.experiment(found).root
 
-    def compare_experiments(self, experiment_ids: Sequence[str]) -> dict[str, Any]:
+    def compare_experiments(
+        self, experiment_ids: Iterable[str], *, minimize: Iterable[str] = (), maximize: Iterable[str] = ()
+    ) -> Comparison:
         """Configs and results of several experiments side by side.
 
         Args:
             experiment_ids: ids, beginnings of ids or names.
+            minimize: metrics that are better when they are lower, where their names do not say so.
+            maximize: metrics that are better when they are higher.
 
         Returns:
             `{"experiments": [{"experiment_id", "custom_name", "status", "config", "metrics"}, …],
-            "config_diff": {dotted key: {experiment_id: value}}}`, the latter with only the keys that differ.
+            "config_diff": {dotted key: {experiment_id: value}}, …}`, the latter with only the keys that differ: a dict
+            that also shows itself as a table.
 
         Raises:
             ExperimentNotFoundError: if there is no such experiment.
+            ComparisonError: for a metric that none of them has.
         """
         from runbook import comparison
 
         ids = [experiment_ids] if isinstance(experiment_ids, str) else experiment_ids
-        return comparison.compare([self.get_experiment(experiment_id) for experiment_id in ids])
+        views = [self.get_experiment(experiment_id) for experiment_id in ids]
+        return comparison.compare(views, minimize=minimize, maximize=maximize)
 
     def export_experiment(self, experiment_id: str, export_path: StrPath) -> Path:
         """Copy an experiment, as a folder or as one file.

@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import display, fitting
+from runbook.errors import MissingExtraError
 from runbook.typing import Json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pandas import DataFrame
+
 _LINES: Final = 3
 _LINES_IN_A_TITLE: Final = 4
-_LEAST_LABEL: Final = 20
+_LEAST_LABEL: Final = 24
 _LEAST_TEXT: Final = 12
 _LEAST_TITLE: Final = 9
 
@@ -156,12 +159,16 @@ def _block(
 ) -> str:
     """Some columns of the table, each in its width."""
 
-    def aligned(number: int, width: int, text: str, most: int) -> list[str]:
-        lines = fitting.fold(text, width, measure, most)
+    def aligned(number: int, width: int, lines: list[str]) -> list[str]:
         spaces = [" " * (width - measure(line)) for line in lines]
         if table.columns[number].is_numeric:
             return [space + line for space, line in zip(spaces, lines, strict=True)]
         return [line + space for space, line in zip(spaces, lines, strict=True)]
+
+    def fitted(number: int, width: int, text: str) -> list[str]:
+        if number == 0:
+            return [fitting.shorten(text, width, measure)]
+        return fitting.fold(text, width, measure, 1 if table.columns[number].is_numeric else _LINES)
 
     def beside(cells: list[list[str]], styles: list[str]) -> None:
         for row in zip_longest(*cells):
@@ -172,7 +179,11 @@ def _block(
 
     lines: list[str] = []
     titles = [
-        aligned(number, width, display.visible(table.columns[number].title), _LINES_IN_A_TITLE)
+        aligned(
+            number,
+            width,
+            fitting.fold(display.visible(table.columns[number].title), width, measure, _LINES_IN_A_TITLE),
+        )
         for number, width in block
     ]
     tallest = max(map(len, titles))
@@ -184,10 +195,7 @@ def _block(
     lines.append("─" * (sum(width for _, width in block) + fitting.GAP * (len(block) - 1)))
     for row, shown in zip(table.rows, texts, strict=True):
         beside(
-            [
-                aligned(number, width, shown[number], 1 if table.columns[number].is_numeric or not number else _LINES)
-                for number, width in block
-            ],
+            [aligned(number, width, fitted(number, width, shown[number])) for number, width in block],
             [
                 "bold" if row[number].is_best else display.STATUS_COLOURS.get(row[number].style, "")
                 for number, _ in block
@@ -247,6 +255,19 @@ def to_csv(table: Table) -> str:
     writer.writerow([_csv(column.title) for column in table.columns])
     writer.writerows([_csv(cell.value) for cell in row] for row in table.rows)
     return buffer.getvalue()
+
+
+def to_dataframe(table: Table) -> DataFrame:
+    """The values as a pandas data frame with the titles of the columns, without caption, marks and notes.
+
+    Raises:
+        MissingExtraError: without pandas.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingExtraError("pandas", "pandas", "a data frame is one of its") from error
+    return pd.DataFrame([[cell.value for cell in row] for row in table.rows], columns=[c.title for c in table.columns])
 
 
 def to_html(table: Table) -> str:

@@ -109,7 +109,7 @@ def test_long_text_folds_and_ends_in_an_ellipsis():
     table = Table((Column("name"), Column("prompt")), ((Cell("n" * 300), Cell("w" * 300)),))
     lines = tables.to_text(table, width=60).splitlines()
     assert len(lines) == 2 + 3
-    assert lines[2].split()[0].endswith("n…")
+    assert "n…n" in lines[2].split()[0]
     assert lines[4].endswith("w…")
 
 
