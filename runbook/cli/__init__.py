@@ -19,6 +19,7 @@ _SECTIONS: Final = {
     "Read": {
         "ls": "listing:ls",
         "show": "showing:show",
+        "history": "curves:history",
         "watch": "watching:watch",
         "path": "places:path",
         "open": "places:open_",
@@ -49,10 +50,7 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that is called, or an error with the nearest ones."""
         if args and args[0] not in _HOMES and not args[0].startswith("-") and not ctx.resilient_parsing:
-            import difflib
-
-            nearest = difflib.get_close_matches(args[0], _HOMES, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"'{ctx.command_path} --help' lists them"
+            hint = failures.nearest_hint(args[0], _HOMES, f"'{ctx.command_path} --help' lists them")
             ctx.fail(f"there is no command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 

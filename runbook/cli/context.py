@@ -99,9 +99,14 @@ class Context:
             raise NothingFoundError(f"no experiment {wanted!r} in {self.shown_dir}; {hint}") from error
 
     @property
+    def is_terminal(self) -> bool:
+        """Whether somebody looks at it, and no program reads it."""
+        return sys.stdout.isatty()
+
+    @property
     def width(self) -> int:
         """How many columns there are to print in."""
-        if not sys.stdout.isatty():
+        if not self.is_terminal:
             return _WIDTH_IN_A_PIPE
         import shutil
 
@@ -114,7 +119,7 @@ class Context:
 
         if self.colour is not None:
             return self.colour
-        return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     @property
     def is_unicode(self) -> bool:
@@ -124,6 +129,10 @@ class Context:
     def print(self, text: str = "") -> None:
         """Print text of our own making; what is from users has gone through `visible` before."""
         sys.stdout.write(f"{text}\n")
+
+    def write(self, text: str) -> None:
+        """Print text that brings its own line ends."""
+        sys.stdout.write(text)
 
     def print_json(self, data: object) -> None:
         """Print one JSON document; non-finite floats are strings, as in the files."""

@@ -12,11 +12,13 @@ from runbook import errors
 from runbook.display import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 NOTHING: Final = 1
 USAGE: Final = 2
 DAMAGED: Final = 3
+_NEAREST_SHOWN: Final = 3
+_KNOWN_SHOWN: Final = 10
 _CTRL_C: Final = 130
 _BROKEN_PIPE: Final = 141
 
@@ -31,6 +33,23 @@ class NotPossibleError(click.ClickException):
     """What was asked for cannot be done like this."""
 
     exit_code = USAGE
+
+
+def nearest_hint(wanted: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A remedy for a word that there is not: the nearest ones, or all of a few.
+
+    Args:
+        wanted: what was asked for.
+        known: what there is.
+        otherwise: the remedy when nothing comes close.
+    """
+    import difflib
+
+    known = list(dict.fromkeys(known))
+    nearest = difflib.get_close_matches(wanted, known, n=_NEAREST_SHOWN, cutoff=0.4)
+    if nearest:
+        return f"did you mean {' or '.join(nearest)}?"
+    return otherwise or f"there are: {', '.join(known[:_KNOWN_SHOWN])}{', …' if len(known) > _KNOWN_SHOWN else ''}"
 
 
 def guarded(run: Callable[[], object]) -> int:

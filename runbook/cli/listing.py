@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -75,7 +74,7 @@ def ls(
     """
     found = context.manager.find(where, sort=_names(sort) or None, **chosen)
     if limit is None:
-        limit = _SHOWN_ON_A_TERMINAL if sys.stdout.isatty() and not context.as_json else 0
+        limit = _SHOWN_ON_A_TERMINAL if context.is_terminal and not context.as_json else 0
     shown = found[: limit or None]
     getters = [(name, _getter(name, found)) for name in _names(columns)]
     if context.as_json:
@@ -89,7 +88,7 @@ def ls(
         notes.append(f"{len(shown):,} of {len(found):,} shown, -n 0 for all")
     if left_out:
         notes.append(f"no room for {display.visible(', '.join(left_out))}")
-    for note in notes if sys.stdout.isatty() else ():
+    for note in notes if context.is_terminal else ():
         context.print(note)
     return None
 

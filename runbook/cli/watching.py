@@ -52,7 +52,7 @@ def watch(context: Context, experiments: tuple[str, ...], *, interval: float, on
     if once or context.as_json:
         return _once(context, only)
     signal.signal(signal.SIGTERM, _end)
-    if sys.stdout.isatty():
+    if context.is_terminal:
         _live(context, only, interval)
     else:
         _lines(context, only, interval)
