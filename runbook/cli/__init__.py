@@ -19,6 +19,10 @@ _SECTIONS: Final = {
     "Read": {
         "ls": "listing:ls",
         "show": "showing:show",
+        "compare": "comparing:compare",
+        "diff": "comparing:diff",
+        "best": "choosing:best",
+        "why": "explaining:why",
         "history": "curves:history",
         "watch": "watching:watch",
         "path": "places:path",

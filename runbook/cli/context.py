@@ -140,6 +140,10 @@ class Context:
 
         print_json(to_plain(data), is_unicode=self.is_unicode)
 
+    def print_json_text(self, text: str) -> None:
+        """Print JSON that is text already."""
+        print_json(json.loads(text), is_unicode=self.is_unicode)
+
     def print_path(self, path: Path) -> None:
         """Print a path byte for byte, for another program."""
         import os
@@ -230,6 +234,12 @@ class ExperimentType(click.ParamType[str]):
     """What an experiment goes by; the shell completes ids and names."""
 
     name = "experiment"
+
+
+class MetricType(click.ParamType[str]):
+    """The name of a metric; the shell completes those on record."""
+
+    name = "metric"
 
 
 def experiment_argument(

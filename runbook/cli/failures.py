@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 NOTHING: Final = 1
+DIFFERENT: Final = 1
 USAGE: Final = 2
 DAMAGED: Final = 3
 _NEAREST_SHOWN: Final = 3

@@ -15,7 +15,7 @@ from runbook.cli.failures import NothingFoundError
 from runbook.cli.filters import Filters, filters, where_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import Unpack
 
     Entry = dict[str, Any]
@@ -81,8 +81,8 @@ def ls(
         context.print_json(shown)
         return None if shown else 1
     if not found:
-        raise NothingFoundError(_nothing(context))
-    left_out = _print_table(context, shown, getters)
+        raise NothingFoundError(nothing_like_that(context))
+    left_out = print_table(context, shown, getters)
     notes = []
     if len(shown) < len(found):
         notes.append(f"{len(shown):,} of {len(found):,} shown, -n 0 for all")
@@ -93,7 +93,8 @@ def ls(
     return None
 
 
-def _nothing(context: Context) -> str:
+def nothing_like_that(context: Context) -> str:
+    """That no experiment fits, and what to do."""
     count = len(context.entries)
     if not count:
         return context.no_experiments()
@@ -117,10 +118,19 @@ def _getter(name: str, entries: Sequence[Entry]) -> Callable[[Entry], object]:
     return fields.getter(field, entries, (name, "columns"), datetime.now(UTC))
 
 
-def _print_table(
+def print_table(
     context: Context, entries: Sequence[Entry], getters: Sequence[tuple[str, Callable[[Entry], object]]]
 ) -> list[str]:
-    """Print what there is room for; the titles of the columns that there was none for."""
+    """Print what there is room for.
+
+    Args:
+        context: where to print.
+        entries: the experiments, at least one.
+        getters: fields to show first, and how to take each out of an entry.
+
+    Returns:
+        The titles of the columns for which there was no room.
+    """
     columns, left_out = _fitting(entries, getters, context.width)
     rows = [[column.title for column in columns], *zip(*(column.cells for column in columns), strict=True)]
     right = {place for place, column in enumerate(columns) if column.is_right}
@@ -164,7 +174,7 @@ def _fitting(
     room -= first.width
     kept: list[_Column] = []
     left_out: list[str] = []
-    for column in [*asked, *_metrics(entries)]:
+    for column in [*asked, *_metrics(entries, [name for name, _ in getters])]:
         taken = column.width + len(aligning.GAP)
         if taken <= room:
             kept.append(column)
@@ -211,13 +221,14 @@ def _shown(value: Any) -> str:
     return display.plain(value)
 
 
-def _metrics(entries: Sequence[Entry]) -> list[_Column]:
+def _metrics(entries: Sequence[Entry], shown: Collection[str]) -> list[_Column]:
     """The metrics that most of them have, as columns."""
     counts: dict[str, int] = {}
     for entry in entries:
         for name in entry["metrics"]:
             counts[name] = counts.get(name, 0) + 1
-    names = sorted(counts, key=lambda name: -counts[name])[:_METRICS_SHOWN]
+    others = [name for name in counts if name not in shown and f"metrics.{name}" not in shown]
+    names = sorted(others, key=lambda name: -counts[name])[:_METRICS_SHOWN]
     return [
         _Column(display.visible(name), [display.plain(entry["metrics"].get(name)) for entry in entries], is_right=True)
         for name in names
