@@ -27,7 +27,9 @@ _SECTIONS: Final = {
         "watch": "watching:watch",
         "path": "places:path",
         "open": "places:open_",
+        "report": "reporting:report",
     },
+    "Shell": {"completion": "shells:completion"},
 }
 """Each command, and where it is: `module:function` below `runbook.cli`."""
 
@@ -71,6 +73,13 @@ class _LazyGroup(click.Group):
                         if command is not None
                     ]
                 )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is called."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise failures.ReaderGoneError from error
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command and exit with its code."""

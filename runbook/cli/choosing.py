@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from runbook.cli.context import Context, MetricType, command
+from runbook.cli.context import Context, command, completed_by
 from runbook.cli.failures import NothingFoundError, nearest_hint, say
 from runbook.cli.filters import Filters, filters, where_argument
 from runbook.cli.listing import nothing_like_that, print_table
@@ -28,7 +28,9 @@ _SHOWN: Final = 5
     "runbook best --metric temperature --minimize 'config.epochs >= 10'",
 )
 @where_argument
-@click.option("--metric", required=True, metavar="METRIC", type=MetricType(), help="A final metric.")
+@click.option(
+    "--metric", required=True, metavar="METRIC", shell_complete=completed_by("metrics"), help="A final metric."
+)
 @click.option("--minimize/--maximize", default=None, help="Which way is better, where the metric's name does not say.")
 @click.option(
     "-n",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from runbook.cli.context import Context, MetricType, command, experiment_argument
+from runbook.cli.context import Context, command, completed_by, experiment_argument
 from runbook.cli.differing import differences, side
 from runbook.cli.failures import DIFFERENT, NothingFoundError
 from runbook.cli.filters import Filters, filters
@@ -32,14 +32,27 @@ _FORMS: Final = ("text", "markdown", "latex", "csv", "json")
 @filters
 @click.option("--group-by", metavar="KEY", help="Groups of runs: 'config' (all but the seed), or a field of it.")
 @click.option(
-    "--metric", "metrics", multiple=True, type=MetricType(), metavar="METRIC", help="With --group-by: only these."
+    "--metric",
+    "metrics",
+    multiple=True,
+    shell_complete=completed_by("metrics"),
+    metavar="METRIC",
+    help="With --group-by: only these.",
 )
 @click.option("--predictions", metavar="FILE", help="With --group-by: predictions in results/ for a paired bootstrap.")
 @click.option(
-    "--minimize", multiple=True, type=MetricType(), metavar="METRIC", help="A metric that is better when lower."
+    "--minimize",
+    multiple=True,
+    shell_complete=completed_by("metrics"),
+    metavar="METRIC",
+    help="A metric that is better when lower.",
 )
 @click.option(
-    "--maximize", multiple=True, type=MetricType(), metavar="METRIC", help="A metric that is better when higher."
+    "--maximize",
+    multiple=True,
+    shell_complete=completed_by("metrics"),
+    metavar="METRIC",
+    help="A metric that is better when higher.",
 )
 @click.option(
     "--format", "form", type=click.Choice(_FORMS), default="text", show_default=True,

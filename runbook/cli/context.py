@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from click.shell_completion import CompletionItem
+
     from runbook.manager import ExperimentManager
     from runbook.typing import Json
     from runbook.view import ExperimentView
@@ -230,16 +232,20 @@ def command(
     return decorate
 
 
-class ExperimentType(click.ParamType[str]):
-    """What an experiment goes by; the shell completes ids and names."""
+def completed_by(source: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """What the shell offers for a parameter.
 
-    name = "experiment"
+    Args:
+        source: a function of `runbook.cli.completing`, which is imported when the shell asks.
+    """
 
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from runbook.cli import completing
 
-class MetricType(click.ParamType[str]):
-    """The name of a metric; the shell completes those on record."""
+        items: list[CompletionItem] = getattr(completing, source)(ctx, incomplete)
+        return items
 
-    name = "metric"
+    return complete
 
 
 def experiment_argument(
@@ -253,6 +259,11 @@ def experiment_argument(
         several: whether any number may be given; the parameter is a tuple then.
     """
     if several:
-        return click.argument(name, nargs=-1, metavar="[EXPERIMENT]...", type=ExperimentType())
-    metavar = "EXPERIMENT" if default is None else "[EXPERIMENT]"
-    return click.argument(name, required=default is None, default=default, metavar=metavar, type=ExperimentType())
+        return click.argument(name, nargs=-1, metavar="[EXPERIMENT]...", shell_complete=completed_by("experiments"))
+    return click.argument(
+        name,
+        required=default is None,
+        default=default,
+        metavar="EXPERIMENT" if default is None else "[EXPERIMENT]",
+        shell_complete=completed_by("experiments"),
+    )

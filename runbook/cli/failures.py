@@ -36,6 +36,10 @@ class NotPossibleError(click.ClickException):
     exit_code = USAGE
 
 
+class ReaderGoneError(Exception):
+    """The program that read our output has seen enough; click would take a `BrokenPipeError` for a failure."""
+
+
 def nearest_hint(wanted: str, known: Iterable[str], otherwise: str = "") -> str:
     """A remedy for a word that there is not: the nearest ones, or all of a few.
 
@@ -65,7 +69,7 @@ def guarded(run: Callable[[], object]) -> int:
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         return _CTRL_C
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGoneError):
         # The reader of the pipe has seen enough. What is still in the buffer would fail again when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
 
-from runbook import display, fields
+from runbook import display, errors, fields
 from runbook.cli import aligning
-from runbook.cli.context import Context, command
+from runbook.cli.context import Context, command, completed_by
 from runbook.cli.failures import NothingFoundError
 from runbook.cli.filters import Filters, filters, where_argument
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Entry = dict[str, Any]
 
 _SHOWN_ON_A_TERMINAL: Final = 50
+_LIKE_A_NAME: Final = re.compile(r"[\w-]+")
 _METRICS_SHOWN: Final = 8
 _NARROW: Final = 110
 _NARROW_ID: Final = 36
@@ -53,12 +55,22 @@ class _Column:
 )
 @where_argument
 @filters
-@click.option("--sort", metavar="FIELD,...", help="Sort by these fields; -FIELD for the largest first.")
+@click.option(
+    "--sort",
+    metavar="FIELD,...",
+    shell_complete=completed_by("fields"),
+    help="Sort by these fields; -FIELD for the largest first.",
+)
 @click.option(
     "-n", "--limit", type=click.IntRange(min=0), metavar="N",
     help=f"How many at most, 0 for all; by default {_SHOWN_ON_A_TERMINAL} on a terminal, all in a pipe or as JSON.",
 )  # fmt: skip
-@click.option("--columns", metavar="FIELD,...", help="Fields to show beside the others, such as config.lr.")
+@click.option(
+    "--columns",
+    metavar="FIELD,...",
+    shell_complete=completed_by("fields"),
+    help="Fields to show beside the others, such as config.lr.",
+)
 def ls(
     context: Context,
     where: str | None,
@@ -72,7 +84,12 @@ def ls(
 
     WHERE is an expression over their fields: config.… , metrics.… , status, name, tags, started, duration and so on.
     """
-    found = context.manager.find(where, sort=_names(sort) or None, **chosen)
+    try:
+        found = context.manager.find(where, sort=_names(sort) or None, **chosen)
+    except errors.QueryError as error:
+        if error.text == where and _LIKE_A_NAME.fullmatch(where):
+            raise click.UsageError(f"{error}; or, for those of that name, --name {where}") from error
+        raise
     if limit is None:
         limit = _SHOWN_ON_A_TERMINAL if context.is_terminal and not context.as_json else 0
     shown = found[: limit or None]
@@ -107,7 +124,6 @@ def _names(text: str | None) -> list[str]:
 
 def _getter(name: str, entries: Sequence[Entry]) -> Callable[[Entry], object]:
     """A function that takes a field, as it is written in an expression, out of an entry."""
-    from runbook import errors
     from runbook.tokens import tokens
 
     first, *others = tokens(name, "columns")
