@@ -11,6 +11,7 @@ from runbook.cli.differing import differences, side
 from runbook.cli.failures import DIFFERENT, NothingFoundError
 from runbook.cli.filters import Filters, filters
 from runbook.cli.listing import nothing_like_that
+from runbook.records import Status
 from runbook.tables import Cell, Column, Table, to_text
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _FORMS: Final = ("text", "markdown", "latex", "csv", "json")
     help="With --group-by: only these.",
 )
 @click.option("--predictions", metavar="FILE", help="With --group-by: predictions in results/ for a paired bootstrap.")
+@click.option("--allow-pickle", is_flag=True, help="Let the predictions be a pickle, which runs code.")
 @click.option(
     "--minimize",
     multiple=True,
@@ -66,6 +68,7 @@ def compare(
     group_by: str | None,
     metrics: tuple[str, ...],
     predictions: str | None,
+    allow_pickle: bool,
     minimize: tuple[str, ...],
     maximize: tuple[str, ...],
     form: str,
@@ -82,7 +85,14 @@ def compare(
         compared: Any = context.manager.compare_experiments(ids, minimize=minimize, maximize=maximize)
     else:
         compared = context.manager.compare_groups(
-            group_by, ids, metrics=metrics or None, minimize=minimize, maximize=maximize, predictions=predictions
+            group_by.split(","),
+            ids,
+            status=chosen["status"] or Status.COMPLETED,
+            metrics=metrics or None,
+            minimize=minimize,
+            maximize=maximize,
+            predictions=predictions,
+            allow_pickle=allow_pickle,
         )
     if context.as_json or form == "json":
         context.print_json_text(compared.to_json())
