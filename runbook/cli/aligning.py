@@ -41,11 +41,19 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
     widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
     return [
         [
-            " " * (width - width_of(cell)) + cell if place in right else cell + " " * (width - width_of(cell))
+            filled(cell, width, is_right=place in right)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         for row in rows
     ]
+
+
+def filled(text: str, width: int, *, is_right: bool = False) -> str:
+    """A text with spaces behind it, or before it, up to a width."""
+    if text.isascii():
+        return text.rjust(width) if is_right else text.ljust(width)
+    spaces = " " * (width - width_of(text))
+    return spaces + text if is_right else text + spaces
 
 
 def pairs(items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ") -> list[str]:
@@ -66,10 +74,9 @@ def pairs(items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ") -
     lines = []
     for name, value in items:
         first, *others = fitting.fold(value, room, width_of) or [""]
-        filled = name + " " * (column - width_of(name))
         if width_of(name) > column:
             lines.append(f"{indent}{name}")
-            filled = " " * column
-        lines.append(f"{indent}{filled}{GAP}{first}".rstrip())
+            name = ""  # noqa: PLW2901 - it has been said
+        lines.append(f"{indent}{filled(name, column)}{GAP}{first}".rstrip())
         lines += [f"{indent}{' ' * column}{GAP}{other}" for other in others]
     return lines

@@ -100,7 +100,7 @@ def _charts(context: Context, columns: dict[str, list[Any]], names: Sequence[str
         filled = [[*block, *[""] * (tallest - len(block))] for block in row]
         lines.append("")
         for parts in zip(*filled, strict=True):
-            padded = [part + " " * (each - aligning.width_of(part)) for part in parts]
+            padded = [aligning.filled(part, each) for part in parts]
             lines.append(_GAP.join(padded).rstrip())
     return lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -37,7 +38,7 @@ class _Column:
     is_right: bool = False
     styles: list[str] | None = None
 
-    @property
+    @functools.cached_property
     def width(self) -> int:
         return max(map(aligning.width_of, [self.title, *self.cells]))
 
