@@ -80,6 +80,8 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise failures.ReaderGoneError from error
+        except KeyboardInterrupt as error:
+            raise failures.CtrlCError from error
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command and exit with its code."""

@@ -56,6 +56,13 @@ def filled(text: str, width: int, *, is_right: bool = False) -> str:
     return spaces + text if is_right else text + spaces
 
 
+def folded(text: str, width: int) -> list[str]:
+    """A sentence in as many lines as it takes."""
+    from runbook import fitting
+
+    return fitting.fold(text, max(_LEAST_VALUE, width), width_of)
+
+
 def pairs(items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ") -> list[str]:
     """Names and values below each other, the values in line; a value that is too long goes on in the next line.
 

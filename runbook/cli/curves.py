@@ -55,7 +55,11 @@ def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_l
     for line in _charts(context, columns, chosen[: len(metrics) or _SHOWN], is_log=is_log):
         context.print(line)
     if not metrics and len(names) > _SHOWN:
-        context.print(f"\nand {len(names) - _SHOWN} more: {display.visible(', '.join(names[_SHOWN:]))}")
+        context.print()
+        for line in aligning.folded(
+            f"and {len(names) - _SHOWN} more: {display.visible(', '.join(names[_SHOWN:]))}", context.width
+        ):
+            context.print(line)
 
 
 def _columns(view: ExperimentView) -> dict[str, list[Any]]:

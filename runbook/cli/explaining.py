@@ -132,7 +132,8 @@ def _compared(
 ) -> Iterator[str]:
     if former is None:
         named = "it has no name" if view.name is None else "no other one of its name has completed"
-        yield f"\nnothing to compare it with: {named}"
+        yield ""
+        yield from aligning.folded(f"nothing to compare it with: {named}", width)
         return
     changes = [
         (
@@ -143,9 +144,13 @@ def _compared(
         for key, values in keys.items()
     ]
     if not changes:
-        yield f"\nsame config and environment as {display.visible(former.id)}, which completed"
+        yield ""
+        yield from aligning.folded(
+            f"same config and environment as {display.visible(former.id)}, which completed", width
+        )
         return
-    yield f"\ndiffers from {display.visible(former.id)}, the last of its name that completed"
+    yield ""
+    yield from aligning.folded(f"differs from {display.visible(former.id)}, the last of its name that completed", width)
     yield from aligning.pairs(changes[:_DIFFERENCES_SHOWN], width)
     if len(changes) > _DIFFERENCES_SHOWN:
         yield f"  and {len(changes) - _DIFFERENCES_SHOWN} more: runbook diff shows them"

@@ -18,6 +18,7 @@ from runbook import (
     ExperimentManager,
     ExperimentNotFoundError,
     ExperimentView,
+    Progress,
     RunbookError,
     Status,
     UnknownStatusError,
@@ -303,6 +304,7 @@ assert_type(view.status, Status)
 assert_type(view.load_metrics(), dict[str, Any])
 assert_type(view.load_predictions("p.pkl", allow_pickle=True), Any)
 view.load_predictions("p.pkl", True)  # type: ignore[call-arg]
+assert_type(view.last_progress, Progress | None)
 view.log(loss=1)  # type: ignore[attr-defined]
 
 # --- errors ----------------------------------------------------------------------------------------------------------
