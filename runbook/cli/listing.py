@@ -83,7 +83,7 @@ def ls(
 ) -> int | None:
     """List experiments, newest first.
 
-    WHERE is an expression over their fields: config.lr, metrics.test_f1, status, name, tags, started, duration and so on.
+    WHERE is an expression over fields such as config.lr, metrics.test_f1, status, name, tags, started and duration.
     """
     try:
         found = context.manager.find(where, sort=_names(sort) or None, **chosen)
