@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -121,9 +122,11 @@ def program(base, tmp_path):
 HOSTILE_NAME = "evil\x1b[31mred\x1b]0;owned\x07\u202egnp.exe\nnew line\t<b>&,=1+1"
 
 
-@pytest.fixture
-def shelf(manager, script) -> dict[str, str]:
-    """A base directory with an experiment of each kind; their ids by what they are, oldest first."""
+@pytest.fixture(scope="session")
+def _shelf(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """What `shelf` copies: making it takes a process of its own."""
+    folder = tmp_path_factory.mktemp("shelf")
+    manager = ExperimentManager(folder / "experiments")
     ids = {}
     for seed in (0, 1):
         config = {"lr": 0.01, "seed": seed, "model": {"name": "small"}}
@@ -144,7 +147,7 @@ def shelf(manager, script) -> dict[str, str]:
         exp.add_tags("\x1b[2J")
         raise RuntimeError("\x1b[2J\x07 boom\u202e\nsecond")
     ids["hostile"] = exp.id
-    done = script.run(
+    done = Script(folder, manager.base_dir).run(
         """
         import os, signal
         from runbook import experiment
@@ -155,7 +158,14 @@ def shelf(manager, script) -> dict[str, str]:
         """
     )
     ids["killed"] = done.stdout.strip()
-    return ids
+    return manager.base_dir, ids
+
+
+@pytest.fixture
+def shelf(_shelf, base) -> dict[str, str]:
+    """A base directory with an experiment of each kind; their ids by what they are, oldest first."""
+    shutil.copytree(_shelf[0], base, dirs_exist_ok=True)
+    return dict(_shelf[1])
 
 
 @pytest.fixture

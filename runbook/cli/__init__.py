@@ -33,6 +33,9 @@ _SECTIONS: Final = {
 }
 """Each command, and where it is: `module:function` below `runbook.cli`."""
 
+COMPLETE_VARIABLE: Final = "_RUNBOOK_COMPLETE"
+"""By this the shell asks for completions, as click has it."""
+
 _HOMES: Final = {name: home for commands in _SECTIONS.values() for name, home in commands.items()}
 
 
@@ -85,6 +88,8 @@ class _LazyGroup(click.Group):
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command and exit with its code."""
+        # One name for it, however the program is called.
+        extra.setdefault("complete_var", COMPLETE_VARIABLE)
         if not extra.pop("standalone_mode", True):
             return super().main(args, prog_name, standalone_mode=False, **extra)
         sys.exit(

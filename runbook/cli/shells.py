@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from runbook.cli import COMPLETE_VARIABLE
 from runbook.cli.context import Context, command
 from runbook.cli.failures import NotPossibleError
 
@@ -24,7 +25,7 @@ def completion(ctx: click.Context, context: Context, shell: str) -> None:
     made = get_completion_class(shell)
     assert made is not None
     try:
-        script = made(ctx.find_root().command, {}, "runbook", "_RUNBOOK_COMPLETE").source()
+        script = made(ctx.find_root().command, {}, "runbook", COMPLETE_VARIABLE).source()
     except RuntimeError as error:
         raise NotPossibleError(str(error)) from error
     if context.as_json:
