@@ -33,6 +33,9 @@ _SECTIONS: Final = {
 }
 """Each command, and where it is: `module:function` below `runbook.cli`."""
 
+_MARGINS: Final = 4
+"""Before a command and behind it in the help, in columns."""
+
 COMPLETE_VARIABLE: Final = "_RUNBOOK_COMPLETE"
 """By this the shell asks for completions, as click has it."""
 
@@ -71,7 +74,7 @@ class _LazyGroup(click.Group):
             with formatter.section(title):
                 formatter.write_dl(
                     [
-                        (f"{name:{width}}", command.get_short_help_str(formatter.width))
+                        (f"{name:{width}}", command.get_short_help_str(formatter.width - width - _MARGINS))
                         for name, command in commands
                         if command is not None
                     ]

@@ -63,13 +63,16 @@ def folded(text: str, width: int) -> list[str]:
     return fitting.fold(text, max(_LEAST_VALUE, width), width_of)
 
 
-def pairs(items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ") -> list[str]:
+def pairs(
+    items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ", whole: Collection[str] = ()
+) -> list[str]:
     """Names and values below each other, the values in line; a value that is too long goes on in the next line.
 
     Args:
         items: harmless text; a name that is very long stands on a line of its own.
         width: of the whole.
         indent: before each name.
+        whole: the names whose values stay on one line, as a path does that is to be copied.
     """
     if not items:
         return []
@@ -80,7 +83,7 @@ def pairs(items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ") -
     room = max(_LEAST_VALUE, width - len(indent) - column - len(GAP))
     lines = []
     for name, value in items:
-        first, *others = fitting.fold(value, room, width_of) or [""]
+        first, *others = [value] if name in whole else fitting.fold(value, room, width_of)
         if width_of(name) > column:
             lines.append(f"{indent}{name}")
             name = ""  # noqa: PLW2901 - it has been said

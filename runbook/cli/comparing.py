@@ -74,7 +74,9 @@ def compare(
     form: str,
     **chosen: Unpack[Filters],
 ) -> None:
-    """Compare experiments: the settings that differ, the metrics side by side, the best marked.
+    """Compare experiments side by side.
+
+    The settings that differ, the final metrics, and the best of each marked.
 
     Experiments are named, or chosen by --where, --status, --tag, --name, --since and --until.
     """
@@ -131,7 +133,9 @@ def _chosen(
 @experiment_argument("first")
 @experiment_argument("second")
 def diff(context: Context, first: str, second: str) -> int | None:
-    """Show what differs between two experiments: config, environment, metrics.
+    """Show what differs between two experiments.
+
+    Config, environment (git, packages, interpreter, command line) and metrics.
 
     The exit code is 0 if nothing differs, 1 if something does.
     """

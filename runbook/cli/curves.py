@@ -38,7 +38,7 @@ _HEIGHT_OF_SEVERAL: Final = 7
 @click.option("--log", "is_log", is_flag=True, help="A logarithmic axis.")
 @click.option("--csv", "is_csv", is_flag=True, help="Print the rows as comma-separated values.")
 def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_log: bool, is_csv: bool) -> None:
-    """Draw what an experiment logged, each metric as a curve over the steps."""
+    """Draw the metrics of an experiment over its steps."""
     view = context.experiment(experiment)
     columns = _columns(view)
     names = [name for name in columns if name not in RESERVED]

@@ -34,10 +34,10 @@ _DIFFERENCES_SHOWN: Final = 20
 )
 @experiment_argument(default="")
 def why(context: Context, experiment: str) -> None:
-    """Explain why an experiment failed or was interrupted; by default the latest that did.
+    """Explain why an experiment failed or was interrupted.
 
-    With the last lines of its traceback, its last metrics, and what differs in config and environment from the last
-    completed one of the same name.
+    By default the latest that did: with the last lines of its traceback, its last metrics, and what differs in config
+    and environment from the last completed one of the same name.
     """
     view = context.experiment(experiment) if experiment else _latest(context)
     if view.status not in _EXPLAINED:
@@ -117,7 +117,7 @@ def _lines(view: ExperimentView, step: float | None, metrics: dict[str, Any], wi
         lines = failure.traceback.rstrip("\n").splitlines()
         shown = lines[-_TRACEBACK_LINES:]
         how_many = f"the last {len(shown)} of {len(lines)} lines" if len(shown) < len(lines) else f"{len(lines)} lines"
-        yield f"\ntraceback ({how_many}; {display.visible(str(view.layout.traceback))})"
+        yield f"\ntraceback ({how_many}, in {view.layout.traceback.relative_to(view.path)})"
         yield from (f"  {display.visible(line)}" for line in shown)
     if metrics:
         yield "\nlast metrics"

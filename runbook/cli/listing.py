@@ -236,6 +236,8 @@ def _shown(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return display.visible(", ".join(value))
     return display.plain(value)
 
 

@@ -19,7 +19,10 @@ _HOW = {
 @click.argument("shell", type=click.Choice(list(_HOW)))
 @click.pass_context
 def completion(ctx: click.Context, context: Context, shell: str) -> None:
-    """Print the script that makes a shell complete commands, options, ids, names, tags, metrics and fields."""
+    """Print the script for completion in a shell.
+
+    It completes commands, options, ids, names, tags, metrics and fields, as they are in the base directory.
+    """
     from click.shell_completion import get_completion_class
 
     made = get_completion_class(shell)
