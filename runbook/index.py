@@ -222,17 +222,32 @@ class Contents:
         self.entries: list[JsonObject] = decode(raw, path) if heads is None else heads
         """The entries, each id once; some without their config, which `complete` adds."""
 
-    def complete(self, entry: JsonObject) -> None:
-        """Add its config to an entry that lacks it.
+    def complete(self, *entries: JsonObject) -> None:
+        """Add their configs to those entries that lack them.
 
         Raises:
-            DamagedFileError: if it cannot be read.
+            DamagedFileError: if one cannot be read.
         """
-        start = self._configs.get(str(entry["experiment_id"]))
-        if "config" not in entry and start is not None:
-            # The brace that closes the line goes, and the comma behind it.
-            raw = self._raw[start : self._raw.index(b"\n", start)].removesuffix(b",")[:-1]
-            entry["config"] = codec.decode(raw, f"the line of {entry['experiment_id']}")
+        lacking = [entry for entry in entries if "config" not in entry and entry["experiment_id"] in self._configs]
+        for at in range(0, len(lacking), _BLOCK):
+            block = lacking[at : at + _BLOCK]
+            texts = [self._config_text(self._configs[str(entry["experiment_id"])]) for entry in block]
+            try:
+                configs = json.loads(b"[" + b",".join(texts) + b"]")
+            except (ValueError, RecursionError):
+                configs = []
+            if len(configs) != len(block):
+                # The one that is to blame says so.
+                configs = [
+                    codec.decode(text, f"the line of {entry['experiment_id']}")
+                    for text, entry in zip(texts, block, strict=True)
+                ]
+            for entry, config in zip(block, configs, strict=True):
+                entry["config"] = config
+
+    def _config_text(self, start: int) -> bytes:
+        # The brace that closes the line goes, and the comma behind it.
+        return self._raw[start : self._raw.index(b"\n", start)].removesuffix(b",")[:-1]
 
     def _heads(self) -> list[JsonObject] | None:
         """The entries without their configs; None if a line has another form than ours, and all must be decoded."""

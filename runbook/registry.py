@@ -47,11 +47,11 @@ class Listing(NamedTuple):
 
     Args:
         entries: the lines of all experiments, oldest first; most of them without `config`.
-        complete: adds its config to one of them that lacks it.
+        complete: adds their configs to those of them that lack them.
     """
 
     entries: list[JsonObject]
-    complete: Callable[[JsonObject], None]
+    complete: Callable[..., None]
 
 
 class Registry:
@@ -243,7 +243,7 @@ class Registry:
                 stale = self._stale(contents.entries, names)
                 current = self._overlaid(contents, stale)
             except errors.DamagedFileError:
-                return Listing(self._repaired(), lambda _: None)
+                return Listing(self._repaired(), lambda *_: None)
             if current != contents.entries:
                 self._write_back()
             return Listing(self._shown(self._placed(current, names)), contents.complete)
