@@ -108,7 +108,8 @@ def _lines(view: ExperimentView, width: int) -> Iterator[str]:
         yield from aligning.pairs([(str(number), _attempt(attempt)) for number, attempt in attempts], width)
     if view.notes:
         yield "\nnotes"
-        yield from aligning.pairs([("", visible(line)) for line in view.notes.splitlines()], width, indent="")
+        for note in view.notes.splitlines():
+            yield from (f"  {line}" for line in aligning.folded(visible(note), width - 2))
     files = files_of(view.path)
     yield f"\nfiles: {len(files)}, {_size(sum(size for _, size in files))}"
     yield from aligning.pairs([(visible(path), _size(size)) for path, size in files[:_FILES_SHOWN]], width)
