@@ -16,6 +16,8 @@
     ├── what the world did
     │   ├── BaseDirectoryError        (OSError)         the base directory cannot hold experiments
     │   ├── TargetExistsError         (FileExistsError) an export would overwrite something
+    │   ├── ReportTargetError         (OSError)         a report cannot be made where it was to go
+    │   ├── MissingExtraError         (ImportError)     a library that only some calls need is not installed
     │   └── ExperimentExistsError     (FileExistsError) an experiment would take the place of another
     └── what the disk holds
         ├── DamagedFileError          (ValueError)      a file of ours that cannot be understood
@@ -255,6 +257,40 @@ class TargetExistsError(RunbookError, FileExistsError):
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = fspath(path)
         super().__init__(f"{self.path} exists already; remove it or choose another export_path", self.path)
+
+
+class ReportTargetError(RunbookError, OSError):
+    """A report that cannot be made where it was to go.
+
+    Attributes:
+        path: the file that was to be made.
+        problem: what is in the way.
+    """
+
+    def __init__(self, path: str | PathLike[str], problem: str) -> None:
+        self.path = fspath(path)
+        self.problem = problem
+        super().__init__(
+            f"{self.path} {problem}; choose a file in a folder that exists, such as report.html", self.path, problem
+        )
+
+
+class MissingExtraError(RunbookError, ImportError):
+    """A library that only some calls need is not installed.
+
+    Attributes:
+        library: what is missing.
+        extra: the extra of runbook that brings it.
+        purpose: what it is needed for.
+    """
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        self.library = library
+        self.extra = extra
+        self.purpose = purpose
+        super().__init__(
+            f'{library} is not installed: {purpose}; pip install "runbook[{extra}]"', library, extra, purpose
+        )
 
 
 class ExperimentExistsError(RunbookError, FileExistsError):

@@ -1,0 +1,235 @@
+// The curves: one chart a metric, drawn by Plotly when it comes into sight.
+
+const CLOSEST_FROM = 9;
+
+/** Plotly, from the compressed script in the page; a promise, made once. */
+const loadPlotly = (() => {
+  let loading = null;
+  return () => {
+    loading ??= (async () => {
+      if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old for the charts; Chrome 80, Firefox 113 and Safari 16.4 are not");
+      const bytes = Uint8Array.from(atob(document.getElementById("plotly").textContent), (char) => char.charCodeAt(0));
+      const code = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+      const script = el("script");
+      script.textContent = code;
+      document.head.append(script);
+      if (!window.Plotly) throw new Error("the script that draws the charts did not run");
+      return window.Plotly;
+    })();
+    return loading;
+  };
+})();
+
+function numbers(packed) {
+  if ("count" in packed) return Float64Array.from({ length: packed.count }, (_, at) => packed.start + at * packed.stride);
+  const bytes = Uint8Array.from(atob(packed.base64), (char) => char.charCodeAt(0));
+  const view = new DataView(bytes.buffer);
+  const width = packed.type === "f" ? 4 : 8;
+  return Float64Array.from({ length: bytes.length / width }, (_, at) => (width === 4 ? view.getFloat32(at * 4, true) : view.getFloat64(at * 8, true)));
+}
+
+/** The exponential moving average, corrected for its start at zero; a gap stays a gap and changes nothing. */
+function smoothed(values, weight) {
+  if (weight === 0) return values;
+  let average = 0;
+  let missing = 1;
+  return values.map((value) => {
+    if (!Number.isFinite(value)) return value;
+    average = average * weight + (1 - weight) * value;
+    missing *= weight;
+    return average / (1 - missing);
+  });
+}
+
+/** Plotly reads a little HTML in texts; these are to be read as they are. */
+function plainText(text) {
+  return text.replace(/[&<>]/g, (char) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[char]);
+}
+
+function chartLook() {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name) => style.getPropertyValue(name).trim();
+  return { text: of("--text"), muted: of("--muted"), grid: of("--grid"), line: of("--line"), card: of("--card") };
+}
+
+const CHARTS = { weight: 0, mode: "each", logSteps: false, hidden: new Set(), drawn: new Map(), all: [] };
+
+function curvesSection() {
+  const unlogged = DATA.experiments.filter((one) => !one.has_history && !one.history_problem).length;
+  const made = section("curves", "Curves");
+  const problems = DATA.experiments.flatMap((one, at) => (one.history_problem ? [`The history of ${TITLES[at]} cannot be shown: ${one.history_problem}`] : []));
+  made.append(...problems.map((problem) => el("p", { className: "notice" }, problem)));
+  if (DATA.curves.length === 0) {
+    made.append(el("p", { className: "muted" }, DATA.experiments.length ? "None of these experiments has a history that can be drawn." : "There is nothing to draw."));
+    return made;
+  }
+  const metrics = [...new Set(DATA.curves.map((curve) => curve.metric))];
+  const steps = DATA.steps.map(() => null);
+  const stepsOf = (at) => (steps[at] ??= numbers(DATA.steps[at]));
+  const unpack = (curve) => ({ ...curve, x: stepsOf(curve.steps), y: numbers(curve.values), ...(curve.low ? { low: numbers(curve.low), high: numbers(curve.high) } : {}) });
+  const charts = el("div", { className: metrics.length === 1 ? "charts single" : "charts" });
+  CHARTS.all = metrics.map((metric) => {
+    const chart = makeChart(metric, () => DATA.curves.filter((curve) => curve.metric === metric).map(unpack), () => DATA.means.filter((curve) => curve.metric === metric).map(unpack));
+    charts.append(chart.card);
+    return chart;
+  });
+  made.append(el("div", { className: "card" }, curveControls(metrics), legend()), charts, ...curveRemarks(unlogged));
+  const watcher = new IntersectionObserver((seen) => {
+    for (const one of seen) if (one.isIntersecting) { watcher.unobserve(one.target); CHARTS.all.find((chart) => chart.plot === one.target).draw(); }
+  }, { rootMargin: "400px" });
+  CHARTS.all.forEach((chart) => watcher.observe(chart.plot));
+  return made;
+}
+
+function redraw() {
+  CHARTS.all.forEach((chart) => chart.isDrawn() && chart.draw());
+}
+
+function curveControls(metrics) {
+  const told = el("output", {}, "0");
+  const slider = el("input", {
+    type: "range", id: "smoothing", min: "0", max: "0.99", step: "0.01", value: "0",
+    oninput: () => { CHARTS.weight = Number(slider.value); told.textContent = slider.value; redraw(); },
+  });
+  const logSteps = el("input", { type: "checkbox", id: "log-steps", onchange: () => { CHARTS.logSteps = logSteps.checked; redraw(); } });
+  const mode = el("select", { id: "mode", onchange: () => { CHARTS.mode = mode.value; redraw(); } },
+    el("option", { value: "each" }, "each experiment"), el("option", { value: "means" }, "means of groups, with bands"));
+  const find = el("input", {
+    type: "search", id: "find-metric", placeholder: "Find a metric", ariaLabel: "Find a metric",
+    oninput: () => CHARTS.all.forEach((chart) => { chart.card.hidden = !chart.metric.toLowerCase().includes(find.value.toLowerCase()); }),
+  });
+  return el("div", { className: "controls" },
+    el("label", {}, "Smoothing", slider, told),
+    el("label", {}, logSteps, "Log scale of steps"),
+    DATA.groups.length > 0 && el("label", {}, "Show", mode),
+    metrics.length > 6 && find);
+}
+
+function legend() {
+  const withCurves = [...new Set(DATA.curves.map((curve) => curve.owner))].sort((one, other) => one - other);
+  const buttons = withCurves.map((position) => {
+    const button = el("button", {
+      type: "button", ariaPressed: "true", title: `${TITLES[position]}: a click hides or shows it, a double click shows it alone`,
+      onclick: () => { if (CHARTS.hidden.has(position)) CHARTS.hidden.delete(position); else CHARTS.hidden.add(position); update(); },
+      ondblclick: () => { CHARTS.hidden = new Set(withCurves.filter((other) => other !== position)); update(); },
+    }, swatch(position), el("span", {}, TITLES[position]));
+    button.dataset.position = position;
+    return button;
+  });
+  function update() {
+    buttons.forEach((button) => button.setAttribute("aria-pressed", String(!CHARTS.hidden.has(Number(button.dataset.position)))));
+    redraw();
+  }
+  const all = el("button", { type: "button", className: "quiet", onclick: () => { CHARTS.hidden = new Set(); update(); } }, "Show all");
+  const none = el("button", { type: "button", className: "quiet", onclick: () => { CHARTS.hidden = new Set(withCurves); update(); } }, "Hide all");
+  return el("div", { className: "legend" },
+    withCurves.length > 1 && el("div", { className: "legend-head" }, el("span", { className: "muted small" }, plural(withCurves.length, "experiment")), el("span", {}, all, none)),
+    el("ul", {}, buttons.map((button) => el("li", {}, button))));
+}
+
+function curveRemarks(unlogged) {
+  const remarks = [];
+  const thinned = DATA.curves.filter((curve) => curve.shown < curve.logged);
+  if (thinned.length) {
+    const total = (name) => thinned.reduce((sum, curve) => sum + curve[name], 0).toLocaleString("en");
+    remarks.push(`${plural(thinned.length, "curve is", "curves are")} thinned to at most ${DATA.limit.toLocaleString("en")} points each: ${total("shown")} of ${total("logged")} points are shown. Of each stretch the smallest and the largest value stay, so that no spike is lost.`);
+  }
+  if (DATA.groups.length) remarks.push(`${plural(DATA.groups.length, "group")} of experiments that differ in nothing but the seed: the line is their mean at each step, the band reaches from their smallest to their largest value.`);
+  if (unlogged) remarks.push(`${plural(unlogged, "experiment")} logged no history.`);
+  const running = DATA.experiments.filter((one) => one.status === "running").length;
+  if (running) remarks.push(`${plural(running, "experiment was", "experiments were")} still running when this report was made.`);
+  return remarks.length ? [el("ul", { className: "remarks" }, remarks.map((remark) => el("li", {}, remark)))] : [];
+}
+
+function makeChart(metric, curves, means) {
+  const plot = el("div", { className: "plot waiting" }, "Drawing …");
+  const remark = el("p", { className: "muted small" });
+  const log = el("button", { type: "button", ariaPressed: "false", title: "Logarithmic scale of the values", onclick: () => { log.setAttribute("aria-pressed", String(!isLog())); draw(); } }, "log");
+  const card = el("article", { className: "card chart", ariaLabel: `Chart of ${metric}` }, el("div", { className: "chart-head" }, el("h3", {}, metric), log), plot, remark);
+  card.dataset.metric = metric;
+  const isLog = () => log.getAttribute("aria-pressed") === "true";
+  let data = null;
+  let isDrawn = false;
+
+  async function draw() {
+    try {
+      const plotly = await loadPlotly();
+      data ??= { curves: curves(), means: means() };
+      if (!isDrawn) { plot.replaceChildren(); plot.classList.remove("waiting"); }
+      isDrawn = true;
+      const traces = tracesOf(data);
+      const isCrowded = traces.filter((trace) => trace.hoverinfo !== "skip").length >= CLOSEST_FROM;
+      await plotly.react(plot, traces, layoutOf(metric, isLog(), isCrowded), {
+        responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+        toImageButtonOptions: { filename: metric.replace(/[^\w.-]+/g, "_") },
+      });
+      remark.textContent = gapsText(data.curves, isLog());
+    } catch (error) {
+      plot.classList.add("waiting");
+      plot.textContent = `No chart: ${error.message}`;
+    }
+  }
+  return { metric, card, plot, draw, isDrawn: () => isDrawn };
+}
+
+function tracesOf({ curves, means }) {
+  const isMeans = CHARTS.mode === "means";
+  const grouped = new Set(isMeans ? DATA.groups.flatMap((group) => group.members) : []);
+  const lines = curves.filter((curve) => !grouped.has(curve.owner) && !CHARTS.hidden.has(curve.owner)).flatMap(lineTraces);
+  const bands = isMeans ? means.filter((mean) => DATA.groups[mean.owner].members.some((member) => !CHARTS.hidden.has(member))).flatMap(bandTraces) : [];
+  return [...bands, ...lines];
+}
+
+function lineTraces(curve) {
+  const colour = colourOf(curve.owner);
+  const name = plainText(TITLES[curve.owner]);
+  const isSingle = curve.y.length === 1;
+  const line = { color: colour, width: 1.8, dash: DASHES[dashOf(curve.owner)] };
+  const look = { type: "scatter", mode: isSingle ? "markers" : "lines", x: curve.x, name, line, marker: { color: colour, size: 7 } };
+  const shown = { ...look, y: smoothed(curve.y, CHARTS.weight), hovertemplate: hoverText(CHARTS.weight ? "smoothed " : "") };
+  if (!CHARTS.weight) return [shown];
+  return [{ ...look, y: curve.y, line: { ...line, width: 1, dash: "solid" }, opacity: 0.28, hoverinfo: "skip" }, shown];
+}
+
+function bandTraces(mean) {
+  const group = DATA.groups[mean.owner];
+  const colour = colourOf(group.members[0]);
+  const name = plainText(`${group.name}, mean of ${group.members.length}`);
+  const edge = { type: "scatter", mode: "lines", x: mean.x, line: { width: 0, color: colour }, hoverinfo: "skip", name };
+  return [
+    { ...edge, y: smoothed(mean.low, CHARTS.weight) },
+    { ...edge, y: smoothed(mean.high, CHARTS.weight), fill: "tonexty", fillcolor: faded(colour, 0.2) },
+    { ...edge, y: smoothed(mean.y, CHARTS.weight), line: { color: colour, width: 2.2, dash: DASHES[dashOf(group.members[0])] }, hoverinfo: undefined, hovertemplate: hoverText(CHARTS.weight ? "smoothed " : "") },
+  ];
+}
+
+function hoverText(before) {
+  return `${before}%{y:.5~g}<extra>%{fullData.name}</extra>`;
+}
+
+function layoutOf(metric, isLog, isCrowded) {
+  const look = chartLook();
+  const axis = { gridcolor: look.grid, zerolinecolor: look.line, linecolor: look.line, tickfont: { color: look.muted }, automargin: true };
+  return {
+    autosize: true, margin: { l: 48, r: 10, t: 10, b: 38 }, paper_bgcolor: "rgba(0, 0, 0, 0)", plot_bgcolor: "rgba(0, 0, 0, 0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: look.text }, showlegend: false, uirevision: "zoom",
+    hovermode: isCrowded ? "closest" : "x unified", hoverlabel: { bgcolor: look.card, bordercolor: look.line, font: { color: look.text, size: 12 }, namelength: 40, align: "left" },
+    // A finger on a chart is to move the page.
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+    modebar: { bgcolor: "rgba(0, 0, 0, 0)", color: look.muted, activecolor: look.text },
+    xaxis: { ...axis, type: CHARTS.logSteps ? "log" : "linear", title: { text: "step", font: { color: look.muted, size: 11 }, standoff: 6 }, hoverformat: ",~r" },
+    yaxis: { ...axis, type: isLog ? "log" : "linear", exponentformat: "power" },
+  };
+}
+
+function gapsText(curves, isLog) {
+  const parts = [];
+  const told = (count, which) => `${plural(count, "value")} ${which}`;
+  const gaps = curves.reduce((sum, curve) => sum + curve.gaps, 0);
+  if (gaps) parts.push(`${told(gaps, `${gaps === 1 ? "is" : "are"} NaN or infinite and ${gaps === 1 ? "leaves a gap" : "leave gaps"}`)} (${curves.filter((curve) => curve.gaps).map((curve) => TITLES[curve.owner]).slice(0, 5).join(", ")})`);
+  const leftOut = curves.reduce((sum, curve) => sum + curve.left_out, 0);
+  if (leftOut) parts.push(told(leftOut, `${leftOut === 1 ? "is" : "are"} no number and left out`));
+  const low = isLog ? curves.reduce((sum, curve) => sum + curve.y.filter((value) => value <= 0).length, 0) : 0;
+  if (low) parts.push(told(low, "≤ 0 cannot be on a log scale"));
+  return parts.length ? `${parts.join("; ")}.` : "";
+}

@@ -1,0 +1,345 @@
+"""What a report says: read from a base directory into plain data, with nothing about how it looks."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from runbook import ExperimentView, Status, errors
+from runbook.codec import format_time, parse_time
+from runbook.comparison import config_diff
+from runbook.plain import flatten, to_plain
+from runbook.report import curves as curves_
+from runbook.report.curves import Curve
+from runbook.report.environment import environment_rows
+from runbook.typing import JsonObject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from runbook import ExperimentManager
+    from runbook.typing import Json
+
+SHOWN: Final = 50
+"""So many experiments have curves and details; the table has all."""
+
+_MOST_METRICS: Final = 60
+_MOST_COLUMNS: Final = 12
+_MOST_CELLS: Final = 150_000
+_MOST_FAILURES: Final = 50
+_CELL_LENGTH: Final = 80
+_TEXT_LENGTH: Final = 2_000
+_TRACEBACK_LENGTH: Final = 12_000
+_MOST_SETTINGS: Final = 300
+_UNFINISHED: Final = frozenset({Status.FAILED.value, Status.INTERRUPTED.value})
+
+
+@attrs.frozen
+class Collected:
+    """What a report is made of.
+
+    Args:
+        data: what the page says, without curves and pictures.
+        views: the experiments with details, oldest first.
+        curves: theirs.
+        groups: for each group of experiments that differ in nothing but the seed, their positions.
+        remarks: what is not shown, in words.
+    """
+
+    data: JsonObject
+    views: list[ExperimentView]
+    curves: list[Curve]
+    groups: list[list[int]]
+    remarks: list[str]
+
+
+def collect(
+    manager: ExperimentManager, ids: Sequence[str] | None, progress: Callable[[int, int], None] | None
+) -> Collected:
+    """Read experiments.
+
+    Args:
+        manager: of the base directory.
+        ids: which; None means all.
+        progress: called with how many histories are read, and how many there are.
+
+    Raises:
+        ExperimentNotFoundError: if there is no such experiment.
+        AmbiguousExperimentError: if an id fits several.
+    """
+    wanted = None if ids is None else [manager.get_experiment(one).id for one in dict.fromkeys(ids)]
+    entries = manager.list_experiments()
+    if wanted is not None:
+        by_id = {entry["experiment_id"]: entry for entry in entries}
+        entries = [by_id[one] for one in dict.fromkeys(wanted) if one in by_id]
+    entries.sort(key=lambda entry: str(entry.get("timestamp") or ""))
+    remarks: list[str] = []
+    views = [view for entry in entries[-SHOWN:] if (view := _view(manager, entry, remarks))]
+    if len(entries) > SHOWN:
+        remarks.append(
+            f"Curves and details are those of the newest {SHOWN} of {len(entries):,} experiments; the table has all. "
+            "To see others, name them."
+        )
+    found: list[Curve] = []
+    details: list[Json] = []
+    packages: dict[str, int] = {}
+    for position, view in enumerate(views):
+        detail = _detail(view, packages)
+        try:
+            of_view = curves_.of_history(view.history(), position)
+        except (errors.RunbookError, OSError, ValueError) as error:
+            detail["history_problem"] = str(error)
+            of_view = []
+        detail["has_history"] = bool(of_view)
+        found += of_view
+        details.append(detail)
+        if progress is not None:
+            progress(position + 1, len(views))
+    found = _most_common(found, remarks)
+    groups = _groups(views)
+    data: JsonObject = {
+        "base_dir": str(manager.base_dir),
+        "made_at": format_time(datetime.now(UTC)),
+        "is_whole": ids is None,
+        "counts": _counts(entries),
+        "table": _table(entries, {view.id for view in views}, remarks),
+        "experiments": details,
+        "packages": [json.loads(text) for text in packages],
+        "settings": _settings(views),
+        "groups": [_group(views, members) for members in groups],
+        "failures": _failures(manager, entries, remarks),
+    }
+    return Collected(data, views, found, groups, remarks)
+
+
+def _view(manager: ExperimentManager, entry: Mapping[str, Any], remarks: list[str]) -> ExperimentView | None:
+    try:
+        return manager.get_experiment(entry["experiment_id"])
+    except (errors.RunbookError, OSError) as error:
+        # Deleted since the list was made, or damaged beyond what the registry has of it.
+        remarks.append(f"{entry['experiment_id']} is only in the table: {error}")
+        return None
+
+
+def _counts(entries: Sequence[Mapping[str, Any]]) -> JsonObject:
+    counts: dict[str, int] = {status.value: 0 for status in Status}
+    for entry in entries:
+        counts[_status(entry)] += 1
+    return {status: count for status, count in counts.items() if count}
+
+
+def _status(entry: Mapping[str, Any]) -> str:
+    status = str(entry.get("status"))
+    return status if status in set(Status) else Status.UNKNOWN.value
+
+
+def _table(entries: Sequence[Mapping[str, Any]], with_details: set[str], remarks: list[str]) -> JsonObject:
+    configs = {entry["experiment_id"]: _own_config(entry["experiment_id"], entry.get("config")) for entry in entries}
+    differing = config_diff(configs) if len(entries) > 1 else {}
+    metrics: dict[str, int] = {}
+    for entry in entries:
+        for name in entry["metrics"]:
+            metrics[name] = metrics.get(name, 0) + 1
+    most = max(2, min(_MOST_COLUMNS, _MOST_CELLS // max(1, len(entries)) // 2))
+    config_names: list[str] = _first(
+        sorted(differing, key=lambda name: -len(differing[name])), most, "settings", remarks
+    )
+    metric_names: list[str] = _first(sorted(metrics, key=lambda name: -metrics[name]), most, "metrics", remarks)
+    return {
+        "settings": list(config_names),
+        "metrics": list(metric_names),
+        "rows": [
+            [
+                entry["experiment_id"],
+                _cut(str(entry.get("custom_name") or ""), _CELL_LENGTH),
+                _status(entry),
+                entry.get("end_reason"),
+                _time_text(entry.get("timestamp")),
+                _seconds(entry),
+                [_cut(str(tag), _CELL_LENGTH) for tag in entry.get("tags") or ()],
+                [_cell(differing[name].get(entry["experiment_id"], _ABSENT)) for name in config_names],
+                [_cell(to_plain(entry["metrics"].get(name, _ABSENT))) for name in metric_names],
+                entry["experiment_id"] in with_details,
+            ]
+            for entry in entries
+        ],
+    }
+
+
+_ABSENT: Final = None
+
+
+def _first(names: list[str], most: int, what: str, remarks: list[str]) -> list[str]:
+    if len(names) > most:
+        remarks.append(f"The table has {most} of {len(names)} {what}, those that most experiments have.")
+    return names[:most]
+
+
+def _own_config(experiment_id: str, config: object) -> dict[str, Json]:
+    """The settings, flat, without the folder of checkpoints, which is the experiment's own and differs always."""
+    own = f"{experiment_id}/checkpoints"
+    flat = flatten(config) if isinstance(config, dict) else {}
+    return {key: value for key, value in flat.items() if not (isinstance(value, str) and value.endswith(own))}
+
+
+def _cell(value: Json) -> Json:
+    if value is None or isinstance(value, int | float):
+        return value
+    return _cut(_text(value), _CELL_LENGTH)
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _time_text(value: object) -> str | None:
+    try:
+        return format_time(parse_time(str(value)))
+    except ValueError:
+        return None
+
+
+def _seconds(entry: Mapping[str, Any]) -> float | None:
+    try:
+        started = parse_time(str(entry.get("timestamp")))
+        ended = entry.get("completed_at")
+        if ended is None and entry.get("status") != Status.RUNNING:
+            return None
+        return max(0.0, ((parse_time(str(ended)) if ended else datetime.now(UTC)) - started).total_seconds())
+    except ValueError:
+        return None
+
+
+def _detail(view: ExperimentView, packages: dict[str, int]) -> JsonObject:
+    record = view.record
+    settings = _own_config(view.id, record.config)
+    detail: JsonObject = {
+        "id": view.id,
+        "name": _cut(view.name or "", _TEXT_LENGTH),
+        "status": view.status.value,
+        "reason": None if view.end_reason is None else view.end_reason.value,
+        "started": format_time(record.timestamp),
+        "ended": None if record.completed_at is None else format_time(record.completed_at),
+        "description": _cut(view.description or "", _TEXT_LENGTH),
+        "tags": list(view.tags),
+        "notes": _cut(view.notes or "", _TRACEBACK_LENGTH),
+        "host": record.host,
+        "parent": view.parent,
+        "function": record.function,
+        "attempts": view.attempt,
+        "evidence": record.attempts[-1].evidence if record.attempts else None,
+        "failure": _failure(view),
+        "config": [[key, _cut(_text(value), _TEXT_LENGTH)] for key, value in list(settings.items())[:_MOST_SETTINGS]],
+        "settings": len(settings),
+        "metrics": [[name, to_plain(value)] for name, value in list(view.metrics.items())[:_MOST_SETTINGS]],
+        "final_metrics": len(view.metrics),
+    }
+    try:
+        rows, installed = environment_rows(view.load_environment())
+    except FileNotFoundError:
+        return detail | {"environment": []}
+    except (errors.RunbookError, OSError) as error:
+        return detail | {"environment": [], "environment_problem": str(error)}
+    # Experiments of one project ran on the same packages, which are long lists.
+    return detail | {
+        "environment": rows,
+        "packages": packages.setdefault(json.dumps(installed), len(packages)) if installed else None,
+    }
+
+
+def _failure(view: ExperimentView) -> JsonObject | None:
+    failure = view.record.failure
+    if failure is None:
+        return None
+    traceback = failure.traceback
+    if len(traceback) > _TRACEBACK_LENGTH:
+        # The innermost call, which failed, comes last.
+        traceback = f"… {len(traceback) - _TRACEBACK_LENGTH:,} characters left out …\n{traceback[-_TRACEBACK_LENGTH:]}"
+    return {"type": failure.type, "message": _cut(failure.message, _TEXT_LENGTH), "traceback": traceback}
+
+
+def _failures(manager: ExperimentManager, entries: Sequence[Mapping[str, Any]], remarks: list[str]) -> list[Json]:
+    """The newest failed and interrupted experiments, those without details too."""
+    unfinished = [entry for entry in entries if _status(entry) in _UNFINISHED]
+    if len(unfinished) > _MOST_FAILURES:
+        remarks.append(
+            f"Of {len(unfinished):,} failed and interrupted experiments the newest {_MOST_FAILURES} are told."
+        )
+    told: list[Json] = []
+    for entry in reversed(unfinished[-_MOST_FAILURES:]):
+        try:
+            view = manager.get_experiment(entry["experiment_id"])
+        except (errors.RunbookError, OSError):
+            continue
+        record = view.record
+        told.append(
+            {
+                "id": view.id,
+                "name": _cut(view.name or "", _CELL_LENGTH),
+                "status": view.status.value,
+                "reason": None if view.end_reason is None else view.end_reason.value,
+                "evidence": record.attempts[-1].evidence if record.attempts else None,
+                "failure": _failure(view),
+                "ended": None if record.completed_at is None else format_time(record.completed_at),
+            }
+        )
+    return told
+
+
+def _settings(views: Sequence[ExperimentView]) -> JsonObject:
+    """The settings in which the experiments differ, and those that they share."""
+    configs = {view.id: _own_config(view.id, view.record.config) for view in views}
+    differing = config_diff(configs) if len(views) > 1 else {}
+    shared = next(iter(configs.values()), {})
+    return {
+        "differing": [
+            [key, [None if view.id not in values else _cut(_text(values[view.id]), _CELL_LENGTH) for view in views]]
+            for key, values in list(differing.items())[:_MOST_SETTINGS]
+        ],
+        "differing_count": len(differing),
+        "shared": [
+            [key, _cut(_text(value), _TEXT_LENGTH)]
+            for key, value in list(shared.items())[:_MOST_SETTINGS]
+            if key not in differing
+        ],
+    }
+
+
+def _most_common(curves: list[Curve], remarks: list[str]) -> list[Curve]:
+    counts: dict[str, int] = {}
+    for curve in curves:
+        counts[curve.metric] = counts.get(curve.metric, 0) + 1
+    if len(counts) <= _MOST_METRICS:
+        return curves
+    kept = set(sorted(counts, key=lambda name: -counts[name])[:_MOST_METRICS])
+    remarks.append(
+        f"Of {len(counts):,} metrics in the histories {_MOST_METRICS} have a chart, those that most experiments have."
+    )
+    return [curve for curve in curves if curve.metric in kept]
+
+
+def _without_seed(view: ExperimentView) -> str:
+    settings = _own_config(view.id, view.record.config)
+    kept = {key: value for key, value in settings.items() if key.rpartition(".")[2] not in _SEEDS}
+    return json.dumps([view.name, kept], sort_keys=True)
+
+
+_SEEDS: Final = frozenset({"seed", "random_seed", "random_state"})
+
+
+def _groups(views: Sequence[ExperimentView]) -> list[list[int]]:
+    members: dict[str, list[int]] = {}
+    for position, view in enumerate(views):
+        members.setdefault(_without_seed(view), []).append(position)
+    return [positions for positions in members.values() if len(positions) > 1]
+
+
+def _group(views: Sequence[ExperimentView], members: list[int]) -> JsonObject:
+    return {"members": list(members), "name": _cut(views[members[0]].name or views[members[0]].id, _CELL_LENGTH)}
