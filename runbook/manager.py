@@ -131,6 +131,10 @@ class ExperimentManager:
         """Copy rationales in ERASER's form into the experiment."""
         return self._active("save_eraser_results").save_eraser_results(results_path)
 
+    def save_figure(self, figure: object, name: str) -> Path:
+        """Save a figure of matplotlib or plotly in `results/`; see `Experiment.save_figure`."""
+        return self._active("save_figure").save_figure(figure, name)
+
     def save_final_metrics(self, metrics: Mapping[str, object]) -> Path:
         """Save the final metrics, and show their numbers in the registry."""
         return self._active("save_final_metrics").save_final_metrics(metrics)
@@ -216,6 +220,14 @@ class ExperimentManager:
 
         ids = [experiment_ids] if isinstance(experiment_ids, str) else experiment_ids
         return comparison.compare([self.get_experiment(experiment_id) for experiment_id in ids])
+
+    def report(
+        self, path: StrPath, ids: Sequence[str] | None = None, *, progress: Callable[[int, int], None] | None = None
+    ) -> Path:
+        """Write experiments into one HTML file that opens from disk; see `runbook.report.write_report`."""
+        from runbook.report import write_report
+
+        return write_report(self, ids, path, progress=progress)
 
     def export_experiment(self, experiment_id: str, export_path: StrPath) -> Path:
         """Copy an experiment, as a folder or as one file.

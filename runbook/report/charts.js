@@ -1,5 +1,8 @@
 // The curves: one chart a metric, drawn by Plotly when it comes into sight.
 
+/** So many experiments are first shown as the means of their groups, where there are groups. */
+const MANY = 9;
+/** From so many lines on, only the nearest one tells its value. */
 const CLOSEST_FROM = 9;
 
 /** Plotly, from the compressed script in the page; a promise, made once. */
@@ -52,7 +55,22 @@ function chartLook() {
   return { text: of("--text"), muted: of("--muted"), grid: of("--grid"), line: of("--line"), card: of("--card") };
 }
 
-const CHARTS = { weight: 0, mode: "each", logSteps: false, hidden: new Set(), drawn: new Map(), all: [] };
+/** Plotly 4 has a button that sends the data to its makers' servers; it is taken out, and the servers have no address. */
+const PLOT_OPTIONS = {
+  responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "about:blank", topojsonURL: "about:blank",
+  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "sendChartToCloud"],
+};
+const CHARTS = { weight: 0, isMeans: false, logSteps: false, hidden: new Set(), all: [] };
+
+/** What is drawn in the present mode: a key, a title, and the place in the row of colours and dashes. */
+function seriesOf(isMeans) {
+  const withCurves = [...new Set(DATA.curves.map((curve) => curve.owner))].sort((one, other) => one - other);
+  const grouped = new Set(DATA.groups.flatMap((group) => group.members));
+  const groups = DATA.groups.map((group, at) => ({ key: `mean ${at}`, title: `${group.name} (mean of ${group.members.length})`, place: at }));
+  const single = withCurves.filter((owner) => !isMeans || !grouped.has(owner));
+  // Alone, an experiment keeps its colour; beside groups it has one that no group has.
+  return [...(isMeans ? groups : []), ...single.map((owner, at) => ({ key: `one ${owner}`, title: TITLES[owner], place: isMeans ? groups.length + at : owner }))];
+}
 
 function curvesSection() {
   const unlogged = DATA.experiments.filter((one) => !one.has_history && !one.history_problem).length;
@@ -63,6 +81,8 @@ function curvesSection() {
     made.append(el("p", { className: "muted" }, DATA.experiments.length ? "None of these experiments has a history that can be drawn." : "There is nothing to draw."));
     return made;
   }
+  CHARTS.isMeans = DATA.groups.length > 0 && seriesOf(false).length > MANY;
+  const { made: lines, update } = legend();
   const metrics = [...new Set(DATA.curves.map((curve) => curve.metric))];
   const steps = DATA.steps.map(() => null);
   const stepsOf = (at) => (steps[at] ??= numbers(DATA.steps[at]));
@@ -73,7 +93,7 @@ function curvesSection() {
     charts.append(chart.card);
     return chart;
   });
-  made.append(el("div", { className: "card" }, curveControls(metrics), legend()), charts, ...curveRemarks(unlogged));
+  made.append(el("div", { className: "card" }, curveControls(metrics, update), lines), charts, ...curveRemarks(unlogged));
   const watcher = new IntersectionObserver((seen) => {
     for (const one of seen) if (one.isIntersecting) { watcher.unobserve(one.target); CHARTS.all.find((chart) => chart.plot === one.target).draw(); }
   }, { rootMargin: "400px" });
@@ -85,15 +105,16 @@ function redraw() {
   CHARTS.all.forEach((chart) => chart.isDrawn() && chart.draw());
 }
 
-function curveControls(metrics) {
+function curveControls(metrics, update) {
   const told = el("output", {}, "0");
   const slider = el("input", {
     type: "range", id: "smoothing", min: "0", max: "0.99", step: "0.01", value: "0",
     oninput: () => { CHARTS.weight = Number(slider.value); told.textContent = slider.value; redraw(); },
   });
   const logSteps = el("input", { type: "checkbox", id: "log-steps", onchange: () => { CHARTS.logSteps = logSteps.checked; redraw(); } });
-  const mode = el("select", { id: "mode", onchange: () => { CHARTS.mode = mode.value; redraw(); } },
+  const mode = el("select", { id: "mode", onchange: () => { CHARTS.isMeans = mode.value === "means"; CHARTS.hidden = new Set(); update(); } },
     el("option", { value: "each" }, "each experiment"), el("option", { value: "means" }, "means of groups, with bands"));
+  mode.value = CHARTS.isMeans ? "means" : "each";
   const find = el("input", {
     type: "search", id: "find-metric", placeholder: "Find a metric", ariaLabel: "Find a metric",
     oninput: () => CHARTS.all.forEach((chart) => { chart.card.hidden = !chart.metric.toLowerCase().includes(find.value.toLowerCase()); }),
@@ -105,26 +126,40 @@ function curveControls(metrics) {
     metrics.length > 6 && find);
 }
 
+/** The series by name; a button hides or shows one. */
 function legend() {
-  const withCurves = [...new Set(DATA.curves.map((curve) => curve.owner))].sort((one, other) => one - other);
-  const buttons = withCurves.map((position) => {
-    const button = el("button", {
-      type: "button", ariaPressed: "true", title: `${TITLES[position]}: a click hides or shows it, a double click shows it alone`,
-      onclick: () => { if (CHARTS.hidden.has(position)) CHARTS.hidden.delete(position); else CHARTS.hidden.add(position); update(); },
-      ondblclick: () => { CHARTS.hidden = new Set(withCurves.filter((other) => other !== position)); update(); },
-    }, swatch(position), el("span", {}, TITLES[position]));
-    button.dataset.position = position;
-    return button;
-  });
+  const list = el("ul");
+  const count = el("span", { className: "muted small" });
+  let series = [];
+
   function update() {
-    buttons.forEach((button) => button.setAttribute("aria-pressed", String(!CHARTS.hidden.has(Number(button.dataset.position)))));
+    series = seriesOf(CHARTS.isMeans);
+    count.textContent = CHARTS.isMeans ? plural(series.length, "line") : plural(series.length, "experiment");
+    list.replaceChildren(...series.map((one) => el("li", {}, buttonOf(one))));
     redraw();
   }
-  const all = el("button", { type: "button", className: "quiet", onclick: () => { CHARTS.hidden = new Set(); update(); } }, "Show all");
-  const none = el("button", { type: "button", className: "quiet", onclick: () => { CHARTS.hidden = new Set(withCurves); update(); } }, "Hide all");
-  return el("div", { className: "legend" },
-    withCurves.length > 1 && el("div", { className: "legend-head" }, el("span", { className: "muted small" }, plural(withCurves.length, "experiment")), el("span", {}, all, none)),
-    el("ul", {}, buttons.map((button) => el("li", {}, button))));
+
+  function buttonOf({ key, title, place }) {
+    const button = el("button", {
+      type: "button", title: `${title}: a click hides or shows it, a double click shows it alone`,
+      onclick: () => { if (CHARTS.hidden.has(key)) CHARTS.hidden.delete(key); else CHARTS.hidden.add(key); press(); },
+      ondblclick: () => { CHARTS.hidden = new Set(series.map((one) => one.key).filter((other) => other !== key)); press(); },
+    }, swatch(place), el("span", {}, title));
+    button.dataset.key = key;
+    button.setAttribute("aria-pressed", String(!CHARTS.hidden.has(key)));
+    return button;
+  }
+
+  function press() {
+    for (const button of list.querySelectorAll("button")) button.setAttribute("aria-pressed", String(!CHARTS.hidden.has(button.dataset.key)));
+    redraw();
+  }
+
+  const all = el("button", { type: "button", className: "quiet", onclick: () => { CHARTS.hidden = new Set(); press(); } }, "Show all");
+  const none = el("button", { type: "button", className: "quiet", onclick: () => { CHARTS.hidden = new Set(series.map((one) => one.key)); press(); } }, "Hide all");
+  const made = el("div", { className: "legend" }, el("div", { className: "legend-head" }, count, el("span", {}, all, none)), list);
+  update();
+  return { made, update };
 }
 
 function curveRemarks(unlogged) {
@@ -159,10 +194,7 @@ function makeChart(metric, curves, means) {
       isDrawn = true;
       const traces = tracesOf(data);
       const isCrowded = traces.filter((trace) => trace.hoverinfo !== "skip").length >= CLOSEST_FROM;
-      await plotly.react(plot, traces, layoutOf(metric, isLog(), isCrowded), {
-        responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
-        toImageButtonOptions: { filename: metric.replace(/[^\w.-]+/g, "_") },
-      });
+      await plotly.react(plot, traces, layoutOf(metric, isLog(), isCrowded), { ...PLOT_OPTIONS, toImageButtonOptions: { filename: metric.replace(/[^\w.-]+/g, "_") } });
       remark.textContent = gapsText(data.curves, isLog());
     } catch (error) {
       plot.classList.add("waiting");
@@ -173,45 +205,47 @@ function makeChart(metric, curves, means) {
 }
 
 function tracesOf({ curves, means }) {
-  const isMeans = CHARTS.mode === "means";
-  const grouped = new Set(isMeans ? DATA.groups.flatMap((group) => group.members) : []);
-  const lines = curves.filter((curve) => !grouped.has(curve.owner) && !CHARTS.hidden.has(curve.owner)).flatMap(lineTraces);
-  const bands = isMeans ? means.filter((mean) => DATA.groups[mean.owner].members.some((member) => !CHARTS.hidden.has(member))).flatMap(bandTraces) : [];
-  return [...bands, ...lines];
+  const curveOf = new Map([...means.map((mean) => [`mean ${mean.owner}`, mean]), ...curves.map((curve) => [`one ${curve.owner}`, curve])]);
+  const shown = seriesOf(CHARTS.isMeans).filter(({ key }) => curveOf.has(key) && !CHARTS.hidden.has(key));
+  return shown.flatMap((series) => (series.key.startsWith("mean") ? bandTraces : lineTraces)(curveOf.get(series.key), series));
 }
 
-function lineTraces(curve) {
-  const colour = colourOf(curve.owner);
-  const name = plainText(TITLES[curve.owner]);
-  const isSingle = curve.y.length === 1;
-  const line = { color: colour, width: 1.8, dash: DASHES[dashOf(curve.owner)] };
-  const look = { type: "scatter", mode: isSingle ? "markers" : "lines", x: curve.x, name, line, marker: { color: colour, size: 7 } };
-  const shown = { ...look, y: smoothed(curve.y, CHARTS.weight), hovertemplate: hoverText(CHARTS.weight ? "smoothed " : "") };
-  if (!CHARTS.weight) return [shown];
+function lineTraces(curve, { title, place }) {
+  const colour = colourOf(place);
+  const line = { color: colour, width: 1.8, dash: DASHES[dashOf(place)] };
+  const look = { type: "scatter", x: curve.x, name: plainText(title), line, ...pointsOf(curve.y, colour) };
+  const shown = { ...look, y: smoothed(curve.y, CHARTS.weight), hovertemplate: hoverText() };
+  if (CHARTS.weight === 0) return [shown];
   return [{ ...look, y: curve.y, line: { ...line, width: 1, dash: "solid" }, opacity: 0.28, hoverinfo: "skip" }, shown];
 }
 
-function bandTraces(mean) {
-  const group = DATA.groups[mean.owner];
-  const colour = colourOf(group.members[0]);
-  const name = plainText(`${group.name}, mean of ${group.members.length}`);
-  const edge = { type: "scatter", mode: "lines", x: mean.x, line: { width: 0, color: colour }, hoverinfo: "skip", name };
+/** A line shows nothing of a value that has gaps on both sides, or is the only one: such values are points. */
+function pointsOf(values, colour) {
+  const isLone = (at) => Number.isFinite(values[at]) && !Number.isFinite(values[at - 1]) && !Number.isFinite(values[at + 1]);
+  const sizes = Array.from(values, (_, at) => (isLone(at) ? 6 : 0));
+  return sizes.some(Boolean) ? { mode: "lines+markers", marker: { color: colour, size: sizes } } : { mode: "lines" };
+}
+
+function bandTraces(mean, { title, place }) {
+  const colour = colourOf(place);
+  const look = { type: "scatter", mode: "lines", x: mean.x, name: plainText(title) };
+  const edge = { ...look, line: { width: 0, color: colour }, hoverinfo: "skip" };
   return [
     { ...edge, y: smoothed(mean.low, CHARTS.weight) },
-    { ...edge, y: smoothed(mean.high, CHARTS.weight), fill: "tonexty", fillcolor: faded(colour, 0.2) },
-    { ...edge, y: smoothed(mean.y, CHARTS.weight), line: { color: colour, width: 2.2, dash: DASHES[dashOf(group.members[0])] }, hoverinfo: undefined, hovertemplate: hoverText(CHARTS.weight ? "smoothed " : "") },
+    { ...edge, y: smoothed(mean.high, CHARTS.weight), fill: "tonexty", fillcolor: faded(colour, 0.18) },
+    { ...look, y: smoothed(mean.y, CHARTS.weight), line: { color: colour, width: 2, dash: DASHES[dashOf(place)] }, hovertemplate: hoverText() },
   ];
 }
 
-function hoverText(before) {
-  return `${before}%{y:.5~g}<extra>%{fullData.name}</extra>`;
+function hoverText() {
+  return `${CHARTS.weight ? "smoothed " : ""}%{y:.5~g}<extra>%{fullData.name}</extra>`;
 }
 
 function layoutOf(metric, isLog, isCrowded) {
   const look = chartLook();
   const axis = { gridcolor: look.grid, zerolinecolor: look.line, linecolor: look.line, tickfont: { color: look.muted }, automargin: true };
   return {
-    autosize: true, margin: { l: 48, r: 10, t: 10, b: 38 }, paper_bgcolor: "rgba(0, 0, 0, 0)", plot_bgcolor: "rgba(0, 0, 0, 0)",
+    autosize: true, margin: { l: 48, r: 10, t: 26, b: 38 }, paper_bgcolor: "rgba(0, 0, 0, 0)", plot_bgcolor: "rgba(0, 0, 0, 0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: look.text }, showlegend: false, uirevision: "zoom",
     hovermode: isCrowded ? "closest" : "x unified", hoverlabel: { bgcolor: look.card, bordercolor: look.line, font: { color: look.text, size: 12 }, namelength: 40, align: "left" },
     // A finger on a chart is to move the page.

@@ -11,10 +11,11 @@ import attrs
 from runbook import ExperimentView, Status, errors
 from runbook.codec import format_time, parse_time
 from runbook.comparison import config_diff
-from runbook.plain import flatten, to_plain
+from runbook.plain import to_plain
 from runbook.report import curves as curves_
 from runbook.report.curves import Curve
 from runbook.report.environment import environment_rows
+from runbook.report.naming import as_text, cut, own_settings, told_apart
 from runbook.typing import JsonObject
 
 if TYPE_CHECKING:
@@ -107,9 +108,10 @@ def collect(
         "counts": _counts(entries),
         "table": _table(entries, {view.id for view in views}, remarks),
         "experiments": details,
+        "titles": _titles(views),
         "packages": [json.loads(text) for text in packages],
         "settings": _settings(views),
-        "groups": [_group(views, members) for members in groups],
+        "groups": _group_rows(views, groups),
         "failures": _failures(manager, entries, remarks),
     }
     return Collected(data, views, found, groups, remarks)
@@ -137,7 +139,7 @@ def _status(entry: Mapping[str, Any]) -> str:
 
 
 def _table(entries: Sequence[Mapping[str, Any]], with_details: set[str], remarks: list[str]) -> JsonObject:
-    configs = {entry["experiment_id"]: _own_config(entry["experiment_id"], entry.get("config")) for entry in entries}
+    configs = {entry["experiment_id"]: own_settings(entry["experiment_id"], entry.get("config")) for entry in entries}
     differing = config_diff(configs) if len(entries) > 1 else {}
     metrics: dict[str, int] = {}
     for entry in entries:
@@ -154,12 +156,12 @@ def _table(entries: Sequence[Mapping[str, Any]], with_details: set[str], remarks
         "rows": [
             [
                 entry["experiment_id"],
-                _cut(str(entry.get("custom_name") or ""), _CELL_LENGTH),
+                cut(str(entry.get("custom_name") or ""), _CELL_LENGTH),
                 _status(entry),
                 entry.get("end_reason"),
                 _time_text(entry.get("timestamp")),
                 _seconds(entry),
-                [_cut(str(tag), _CELL_LENGTH) for tag in entry.get("tags") or ()],
+                [cut(str(tag), _CELL_LENGTH) for tag in entry.get("tags") or ()],
                 [_cell(differing[name].get(entry["experiment_id"], _ABSENT)) for name in config_names],
                 [_cell(to_plain(entry["metrics"].get(name, _ABSENT))) for name in metric_names],
                 entry["experiment_id"] in with_details,
@@ -178,25 +180,10 @@ def _first(names: list[str], most: int, what: str, remarks: list[str]) -> list[s
     return names[:most]
 
 
-def _own_config(experiment_id: str, config: object) -> dict[str, Json]:
-    """The settings, flat, without the folder of checkpoints, which is the experiment's own and differs always."""
-    own = f"{experiment_id}/checkpoints"
-    flat = flatten(config) if isinstance(config, dict) else {}
-    return {key: value for key, value in flat.items() if not (isinstance(value, str) and value.endswith(own))}
-
-
 def _cell(value: Json) -> Json:
     if value is None or isinstance(value, int | float):
         return value
-    return _cut(_text(value), _CELL_LENGTH)
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    return cut(as_text(value), _CELL_LENGTH)
 
 
 def _time_text(value: object) -> str | None:
@@ -219,24 +206,24 @@ def _seconds(entry: Mapping[str, Any]) -> float | None:
 
 def _detail(view: ExperimentView, packages: dict[str, int]) -> JsonObject:
     record = view.record
-    settings = _own_config(view.id, record.config)
+    settings = own_settings(view.id, record.config)
     detail: JsonObject = {
         "id": view.id,
-        "name": _cut(view.name or "", _TEXT_LENGTH),
+        "name": cut(view.name or "", _TEXT_LENGTH),
         "status": view.status.value,
         "reason": None if view.end_reason is None else view.end_reason.value,
         "started": format_time(record.timestamp),
         "ended": None if record.completed_at is None else format_time(record.completed_at),
-        "description": _cut(view.description or "", _TEXT_LENGTH),
+        "description": cut(view.description or "", _TEXT_LENGTH),
         "tags": list(view.tags),
-        "notes": _cut(view.notes or "", _TRACEBACK_LENGTH),
+        "notes": cut(view.notes or "", _TRACEBACK_LENGTH),
         "host": record.host,
         "parent": view.parent,
         "function": record.function,
         "attempts": view.attempt,
         "evidence": record.attempts[-1].evidence if record.attempts else None,
         "failure": _failure(view),
-        "config": [[key, _cut(_text(value), _TEXT_LENGTH)] for key, value in list(settings.items())[:_MOST_SETTINGS]],
+        "config": [[key, cut(as_text(value), _TEXT_LENGTH)] for key, value in list(settings.items())[:_MOST_SETTINGS]],
         "settings": len(settings),
         "metrics": [[name, to_plain(value)] for name, value in list(view.metrics.items())[:_MOST_SETTINGS]],
         "final_metrics": len(view.metrics),
@@ -262,7 +249,7 @@ def _failure(view: ExperimentView) -> JsonObject | None:
     if len(traceback) > _TRACEBACK_LENGTH:
         # The innermost call, which failed, comes last.
         traceback = f"… {len(traceback) - _TRACEBACK_LENGTH:,} characters left out …\n{traceback[-_TRACEBACK_LENGTH:]}"
-    return {"type": failure.type, "message": _cut(failure.message, _TEXT_LENGTH), "traceback": traceback}
+    return {"type": failure.type, "message": cut(failure.message, _TEXT_LENGTH), "traceback": traceback}
 
 
 def _failures(manager: ExperimentManager, entries: Sequence[Mapping[str, Any]], remarks: list[str]) -> list[Json]:
@@ -282,7 +269,7 @@ def _failures(manager: ExperimentManager, entries: Sequence[Mapping[str, Any]], 
         told.append(
             {
                 "id": view.id,
-                "name": _cut(view.name or "", _CELL_LENGTH),
+                "name": cut(view.name or "", _CELL_LENGTH),
                 "status": view.status.value,
                 "reason": None if view.end_reason is None else view.end_reason.value,
                 "evidence": record.attempts[-1].evidence if record.attempts else None,
@@ -293,19 +280,25 @@ def _failures(manager: ExperimentManager, entries: Sequence[Mapping[str, Any]], 
     return told
 
 
+def _titles(views: Sequence[ExperimentView]) -> list[Json]:
+    names = [cut(view.name or view.id, _CELL_LENGTH) for view in views]
+    settings = [own_settings(view.id, view.record.config) for view in views]
+    return list(told_apart(names, settings, [view.id[-8:] for view in views]))
+
+
 def _settings(views: Sequence[ExperimentView]) -> JsonObject:
     """The settings in which the experiments differ, and those that they share."""
-    configs = {view.id: _own_config(view.id, view.record.config) for view in views}
+    configs = {view.id: own_settings(view.id, view.record.config) for view in views}
     differing = config_diff(configs) if len(views) > 1 else {}
     shared = next(iter(configs.values()), {})
     return {
         "differing": [
-            [key, [None if view.id not in values else _cut(_text(values[view.id]), _CELL_LENGTH) for view in views]]
+            [key, [None if view.id not in values else cut(as_text(values[view.id]), _CELL_LENGTH) for view in views]]
             for key, values in list(differing.items())[:_MOST_SETTINGS]
         ],
         "differing_count": len(differing),
         "shared": [
-            [key, _cut(_text(value), _TEXT_LENGTH)]
+            [key, cut(as_text(value), _TEXT_LENGTH)]
             for key, value in list(shared.items())[:_MOST_SETTINGS]
             if key not in differing
         ],
@@ -325,10 +318,9 @@ def _most_common(curves: list[Curve], remarks: list[str]) -> list[Curve]:
     return [curve for curve in curves if curve.metric in kept]
 
 
-def _without_seed(view: ExperimentView) -> str:
-    settings = _own_config(view.id, view.record.config)
-    kept = {key: value for key, value in settings.items() if key.rpartition(".")[2] not in _SEEDS}
-    return json.dumps([view.name, kept], sort_keys=True)
+def _settings_but_seed(view: ExperimentView) -> dict[str, Json]:
+    settings = own_settings(view.id, view.record.config)
+    return {key: value for key, value in settings.items() if key.rpartition(".")[2] not in _SEEDS}
 
 
 _SEEDS: Final = frozenset({"seed", "random_seed", "random_state"})
@@ -337,9 +329,12 @@ _SEEDS: Final = frozenset({"seed", "random_seed", "random_state"})
 def _groups(views: Sequence[ExperimentView]) -> list[list[int]]:
     members: dict[str, list[int]] = {}
     for position, view in enumerate(views):
-        members.setdefault(_without_seed(view), []).append(position)
+        members.setdefault(json.dumps(_settings_but_seed(view), sort_keys=True), []).append(position)
     return [positions for positions in members.values() if len(positions) > 1]
 
 
-def _group(views: Sequence[ExperimentView], members: list[int]) -> JsonObject:
-    return {"members": list(members), "name": _cut(views[members[0]].name or views[members[0]].id, _CELL_LENGTH)}
+def _group_rows(views: Sequence[ExperimentView], groups: list[list[int]]) -> list[Json]:
+    first = [views[members[0]] for members in groups]
+    names = [cut(view.name or view.id, _CELL_LENGTH) for view in first]
+    titles = told_apart(names, [_settings_but_seed(view) for view in first], [f"as {view.id}" for view in first])
+    return [{"members": list(members), "name": title} for members, title in zip(groups, titles, strict=True)]

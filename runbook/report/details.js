@@ -1,6 +1,7 @@
 // Failures, settings side by side, and everything that is known about each experiment.
 
 const WIDE_FROM = 9;
+const FIGURE_HEIGHT = 440;
 /** Kinds of charts that a saved figure can have and that this page, which may load nothing, cannot draw. */
 const UNDRAWABLE = /map|geo|choropleth|splom|parcoords|pointcloud/;
 
@@ -129,7 +130,7 @@ function picturesPart(position) {
 /** A saved plotly figure, drawn live. It is data: Plotly runs nothing of it, and the page may load nothing for it. */
 function figure(one) {
   const paper = el("div", { className: "paper" });
-  const caption = el("figcaption", {}, one.name);
+  const caption = el("figcaption", {}, one.remark ? `${one.name}: ${one.remark}` : one.name);
   const kinds = one.figure.data.map((trace) => String(trace && trace.type));
   const undrawable = kinds.find((kind) => UNDRAWABLE.test(kind));
   if (undrawable) {
@@ -139,7 +140,7 @@ function figure(one) {
       const plotly = await loadPlotly();
       // The kinds ending in "gl" compile code at run time, which the policy of this page forbids; the plain ones look the same.
       const data = one.figure.data.map((trace) => ({ ...trace, ...(trace.type && { type: String(trace.type).replace(/gl$/, "") }) }));
-      await plotly.newPlot(paper, data, { ...one.figure.layout, autosize: true, width: undefined }, { responsive: true, displaylogo: false });
+      await plotly.newPlot(paper, data, { ...one.figure.layout, autosize: true, width: undefined, height: Number(one.figure.layout.height) || FIGURE_HEIGHT }, PLOT_OPTIONS);
     })();
     drawn.catch((error) => { paper.replaceChildren(el("p", { className: "notice" }, `Plotly cannot draw ${one.name}: ${error.message}`)); });
   }

@@ -69,9 +69,14 @@ class Album:
         figure = json.loads(path.read_bytes(), parse_constant=lambda _: None, parse_float=_finite)
         if not (isinstance(figure, dict) and isinstance(figure.get("data"), list)):
             raise ValueError("it is no plotly figure")  # noqa: TRY004 - the content of a file, not an argument
-        kept = {key: figure.get(key) or {} for key in ("data", "layout")}
+        data, layout = figure["data"], figure.get("layout")
+        kept: JsonObject = {
+            "data": [trace for trace in data if isinstance(trace, dict)],
+            "layout": layout if isinstance(layout, dict) else {},
+        }
+        left_out = _without_addresses(kept)
         self._room -= len(json.dumps(kept))
-        return {"figure": kept}
+        return {"figure": kept} | ({"remark": "pictures from elsewhere are not loaded"} if left_out else {})
 
     def _too_large(self, size: int) -> str | None:
         if size > _LARGEST:
@@ -107,3 +112,20 @@ def _looks_like_figure(path: Path) -> bool:
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+def _without_addresses(figure: Json) -> bool:
+    """Take out the addresses of pictures, which a page without a network cannot load; whether there were any."""
+    found = False
+    unfinished = [figure]
+    while unfinished:
+        item = unfinished.pop()
+        if isinstance(item, dict):
+            source = item.get("source")
+            if isinstance(source, str) and not source.startswith("data:"):
+                del item["source"]
+                found = True
+            unfinished.extend(item.values())
+        elif isinstance(item, list):
+            unfinished.extend(item)
+    return found

@@ -35,6 +35,7 @@ function plural(count, one, several = `${one}s`) {
 
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return ABSENT;
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
@@ -52,12 +53,7 @@ function statusBadge(status, reason) {
   return el("span", { className: `status ${status}` }, el("span", { ariaHidden: "true" }, STATUS_SIGNS[status] || "?"), told);
 }
 
-const TITLES = (() => {
-  const names = DATA.experiments.map((one) => one.name || one.id);
-  const count = new Map();
-  names.forEach((name) => count.set(name, (count.get(name) || 0) + 1));
-  return names.map((name, at) => (count.get(name) > 1 ? `${name} · ${DATA.experiments[at].id.slice(-8)}` : name));
-})();
+const TITLES = DATA.titles;
 const POSITIONS = new Map(DATA.experiments.map((one, at) => [one.id, at]));
 
 /** The colours of the series in the present theme; hues of Okabe and Ito, told apart by all kinds of colour vision. */

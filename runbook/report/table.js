@@ -12,7 +12,7 @@ function experimentTable() {
     { title: "Duration", kind: "", get: (row) => row[5], cell: durationCell, isNumber: true },
     ...settings.map((name, at) => valueColumn(name, "Settings that differ", rows, (row) => row[7][at])),
     ...metrics.map((name, at) => valueColumn(name, "Final metrics", rows, (row) => row[8][at])),
-    { title: "Tags", kind: "Record", get: (row) => row[6].join(" ") || null, cell: (row) => el("td", {}, row[6].map((tag) => el("span", { className: "tag" }, tag))) },
+    { title: "Tags", kind: "Record", get: (row) => row[6].join(" ") || null, cell: (row) => el("td", { className: "tags" }, row[6].map((tag) => el("span", { className: "tag" }, tag))) },
     { title: "Id", kind: "Record", get: (row) => row[0], cell: (row) => el("td", { className: "id" }, row[0]) },
   ].filter((column) => column.title !== "Tags" || rows.some((row) => row[6].length));
   columns.forEach((column, at) => { column.isFirst = at > 0 && columns[at - 1].kind !== column.kind; });
@@ -21,7 +21,7 @@ function experimentTable() {
     row[0], row[1], row[2], row[3] || "", ...row[6],
     ...settings.map((name, at) => `${name}=${row[7][at] ?? ""}`), ...metrics.map((name, at) => `${name}=${row[8][at] ?? ""}`),
   ].join("\n").toLowerCase());
-  const state = { column: 2, descending: true, words: [], statuses: new Set(), page: 0, order: [] };
+  const state = { column: null, descending: true, words: [], statuses: new Set(), page: 0, order: [] };
 
   const head = el("thead");
   const body = el("tbody");
@@ -146,7 +146,7 @@ function valueColumn(title, kind, rows, get) {
 }
 
 function valueCell(value, isNumber) {
-  const cell = el("td", { className: isNumber ? "number" : "value" });
+  const cell = el("td", { className: isNumber ? "number" : typeof value === "string" && value.length > 24 ? "value" : "value short" });
   if (value === null || value === undefined) cell.append(el("span", { className: "absent" }, ABSENT));
   else if (typeof value === "number") { cell.append(shortNumber(value)); cell.title = String(value); }
   else if (typeof value === "string" && asNumber(value) !== null) cell.append(el("span", { className: "odd" }, value));
@@ -156,7 +156,7 @@ function valueCell(value, isNumber) {
 
 function nameCell(row) {
   const position = POSITIONS.get(row[0]);
-  const name = row[1] || row[0];
+  const name = position === undefined ? row[1] || row[0] : row[1] || TITLES[position];
   const text = position === undefined ? name : el("a", { href: `#exp-${position}`, onclick: () => openDetails(position) }, name);
   return el("td", { className: "name" }, el("span", { className: "named" }, position === undefined ? null : swatch(position), el("span", {}, text)));
 }
