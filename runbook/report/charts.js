@@ -60,7 +60,7 @@ const PLOT_OPTIONS = {
   responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "about:blank", topojsonURL: "about:blank",
   modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "sendChartToCloud"],
 };
-const CHARTS = { weight: 0, isMeans: false, logSteps: false, hidden: new Set(), all: [] };
+const CHARTS = { weight: 0, isMeans: false, logSteps: false, paper: null, hidden: new Set(), all: [] };
 
 /** What is drawn in the present mode: a key, a title, and the place in the row of colours and dashes. */
 function seriesOf(isMeans) {
@@ -69,7 +69,7 @@ function seriesOf(isMeans) {
   const groups = DATA.groups.map((group, at) => ({ key: `mean ${at}`, title: `${group.name} (mean of ${group.members.length})`, place: at }));
   const single = withCurves.filter((owner) => !isMeans || !grouped.has(owner));
   // Alone, an experiment keeps its colour; beside groups it has one that no group has.
-  return [...(isMeans ? groups : []), ...single.map((owner, at) => ({ key: `one ${owner}`, title: TITLES[owner], place: isMeans ? groups.length + at : owner }))];
+  return [...(isMeans ? groups : []), ...single.map((owner, at) => ({ key: `one ${owner}`, title: TITLES[owner], place: isMeans ? groups.length + at : PLACES[owner] }))];
 }
 
 function curvesSection() {
@@ -99,6 +99,19 @@ function curvesSection() {
   }, { rootMargin: "400px" });
   CHARTS.all.forEach((chart) => watcher.observe(chart.plot));
   return made;
+}
+
+const ON_PAPER = { one: { width: 680, height: 300 }, two: { width: 332, height: 230 } };
+
+/** Draw every chart at the width that it has on paper, and in the colours of the present theme. */
+function drawForPaper() {
+  CHARTS.paper = CHARTS.all.length === 1 ? ON_PAPER.one : ON_PAPER.two;
+  CHARTS.all.forEach((chart) => chart.draw());
+}
+
+function drawForScreen() {
+  CHARTS.paper = null;
+  redraw();
 }
 
 function redraw() {
@@ -188,14 +201,17 @@ function makeChart(metric, curves, means) {
 
   async function draw() {
     try {
-      const plotly = await loadPlotly();
+      // Without waiting where it is there already: a page that is about to be printed cannot wait.
+      const plotly = window.Plotly ?? (await loadPlotly());
       data ??= { curves: curves(), means: means() };
       if (!isDrawn) { plot.replaceChildren(); plot.classList.remove("waiting"); }
       isDrawn = true;
       const traces = tracesOf(data);
       const isCrowded = traces.filter((trace) => trace.hoverinfo !== "skip").length >= CLOSEST_FROM;
-      await plotly.react(plot, traces, layoutOf(metric, isLog(), isCrowded), { ...PLOT_OPTIONS, toImageButtonOptions: { filename: metric.replace(/[^\w.-]+/g, "_") } });
+      const drawn = plotly.react(plot, traces, layoutOf(metric, isLog(), isCrowded), { ...PLOT_OPTIONS, toImageButtonOptions: { filename: metric.replace(/[^\w.-]+/g, "_") } });
+      plot.classList.remove("waiting");
       remark.textContent = gapsText(data.curves, isLog());
+      await drawn;
     } catch (error) {
       plot.classList.add("waiting");
       plot.textContent = `No chart: ${error.message}`;
@@ -245,7 +261,7 @@ function layoutOf(metric, isLog, isCrowded) {
   const look = chartLook();
   const axis = { gridcolor: look.grid, zerolinecolor: look.line, linecolor: look.line, tickfont: { color: look.muted }, automargin: true };
   return {
-    autosize: true, margin: { l: 48, r: 10, t: 26, b: 38 }, paper_bgcolor: "rgba(0, 0, 0, 0)", plot_bgcolor: "rgba(0, 0, 0, 0)",
+    autosize: !CHARTS.paper, ...CHARTS.paper, margin: { l: 48, r: 10, t: 26, b: 38 }, paper_bgcolor: "rgba(0, 0, 0, 0)", plot_bgcolor: "rgba(0, 0, 0, 0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: look.text }, showlegend: false, uirevision: "zoom",
     hovermode: isCrowded ? "closest" : "x unified", hoverlabel: { bgcolor: look.card, bordercolor: look.line, font: { color: look.text, size: 12 }, namelength: 40, align: "left" },
     // A finger on a chart is to move the page.

@@ -109,6 +109,7 @@ def collect(
         "table": _table(entries, {view.id for view in views}, remarks),
         "experiments": details,
         "titles": _titles(views),
+        "places": _places(len(views), {curve.owner for curve in found}),
         "packages": [json.loads(text) for text in packages],
         "settings": _settings(views),
         "groups": _group_rows(views, groups),
@@ -278,6 +279,15 @@ def _failures(manager: ExperimentManager, entries: Sequence[Mapping[str, Any]], 
             }
         )
     return told
+
+
+def _places(count: int, with_curves: set[int]) -> list[Json]:
+    """Which of the colours each experiment has: those that are drawn have the first ones, which differ most."""
+    order = sorted(range(count), key=lambda position: (position not in with_curves, position))
+    places: list[Json] = [0] * count
+    for place, position in enumerate(order):
+        places[position] = place
+    return places
 
 
 def _titles(views: Sequence[ExperimentView]) -> list[Json]:

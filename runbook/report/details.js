@@ -3,11 +3,11 @@
 const WIDE_FROM = 9;
 const FIGURE_HEIGHT = 440;
 /** Kinds of charts that a saved figure can have and that this page, which may load nothing, cannot draw. */
-const UNDRAWABLE = /map|geo|choropleth|splom|parcoords|pointcloud/;
+const UNDRAWABLE = /geo$|^choropleth|^(scatter|density)map|^splom$|^parcoords$/;
 
-function failuresSection() {
+function failuresSection(isOne) {
   if (DATA.failures.length === 0) return null;
-  const made = section("failures", "Failures", "newest first");
+  const made = section("failures", isOne ? "Failure" : "Failures", isOne ? null : "newest first");
   made.append(el("div", { className: "card" }, DATA.failures.map((one) => {
     const position = POSITIONS.get(one.id);
     const name = one.name || one.id;
@@ -15,17 +15,17 @@ function failuresSection() {
       el("div", { className: "failure-head" },
         el("h3", {}, position === undefined ? name : el("a", { href: `#exp-${position}`, onclick: () => openDetails(position) }, name)),
         statusBadge(one.status, one.reason), el("span", { className: "muted small" }, one.ended ? `${moment(one.ended, 19)} UTC` : "")),
-      failureText(one));
+      failureText(one, isOne));
   })));
   return made;
 }
 
-function failureText(one) {
+function failureText(one, isOpen = false) {
   if (!one.failure) return el("p", { className: "muted" }, one.evidence || "No exception was recorded.");
   return [
     el("p", { className: "message" }, el("code", {}, one.failure.type), one.failure.message ? `: ${one.failure.message}` : ""),
     one.evidence && el("p", { className: "muted" }, one.evidence),
-    el("details", { className: "inner" }, el("summary", {}, "Traceback"), el("pre", { tabIndex: 0 }, one.failure.traceback)),
+    el("details", { className: "inner", open: isOpen }, el("summary", {}, "Traceback"), el("pre", { tabIndex: 0 }, one.failure.traceback)),
   ];
 }
 
@@ -34,7 +34,7 @@ function settingsSection() {
   if (DATA.experiments.length < 2) return null;
   const made = section("settings", "Settings", differing.length ? plural(DATA.settings.differing_count, "differs", "differ") : "all the same");
   const shownAs = (value) => (value === null ? el("span", { className: "absent" }, "not set") : value);
-  const heading = (at) => el("span", { className: "named" }, swatch(at), el("span", {}, TITLES[at]));
+  const heading = (at) => el("span", { className: "named" }, swatch(PLACES[at]), el("span", {}, TITLES[at]));
   if (differing.length) {
     const isWide = DATA.experiments.length >= WIDE_FROM;
     const rows = isWide
@@ -67,7 +67,7 @@ function experimentDetails(position, isOpen) {
   const one = DATA.experiments[position];
   const body = el("div", { className: "body" });
   const made = el("details", { className: "experiment card", id: `exp-${position}` },
-    el("summary", {}, swatch(position), el("strong", {}, TITLES[position]), statusBadge(one.status, one.reason),
+    el("summary", {}, swatch(PLACES[position]), el("strong", {}, TITLES[position]), statusBadge(one.status, one.reason),
       el("span", { className: "muted small push" }, one.status === "running" ? `running at the time of the report, started ${moment(one.started)} UTC` : `${moment(one.started)} UTC, ${duration(one.ended ? (Date.parse(one.ended) - Date.parse(one.started)) / 1000 : null)}`)),
     body);
   let isFilled = false;
@@ -92,6 +92,7 @@ function more(shown, all, what) {
 function detailParts(one, position) {
   const facts = [
     ["Id", el("span", { className: "mono" }, one.id)], ["Host", one.host], ["Function", one.function], ["Inside of", one.parent],
+    ["Tags", one.tags.length > 0 && el("span", {}, one.tags.map((tag) => el("span", { className: "tag" }, tag)))],
     ["Attempts", one.attempts > 1 ? one.attempts : null], ["Ended", one.ended ? `${moment(one.ended, 19)} UTC` : null],
     ["History", one.history_problem ? `damaged: ${one.history_problem}` : historyText(one, position)],
   ].filter(([, value]) => value);
@@ -101,7 +102,7 @@ function detailParts(one, position) {
     one.notes && part("Notes", el("p", { className: "notes" }, one.notes)),
     (one.failure || one.evidence || one.status === "failed" || one.status === "interrupted") && part("What ended it", ...[failureText(one)].flat().filter(Boolean)),
     el("div", { className: "columns" },
-      part("Record", pairs(facts), one.tags.length > 0 && el("p", {}, one.tags.map((tag) => el("span", { className: "tag" }, tag)))),
+      part("Record", pairs(facts)),
       one.metrics.length > 0 && part("Final metrics", pairs(one.metrics.map(([name, value]) => [name, value])), more(one.metrics.length, one.final_metrics, "metric")),
       one.config.length > 0 && part("Config", pairs(one.config), more(one.config.length, one.settings, "setting"))),
     picturesPart(position),
@@ -120,7 +121,9 @@ function historyText(one, position) {
 function picturesPart(position) {
   const pictures = DATA.pictures[position];
   if (pictures.length === 0) return null;
-  return part("Pictures", el("div", { className: "pictures" }, pictures.map((one) => {
+  const rank = (one) => (one.source ? 0 : one.figure ? 1 : 2);
+  const sorted = [...pictures].sort((one, other) => rank(one) - rank(other));
+  return part("Pictures", el("div", { className: "pictures" }, sorted.map((one) => {
     if (one.source) return el("figure", {}, el("img", { src: one.source, alt: one.name, loading: "lazy" }), el("figcaption", {}, one.name));
     if (one.figure) return figure(one);
     return el("figure", {}, el("p", { className: "notice" }, `${one.name} ${one.problem}`));

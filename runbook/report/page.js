@@ -36,24 +36,42 @@ function setUpTheme() {
   tell();
 }
 
+const PAPER_WIDTH = 690;
+
+/** What is printed is light, open and as wide as the paper; afterwards all is as it was. */
 function setUpPrinting() {
-  document.getElementById("print").addEventListener("click", () => window.print());
-  let closed = [];
+  const root = document.documentElement;
+  let before = null;
+  document.getElementById("print").addEventListener("click", async () => {
+    if (DATA.curves.length) await loadPlotly().catch(() => null);
+    window.print();
+  });
   addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("details:not([open])")];
+    if (before) return;
+    const closed = [...document.querySelectorAll("details:not([open])")];
+    before = { theme: root.dataset.theme, closed };
+    root.dataset.theme = "light";
     closed.forEach((one) => { one.open = true; });
-    document.documentElement.classList.add("printing");
+    document.querySelectorAll("details.inner").forEach((one) => { if (!one.open) { closed.push(one); one.open = true; } });
+    document.querySelectorAll(".scroll table").forEach((table) => { table.style.zoom = Math.min(1, PAPER_WIDTH / table.scrollWidth); });
     recolourSwatches();
+    drawForPaper();
   });
   addEventListener("afterprint", () => {
-    closed.forEach((one) => { one.open = false; });
-    document.documentElement.classList.remove("printing");
+    if (!before) return;
+    root.dataset.theme = before.theme;
+    before.closed.forEach((one) => { one.open = false; });
+    before = null;
+    document.querySelectorAll(".scroll table").forEach((table) => { table.style.zoom = ""; });
     recolourSwatches();
+    drawForScreen();
   });
 }
 
 function build() {
-  const parts = [summarySection(), experimentTable(), failuresSection(), curvesSection(), settingsSection(), detailsSection()].filter(Boolean);
+  const isOne = DATA.table.rows.length === 1 && DATA.experiments.length === 1;
+  // Of a single experiment the summary says what its line in a table would.
+  const parts = [summarySection(), isOne ? null : experimentTable(), failuresSection(isOne), curvesSection(), settingsSection(), detailsSection()].filter(Boolean);
   document.getElementById("main").append(...parts);
   document.getElementById("sections").append(...parts.slice(1).map((one) => el("a", { href: `#${one.id}` }, one.ariaLabel)));
   document.getElementById("about").append(
@@ -61,6 +79,8 @@ function build() {
     el("p", {}, `Charts by plotly.js ${DATA.plotly}, MIT licence.`));
   setUpTheme();
   setUpPrinting();
+  // Made ready while nothing else is to do, so that scrolling and printing need not wait.
+  if (DATA.curves.length) (window.requestIdleCallback ?? setTimeout)(() => loadPlotly().catch(() => null));
 }
 
 build();

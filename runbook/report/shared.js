@@ -54,6 +54,7 @@ function statusBadge(status, reason) {
 }
 
 const TITLES = DATA.titles;
+const PLACES = DATA.places;
 const POSITIONS = new Map(DATA.experiments.map((one, at) => [one.id, at]));
 
 /** The colours of the series in the present theme; hues of Okabe and Ito, told apart by all kinds of colour vision. */
@@ -61,13 +62,13 @@ function palette() {
   return getComputedStyle(document.documentElement).getPropertyValue("--series").trim().split(/\s+/);
 }
 
-function colourOf(position) {
+function colourOf(place) {
   const colours = palette();
-  return colours[position % colours.length];
+  return colours[place % colours.length];
 }
 
-function dashOf(position) {
-  return Math.floor(position / palette().length) % DASHES.length;
+function dashOf(place) {
+  return Math.floor(place / palette().length) % DASHES.length;
 }
 
 function faded(colour, alpha) {
@@ -75,23 +76,23 @@ function faded(colour, alpha) {
   return `rgba(${parts.join(", ")}, ${alpha})`;
 }
 
-/** A piece of the line by which an experiment is drawn. */
-function swatch(position) {
+/** A piece of the line that has this place in the row of colours and dashes. */
+function swatch(place) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   made.setAttribute("class", "swatch");
   made.setAttribute("viewBox", "0 0 26 10");
   made.setAttribute("aria-hidden", "true");
   const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
-  const look = { x1: 1, x2: 25, y1: 5, y2: 5, "stroke-width": 3, stroke: colourOf(position), "stroke-dasharray": DASH_ARRAYS[dashOf(position)] };
+  const look = { x1: 1, x2: 25, y1: 5, y2: 5, "stroke-width": 3, stroke: colourOf(place), "stroke-dasharray": DASH_ARRAYS[dashOf(place)] };
   for (const [name, value] of Object.entries(look)) line.setAttribute(name, value);
   made.append(line);
-  made.dataset.position = position;
+  made.dataset.place = place;
   return made;
 }
 
 function recolourSwatches() {
   for (const made of document.querySelectorAll("svg.swatch")) {
-    made.firstChild.setAttribute("stroke", colourOf(Number(made.dataset.position)));
+    made.firstChild.setAttribute("stroke", colourOf(Number(made.dataset.place)));
   }
 }
 

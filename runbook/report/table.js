@@ -99,7 +99,7 @@ function experimentTable() {
     return choice;
   }));
 
-  const made = section("experiments", rows.length === 1 ? "Experiment" : "Experiments");
+  const made = section("experiments", "Experiments");
   made.querySelector(".section-head").append(count);
   made.append(el("div", { className: "card" },
     rows.length > 1 && el("div", { className: "tools" }, words, choices),
@@ -158,7 +158,7 @@ function nameCell(row) {
   const position = POSITIONS.get(row[0]);
   const name = position === undefined ? row[1] || row[0] : row[1] || TITLES[position];
   const text = position === undefined ? name : el("a", { href: `#exp-${position}`, onclick: () => openDetails(position) }, name);
-  return el("td", { className: "name" }, el("span", { className: "named" }, position === undefined ? null : swatch(position), el("span", {}, text)));
+  return el("td", { className: "name" }, el("span", { className: "named" }, position === undefined ? null : swatch(PLACES[position]), el("span", {}, text)));
 }
 
 function durationCell(row) {
