@@ -86,8 +86,9 @@ def test_values_near_the_end_of_floats_have_no_mean_but_no_error_either():
     assert not math.isfinite(mean.values[0])
 
 
-@pytest.mark.parametrize("count", [1, 50, 3_000])
-@pytest.mark.parametrize("length", [10, 1_000, 20_000])
+@pytest.mark.parametrize(
+    ("count", "length"), [(1, 10), (1, 30_000), (50, 20_000), (250, 1_000), (3_000, 50), (3_000, 200)]
+)
 def test_curves_fit_whatever_their_number_and_length(count, length):
     """The packed curves take no more bytes than there are."""
     curves = [Curve("loss", 0, tuple(map(float, range(length))), tuple(math.sin(at) for at in range(length)))]
