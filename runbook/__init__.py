@@ -8,10 +8,12 @@ from __future__ import annotations
 # Type checkers know this name; importing it from `typing` would be most of what `import runbook` costs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runbook.comparison import Comparison
     from runbook.errors import (
         AmbiguousExperimentError,
         BaseDirectoryError,
         BundleError,
+        ComparisonError,
         ConfigDiffersError,
         ConfigError,
         DamagedFileError,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         NewerFormatError,
         NoActiveExperimentError,
         PickleNotAllowedError,
+        QueryError,
         ReportTargetError,
         ResumeError,
         RunbookError,
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
         UnknownSuffixError,
         UsageError,
     )
+    from runbook.group_comparison import GroupComparison
     from runbook.handle import Experiment
+    from runbook.listing import ExperimentList
     from runbook.manager import ExperimentManager
     from runbook.records import EndReason, Status
     from runbook.tracking import current_experiment, experiment, tracked
@@ -42,20 +47,25 @@ __all__ = [
     "AmbiguousExperimentError",
     "BaseDirectoryError",
     "BundleError",
+    "Comparison",
+    "ComparisonError",
     "ConfigDiffersError",
     "ConfigError",
     "DamagedFileError",
     "EndReason",
     "Experiment",
     "ExperimentExistsError",
+    "ExperimentList",
     "ExperimentManager",
     "ExperimentNotFoundError",
     "ExperimentView",
+    "GroupComparison",
     "InvalidNameError",
     "MissingExtraError",
     "NewerFormatError",
     "NoActiveExperimentError",
     "PickleNotAllowedError",
+    "QueryError",
     "ReportTargetError",
     "ResumeError",
     "RunbookError",
@@ -70,10 +80,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Comparison": "comparison",
     "EndReason": "records",
     "Experiment": "handle",
+    "ExperimentList": "listing",
     "ExperimentManager": "manager",
     "ExperimentView": "view",
+    "GroupComparison": "group_comparison",
     "Status": "records",
     "current_experiment": "tracking",
     "experiment": "tracking",

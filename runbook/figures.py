@@ -73,7 +73,7 @@ def _of_plotly(figure: Any, suffix: str) -> bytes:
         return text.encode()
     if importlib.util.find_spec("kaleido") is None:
         raise errors.MissingExtraError(
-            "kaleido", "figures", f"plotly makes {suffix} files with it, while .json and .html need nothing"
+            "kaleido", "figures", f"plotly makes {suffix} files with it, but .json and .html without"
         )
     content: bytes = figure.to_image(format=suffix.removeprefix("."))
     return content

@@ -10,7 +10,8 @@ import attrs
 
 from runbook import ExperimentView, Status, errors
 from runbook.codec import format_time, parse_time
-from runbook.comparison import config_diff
+from runbook.differences import differing
+from runbook.grouping import group
 from runbook.plain import to_plain
 from runbook.report import curves as curves_
 from runbook.report.curves import Curve
@@ -71,14 +72,11 @@ def collect(
         ExperimentNotFoundError: if there is no such experiment.
         AmbiguousExperimentError: if an id fits several.
     """
-    wanted = None if ids is None else [manager.get_experiment(one).id for one in dict.fromkeys(ids)]
-    entries = manager.list_experiments()
-    if wanted is not None:
-        by_id = {entry["experiment_id"]: entry for entry in entries}
-        entries = [by_id[one] for one in dict.fromkeys(wanted) if one in by_id]
-    entries.sort(key=lambda entry: str(entry.get("timestamp") or ""))
+    wanted = None if ids is None else {view.id for view in manager.get_experiments(ids)}
+    # Oldest first, whatever the order of the ids: colours and columns are to be the same in every report of them.
+    entries = [entry for entry in manager.list_experiments() if wanted is None or entry["experiment_id"] in wanted]
     remarks: list[str] = []
-    views = [view for entry in entries[-SHOWN:] if (view := _view(manager, entry, remarks))]
+    views = _views(manager, entries[-SHOWN:], remarks)
     if len(entries) > SHOWN:
         remarks.append(
             f"Curves and details are those of the newest {SHOWN} of {len(entries):,} experiments; the table has all. "
@@ -100,7 +98,7 @@ def collect(
         if progress is not None:
             progress(position + 1, len(views))
     found = _most_common(found, remarks)
-    groups = _groups(views)
+    groups, group_rows = _groups(views)
     data: JsonObject = {
         "base_dir": str(manager.base_dir),
         "made_at": format_time(datetime.now(UTC)),
@@ -112,19 +110,27 @@ def collect(
         "places": _places(len(views), {curve.owner for curve in found}),
         "packages": [json.loads(text) for text in packages],
         "settings": _settings(views),
-        "groups": _group_rows(views, groups),
+        "groups": group_rows,
         "failures": _failures(manager, entries, remarks),
     }
     return Collected(data, views, found, groups, remarks)
 
 
-def _view(manager: ExperimentManager, entry: Mapping[str, Any], remarks: list[str]) -> ExperimentView | None:
+def _views(
+    manager: ExperimentManager, entries: Sequence[Mapping[str, Any]], remarks: list[str]
+) -> list[ExperimentView]:
+    ids = [str(entry["experiment_id"]) for entry in entries]
     try:
-        return manager.get_experiment(entry["experiment_id"])
-    except (errors.RunbookError, OSError) as error:
-        # Deleted since the list was made, or damaged beyond what the registry has of it.
-        remarks.append(f"{entry['experiment_id']} is only in the table: {error}")
-        return None
+        return manager.get_experiments(ids)
+    except errors.RunbookError:
+        found = []
+        for one in ids:
+            try:
+                found.append(manager.get_experiment(one))
+            except errors.RunbookError as error:
+                # Deleted since the list was made, or damaged beyond what the registry has of it.
+                remarks.append(f"{one} is only in the table: {error}")
+        return found
 
 
 def _counts(entries: Sequence[Mapping[str, Any]]) -> JsonObject:
@@ -141,14 +147,14 @@ def _status(entry: Mapping[str, Any]) -> str:
 
 def _table(entries: Sequence[Mapping[str, Any]], with_details: set[str], remarks: list[str]) -> JsonObject:
     configs = {entry["experiment_id"]: own_settings(entry["experiment_id"], entry.get("config")) for entry in entries}
-    differing = config_diff(configs) if len(entries) > 1 else {}
+    different = differing(configs) if len(entries) > 1 else {}
     metrics: dict[str, int] = {}
     for entry in entries:
         for name in entry["metrics"]:
             metrics[name] = metrics.get(name, 0) + 1
     most = max(2, min(_MOST_COLUMNS, _MOST_CELLS // max(1, len(entries)) // 2))
     config_names: list[str] = _first(
-        sorted(differing, key=lambda name: -len(differing[name])), most, "settings", remarks
+        sorted(different, key=lambda name: -len(different[name])), most, "settings", remarks
     )
     metric_names: list[str] = _first(sorted(metrics, key=lambda name: -metrics[name]), most, "metrics", remarks)
     return {
@@ -163,7 +169,7 @@ def _table(entries: Sequence[Mapping[str, Any]], with_details: set[str], remarks
                 _time_text(entry.get("timestamp")),
                 _seconds(entry),
                 [cut(str(tag), _CELL_LENGTH) for tag in entry.get("tags") or ()],
-                [_cell(differing[name].get(entry["experiment_id"], _ABSENT)) for name in config_names],
+                [_cell(different[name].get(entry["experiment_id"], _ABSENT)) for name in config_names],
                 [_cell(to_plain(entry["metrics"].get(name, _ABSENT))) for name in metric_names],
                 entry["experiment_id"] in with_details,
             ]
@@ -261,11 +267,7 @@ def _failures(manager: ExperimentManager, entries: Sequence[Mapping[str, Any]], 
             f"Of {len(unfinished):,} failed and interrupted experiments the newest {_MOST_FAILURES} are told."
         )
     told: list[Json] = []
-    for entry in reversed(unfinished[-_MOST_FAILURES:]):
-        try:
-            view = manager.get_experiment(entry["experiment_id"])
-        except (errors.RunbookError, OSError):
-            continue
+    for view in reversed(_views(manager, unfinished[-_MOST_FAILURES:], [])):
         record = view.record
         told.append(
             {
@@ -299,18 +301,18 @@ def _titles(views: Sequence[ExperimentView]) -> list[Json]:
 def _settings(views: Sequence[ExperimentView]) -> JsonObject:
     """The settings in which the experiments differ, and those that they share."""
     configs = {view.id: own_settings(view.id, view.record.config) for view in views}
-    differing = config_diff(configs) if len(views) > 1 else {}
+    different = differing(configs) if len(views) > 1 else {}
     shared = next(iter(configs.values()), {})
     return {
         "differing": [
             [key, [None if view.id not in values else cut(as_text(values[view.id]), _CELL_LENGTH) for view in views]]
-            for key, values in list(differing.items())[:_MOST_SETTINGS]
+            for key, values in list(different.items())[:_MOST_SETTINGS]
         ],
-        "differing_count": len(differing),
+        "differing_count": len(different),
         "shared": [
             [key, cut(as_text(value), _TEXT_LENGTH)]
             for key, value in list(shared.items())[:_MOST_SETTINGS]
-            if key not in differing
+            if key not in different
         ],
     }
 
@@ -328,23 +330,21 @@ def _most_common(curves: list[Curve], remarks: list[str]) -> list[Curve]:
     return [curve for curve in curves if curve.metric in kept]
 
 
-def _settings_but_seed(view: ExperimentView) -> dict[str, Json]:
-    settings = own_settings(view.id, view.record.config)
-    return {key: value for key, value in settings.items() if key.rpartition(".")[2] not in _SEEDS}
-
-
-_SEEDS: Final = frozenset({"seed", "random_seed", "random_state"})
-
-
-def _groups(views: Sequence[ExperimentView]) -> list[list[int]]:
-    members: dict[str, list[int]] = {}
-    for position, view in enumerate(views):
-        members.setdefault(json.dumps(_settings_but_seed(view), sort_keys=True), []).append(position)
-    return [positions for positions in members.values() if len(positions) > 1]
-
-
-def _group_rows(views: Sequence[ExperimentView], groups: list[list[int]]) -> list[Json]:
-    first = [views[members[0]] for members in groups]
-    names = [cut(view.name or view.id, _CELL_LENGTH) for view in first]
-    titles = told_apart(names, [_settings_but_seed(view) for view in first], [f"as {view.id}" for view in first])
-    return [{"members": list(members), "name": title} for members, title in zip(groups, titles, strict=True)]
+def _groups(views: Sequence[ExperimentView]) -> tuple[list[list[int]], list[Json]]:
+    """The experiments that differ by their seed alone: their positions, and what the page says of each group."""
+    position_of = {view.id: position for position, view in enumerate(views)}
+    found = group([{"experiment_id": view.id, "config": view.record.config} for view in views])
+    several = [one for one in found if len(one.experiment_ids) > 1]
+    members = [[position_of[experiment_id] for experiment_id in one.experiment_ids] for one in several]
+    names = [
+        " / ".join(dict.fromkeys(cut(views[at].name or views[at].id, _CELL_LENGTH) for at in positions))
+        for positions in members
+    ]
+    rows: list[Json] = [
+        {
+            "members": list(positions),
+            "name": cut(f"{name} · {one.label}" if names.count(name) > 1 else name, _CELL_LENGTH),
+        }
+        for one, positions, name in zip(several, members, names, strict=True)
+    ]
+    return members, rows

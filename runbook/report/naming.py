@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from runbook.comparison import config_diff
+from runbook.differences import differing, without_own_paths
 from runbook.plain import flatten
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ _LONGEST: Final = 90
 
 def own_settings(experiment_id: str, config: object) -> dict[str, Json]:
     """The settings, flat, without the folder of checkpoints, which is the experiment's own and differs always."""
-    own = f"{experiment_id}/checkpoints"
-    flat = flatten(config) if isinstance(config, dict) else {}
-    return {key: value for key, value in flat.items() if not (isinstance(value, str) and value.endswith(own))}
+    return flatten(without_own_paths(config, experiment_id)) if isinstance(config, dict) else {}
 
 
 def told_apart(names: Sequence[str], settings: Sequence[Mapping[str, Json]], fallback: Sequence[str]) -> list[str]:
@@ -42,9 +40,9 @@ def told_apart(names: Sequence[str], settings: Sequence[Mapping[str, Json]], fal
         if count == 1:
             continue
         alike = [at for at, other in enumerate(names) if other == name]
-        differing = config_diff({str(at): dict(settings[at]) for at in alike})
-        told = [_told({key: values.get(str(at)) for key, values in differing.items()}) for at in alike]
-        is_enough = 0 < len(differing) <= _MOST_SETTINGS and len(set(told)) == count and max(map(len, told)) <= _LONGEST
+        different = differing({str(at): dict(settings[at]) for at in alike})
+        told = [_told({key: values.get(str(at)) for key, values in different.items()}) for at in alike]
+        is_enough = 0 < len(different) <= _MOST_SETTINGS and len(set(told)) == count and max(map(len, told)) <= _LONGEST
         for at, text in zip(alike, told, strict=True):
             titles[at] = f"{name} · {text if is_enough else fallback[at]}"
     return titles

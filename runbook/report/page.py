@@ -52,7 +52,7 @@ def plotly_bundle() -> Bundle:
     try:
         from plotly.offline import get_plotlyjs, get_plotlyjs_version
     except ImportError as error:
-        raise errors.MissingExtraError("plotly", "report", "a report draws its charts with it") from error
+        raise errors.MissingExtraError("plotly", "report", "the charts of a report are drawn by it") from error
     script = get_plotlyjs().encode()
     packed = base64.b64encode(gzip.compress(script, mtime=0)).decode("ascii")
     return Bundle(packed, _digest(script), get_plotlyjs_version())

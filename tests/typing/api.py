@@ -7,6 +7,7 @@ that the comment is not used.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -14,9 +15,11 @@ import runbook
 from runbook import (
     EndReason,
     Experiment,
+    ExperimentList,
     ExperimentManager,
     ExperimentNotFoundError,
     ExperimentView,
+    QueryError,
     RunbookError,
     Status,
     UnknownStatusError,
@@ -288,7 +291,19 @@ manager.save_eraser_results("x.jsonl")
 manager.save_final_metrics({"f1": 0.9})
 manager.mark_complete(status="completed", notes="n")
 manager.print_experiment_summary()
-assert_type(manager.list_experiments(status="completed"), list[dict[str, Any]])
+assert_type(manager.list_experiments(status="completed"), ExperimentList)
+assert_type(
+    manager.find("config.lr < 1", status=["failed"], tag="a", since="2d", sort=["-metrics.f1"], limit=3), ExperimentList
+)
+manager.find("config.lr < 1", "failed")  # type: ignore[call-arg]
+manager.find(limit="3")  # type: ignore[arg-type]
+manager.find(until=3)  # type: ignore[arg-type]
+manager.find(statuss="failed")  # type: ignore[call-arg]
+found = manager.find(since=timedelta(days=2), until=date(2026, 1, 1), status=(Status.FAILED, "completed"), name="base*")
+assert_type(found[0], dict[str, Any])
+assert_type(found[:5], ExperimentList)
+manager.to_dataframe("config.lr < 1", status="failed", limit=3)
+manager.to_dataframe(statuss="failed")  # type: ignore[call-arg]
 assert_type(manager.compare_experiments(["a", "b"]), dict[str, Any])
 assert_type(manager.export_experiment("a", "./shared"), Path)
 assert_type(manager.get_experiment_path("a"), Path)
@@ -315,6 +330,9 @@ except ExperimentNotFoundError as error:
     assert_type(error.nearest, tuple[str, ...])
 except UnknownStatusError as status_error:
     assert_type(status_error.allowed, tuple[str, ...])
+except QueryError as query_error:
+    assert_type(query_error.column, int)
+    assert_type(query_error.text, str)
 except RunbookError:
     pass
 
