@@ -171,7 +171,7 @@ TABLE = [
         ("/reports", "is a folder, and a report is one file"),
         {"path": "/reports", "problem": "is a folder, and a report is one file"},
         OSError,
-        "choose a file in a folder that exists",
+        "such as report.html",
     ),
     (
         errors.DamagedFileError,
