@@ -10,7 +10,7 @@ function failuresSection(isOne) {
   const made = section("failures", isOne ? "Failure" : "Failures", isOne ? null : "newest first");
   made.append(el("div", { className: "card" }, DATA.failures.map((one) => {
     const position = POSITIONS.get(one.id);
-    const name = one.name || one.id;
+    const name = position === undefined ? one.name : TITLES[position];
     return el("article", { className: "failure" },
       el("div", { className: "failure-head" },
         el("h3", {}, position === undefined ? name : el("a", { href: `#exp-${position}`, onclick: () => openDetails(position) }, name)),
@@ -100,7 +100,7 @@ function detailParts(one, position) {
   return [
     one.description && part("Description", el("p", { className: "notes" }, one.description)),
     one.notes && part("Notes", el("p", { className: "notes" }, one.notes)),
-    (one.failure || one.evidence || one.status === "failed" || one.status === "interrupted") && part("What ended it", ...[failureText(one)].flat().filter(Boolean)),
+    FAILURES.has(one.id) && part("What ended it", ...[failureText(FAILURES.get(one.id))].flat().filter(Boolean)),
     el("div", { className: "columns" },
       part("Record", pairs(facts)),
       one.metrics.length > 0 && part("Final metrics", pairs(one.metrics.map(([name, value]) => [name, value])), more(one.metrics.length, one.final_metrics, "metric")),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from runbook.report.naming import cut
+
 if TYPE_CHECKING:
     from runbook.typing import Json, JsonObject
 
-_LONGEST: Final = 2_000
 _LABELS: Final = {
     "python": "Python",
     "implementation": "Implementation",
@@ -23,20 +24,21 @@ _LABELS: Final = {
 }
 
 
-def environment_rows(environment: JsonObject) -> tuple[list[Json], list[Json]]:
+def environment_rows(environment: JsonObject, length: int = 2_000) -> tuple[list[Json], list[Json]]:
     """The rows of an environment, each a label and a text, and its packages, each `name==version`.
 
     Args:
         environment: as `ExperimentView.load_environment` gives it; fields that are missing are left out.
+        length: longer texts are cut.
     """
     rows: list[Json] = []
     for field, label in _LABELS.items():
-        text = _text(environment.get(field))
+        text = cut(_text(environment.get(field)), length)
         if text:
             rows.append([label, text])
     git = environment.get("git")
     if isinstance(git, dict):
-        rows.append(["Git", _git(git)])
+        rows.append(["Git", cut(_git(git), length)])
     packages = environment.get("packages")
     installed: list[Json] = []
     if isinstance(packages, dict):
@@ -47,8 +49,7 @@ def environment_rows(environment: JsonObject) -> tuple[list[Json], list[Json]]:
 def _text(value: Json) -> str:
     if isinstance(value, list):
         value = " ".join(str(item) for item in value)
-    text = "" if value is None else str(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return "" if value is None else str(value)
 
 
 def _git(git: JsonObject) -> str:

@@ -55,6 +55,7 @@ function statusBadge(status, reason) {
 
 const TITLES = DATA.titles;
 const PLACES = DATA.places;
+const FAILURES = new Map(DATA.failures.map((one) => [one.id, one]));
 const POSITIONS = new Map(DATA.experiments.map((one, at) => [one.id, at]));
 
 /** The colours of the series in the present theme; hues of Okabe and Ito, told apart by all kinds of colour vision. */

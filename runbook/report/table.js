@@ -4,14 +4,14 @@ const PAGE_ROWS = 50;
 const PRINTED_ROWS = 1000;
 
 function experimentTable() {
-  const { settings, metrics, rows } = DATA.table;
+  const { settings, metrics, best, rows } = DATA.table;
   const columns = [
     { title: "Name", kind: "", get: (row) => row[1] || row[0], cell: nameCell, className: "name" },
     { title: "Status", kind: "", get: (row) => row[2], cell: (row) => el("td", {}, statusBadge(row[2], row[3])) },
     { title: "Started (UTC)", kind: "", get: (row) => row[4], cell: (row) => el("td", { className: "number" }, moment(row[4])), isNumber: true },
     { title: "Duration", kind: "", get: (row) => row[5], cell: durationCell, isNumber: true },
     ...settings.map((name, at) => valueColumn(name, "Settings that differ", rows, (row) => row[7][at])),
-    ...metrics.map((name, at) => valueColumn(name, "Final metrics", rows, (row) => row[8][at])),
+    ...metrics.map((name, at) => valueColumn(name, "Final metrics", rows, (row) => row[8][at], best[at])),
     { title: "Tags", kind: "Record", get: (row) => row[6].join(" ") || null, cell: (row) => el("td", { className: "tags" }, row[6].map((tag) => el("span", { className: "tag" }, tag))) },
     { title: "Id", kind: "Record", get: (row) => row[0], cell: (row) => el("td", { className: "id" }, row[0]) },
   ].filter((column) => column.title !== "Tags" || rows.some((row) => row[6].length));
@@ -140,9 +140,15 @@ function kindHeadings(columns) {
   return kinds.map(({ kind, span, isFirst }) => el("th", { colSpan: span, scope: "colgroup", className: isFirst ? "first-of-kind" : "" }, kind));
 }
 
-function valueColumn(title, kind, rows, get) {
+function valueColumn(title, kind, rows, get, best = null) {
   const isNumber = rows.some((row) => typeof get(row) === "number") && rows.every((row) => get(row) === null || asNumber(get(row)) !== null);
-  return { title, kind, get, isNumber, cell: (row) => valueCell(get(row), isNumber) };
+  const winners = new Set(best ? best.rows.map((at) => rows[at]) : []);
+  const cell = (row) => {
+    const made = valueCell(get(row), isNumber);
+    if (winners.has(row)) made.prepend(el("span", { className: "best", title: `the ${best.direction === "min" ? "lowest" : "highest"} ${title}` }, "★ "));
+    return made;
+  };
+  return { title, kind, get, isNumber, cell };
 }
 
 function valueCell(value, isNumber) {

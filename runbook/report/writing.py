@@ -85,10 +85,11 @@ def _within(collected: Collected, room: int) -> JsonObject:
     data["means"] = [packing.curve(mean, limit) for mean in means]
     data["steps"] = list(packing.steps)
     data["limit"] = limit
-    remarks = list(collected.remarks)
     room -= len(json.dumps([data["curves"], data["means"], data["steps"]]))
     album = Album(max(0, room))
     pictures: list[Json] = [list(album.of(view.results_dir)) for view in collected.views]
     data["pictures"] = pictures
-    data["remarks"] = list(remarks)
+    # Only a table of very many experiments can be larger than everything else is allowed to be.
+    too_many = ["It is larger than 6 MB because of the number of experiments."] if room < 0 else []
+    data["remarks"] = [*collected.remarks, *too_many]
     return data
