@@ -324,3 +324,50 @@ def test_importing_runbook_does_not_import_the_report():
 
     code = "import runbook, sys; runbook.ExperimentManager; assert not [m for m in sys.modules if 'report' in m or 'plotly' in m]"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_best_of_a_metric_is_marked_where_its_name_says_which_way(manager, tmp_path):
+    """Losses are best when low; of a metric without a direction, and of one that all share, none is marked."""
+    run(manager, "one", {"val_loss": 0.5, "f1": 0.9, "width": 3, "acc": 1.0})
+    run(manager, "two", {"val_loss": 0.4, "f1": math.nan, "width": 9, "acc": 1.0})
+    run(manager, "three", {"val_loss": math.inf, "f1": 0.8, "acc": 1.0})
+    table = data_of(manager.report(tmp_path / "report.html"))["table"]
+    assert dict(zip(table["metrics"], table["best"], strict=True)) == {
+        "val_loss": {"direction": "min", "rows": [1]},
+        "f1": {"direction": "max", "rows": [0]},
+        "width": None,
+        "acc": None,
+    }
+
+
+def test_configs_of_any_size_fit(manager, tmp_path):
+    """Long settings are cut, many are counted, and the page says so."""
+    for number in range(20):
+        run(manager, points=1, **{f"setting {at} {'k' * 300}": f"{number} {'v' * 3_000}" for at in range(400)})
+    path = manager.report(tmp_path / "report.html")
+    data = data_of(path)
+    assert path.stat().st_size < 6_000_000
+    assert data["experiments"][0]["settings"] == 400
+    assert len(data["experiments"][0]["config"]) < 400
+    assert "Of each config at most" in " ".join(data["remarks"])
+
+
+def test_long_tracebacks_keep_their_end(manager, tmp_path):
+    """The innermost call is what people look for."""
+    with pytest.raises(ValueError, match="end of it"), manager.experiment({}):
+        raise ValueError("x" * 50_000 + "the end of it")
+    (failure,) = data_of(manager.report(tmp_path / "report.html"))["failures"]
+    assert failure["failure"]["traceback"].endswith("the end of it\n")
+    assert "characters left out" in failure["failure"]["traceback"][:60]
+    assert len(failure["failure"]["message"]) == 2_000
+
+
+def test_an_older_failure_is_told_as_well(manager, tmp_path):
+    """Whoever failed before the newest fifty has a traceback in the page all the same."""
+    with pytest.raises(ValueError, match="early"), manager.experiment({}, name="first"):
+        raise ValueError("early")
+    for _ in range(51):
+        run(manager, points=0)
+    data = data_of(manager.report(tmp_path / "report.html"))
+    assert len(data["experiments"]) == 50
+    assert [failure["name"] for failure in data["failures"]] == ["first"]

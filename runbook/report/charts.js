@@ -60,6 +60,8 @@ const PLOT_OPTIONS = {
   responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "about:blank", topojsonURL: "about:blank",
   modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "sendChartToCloud"],
 };
+const SLIDER_PAUSE_MS = 60;
+/** What the controls say, and the charts. */
 const CHARTS = { weight: 0, isMeans: false, logSteps: false, paper: null, hidden: new Set(), all: [] };
 
 /** What is drawn in the present mode: a key, a title, and the place in the row of colours and dashes. */
@@ -95,7 +97,7 @@ function curvesSection() {
   });
   made.append(el("div", { className: "card" }, curveControls(metrics, update), lines), charts, ...curveRemarks(unlogged));
   const watcher = new IntersectionObserver((seen) => {
-    for (const one of seen) if (one.isIntersecting) { watcher.unobserve(one.target); CHARTS.all.find((chart) => chart.plot === one.target).draw(); }
+    for (const one of seen) CHARTS.all.find((chart) => chart.plot === one.target).see(one.isIntersecting);
   }, { rootMargin: "400px" });
   CHARTS.all.forEach((chart) => watcher.observe(chart.plot));
   return made;
@@ -114,15 +116,22 @@ function drawForScreen() {
   redraw();
 }
 
+/** Draw what is in sight now, and the rest when it comes into sight. */
 function redraw() {
-  CHARTS.all.forEach((chart) => chart.isDrawn() && chart.draw());
+  CHARTS.all.forEach((chart) => chart.renew());
 }
 
 function curveControls(metrics, update) {
   const told = el("output", {}, "0");
+  let waiting = null;
   const slider = el("input", {
     type: "range", id: "smoothing", min: "0", max: "0.99", step: "0.01", value: "0",
-    oninput: () => { CHARTS.weight = Number(slider.value); told.textContent = slider.value; redraw(); },
+    oninput: () => {
+      told.textContent = slider.value;
+      // Many curves take a moment to draw, and a slider that is being pulled tells every value on its way.
+      clearTimeout(waiting);
+      waiting = setTimeout(() => { CHARTS.weight = Number(slider.value); redraw(); }, SLIDER_PAUSE_MS);
+    },
   });
   const logSteps = el("input", { type: "checkbox", id: "log-steps", onchange: () => { CHARTS.logSteps = logSteps.checked; redraw(); } });
   const mode = el("select", { id: "mode", onchange: () => { CHARTS.isMeans = mode.value === "means"; CHARTS.hidden = new Set(); update(); } },
@@ -190,26 +199,38 @@ function curveRemarks(unlogged) {
 }
 
 function makeChart(metric, curves, means) {
-  const plot = el("div", { className: "plot waiting" }, "Drawing …");
+  const plot = el("div", { className: "plot waiting", role: "group" }, "Drawing …");
   const remark = el("p", { className: "muted small" });
   const log = el("button", { type: "button", ariaPressed: "false", title: "Logarithmic scale of the values", onclick: () => { log.setAttribute("aria-pressed", String(!isLog())); draw(); } }, "log");
   const card = el("article", { className: "card chart", ariaLabel: `Chart of ${metric}` }, el("div", { className: "chart-head" }, el("h3", {}, metric), log), plot, remark);
   card.dataset.metric = metric;
   const isLog = () => log.getAttribute("aria-pressed") === "true";
   let data = null;
-  let isDrawn = false;
+  let isSeen = false;
+  let isStale = true;
+
+  const see = (isIntersecting) => {
+    isSeen = isIntersecting;
+    if (isSeen && isStale) draw();
+  };
+  const renew = () => {
+    isStale = true;
+    if (isSeen) draw();
+  };
 
   async function draw() {
+    isStale = false;
     try {
       // Without waiting where it is there already: a page that is about to be printed cannot wait.
       const plotly = window.Plotly ?? (await loadPlotly());
       data ??= { curves: curves(), means: means() };
-      if (!isDrawn) { plot.replaceChildren(); plot.classList.remove("waiting"); }
-      isDrawn = true;
-      const traces = tracesOf(data);
-      const isCrowded = traces.filter((trace) => trace.hoverinfo !== "skip").length >= CLOSEST_FROM;
+      if (plot.classList.contains("waiting")) plot.replaceChildren();
+      const series = seriesShown(data);
+      const isCrowded = series.length >= CLOSEST_FROM;
+      const traces = series.flatMap((one) => tracesOf(one, isCrowded));
       const drawn = plotly.react(plot, traces, layoutOf(metric, isLog(), isCrowded), { ...PLOT_OPTIONS, toImageButtonOptions: { filename: metric.replace(/[^\w.-]+/g, "_") } });
       plot.classList.remove("waiting");
+      plot.ariaLabel = `${metric} over steps, ${plural(series.length, "line")}`;
       remark.textContent = gapsText(data.curves, isLog());
       await drawn;
     } catch (error) {
@@ -217,22 +238,30 @@ function makeChart(metric, curves, means) {
       plot.textContent = `No chart: ${error.message}`;
     }
   }
-  return { metric, card, plot, draw, isDrawn: () => isDrawn };
+  return { metric, card, plot, draw, see, renew };
 }
 
-function tracesOf({ curves, means }) {
+function seriesShown({ curves, means }) {
   const curveOf = new Map([...means.map((mean) => [`mean ${mean.owner}`, mean]), ...curves.map((curve) => [`one ${curve.owner}`, curve])]);
   const shown = seriesOf(CHARTS.isMeans).filter(({ key }) => curveOf.has(key) && !CHARTS.hidden.has(key));
-  return shown.flatMap((series) => (series.key.startsWith("mean") ? bandTraces : lineTraces)(curveOf.get(series.key), series));
+  return shown.map((series) => ({ ...series, curve: curveOf.get(series.key) }));
 }
 
-function lineTraces(curve, { title, place }) {
+function tracesOf({ curve, title, place }, isCrowded) {
   const colour = colourOf(place);
   const line = { color: colour, width: 1.8, dash: DASHES[dashOf(place)] };
   const look = { type: "scatter", x: curve.x, name: plainText(title), line, ...pointsOf(curve.y, colour) };
-  const shown = { ...look, y: smoothed(curve.y, CHARTS.weight), hovertemplate: hoverText() };
-  if (CHARTS.weight === 0) return [shown];
-  return [{ ...look, y: curve.y, line: { ...line, width: 1, dash: "solid" }, opacity: 0.28, hoverinfo: "skip" }, shown];
+  const main = { ...look, y: smoothed(curve.y, CHARTS.weight), hovertemplate: hoverText(isCrowded) };
+  if (curve.low) {
+    const edge = { ...look, mode: "lines", line: { width: 0, color: colour }, hoverinfo: "skip" };
+    return [
+      { ...edge, y: smoothed(curve.low, CHARTS.weight) },
+      { ...edge, y: smoothed(curve.high, CHARTS.weight), fill: "tonexty", fillcolor: faded(colour, 0.18) },
+      main,
+    ];
+  }
+  if (CHARTS.weight === 0) return [main];
+  return [{ ...look, y: curve.y, line: { ...line, width: 1, dash: "solid" }, opacity: 0.28, hoverinfo: "skip" }, main];
 }
 
 /** A line shows nothing of a value that has gaps on both sides, or is the only one: such values are points. */
@@ -242,19 +271,9 @@ function pointsOf(values, colour) {
   return sizes.some(Boolean) ? { mode: "lines+markers", marker: { color: colour, size: sizes } } : { mode: "lines" };
 }
 
-function bandTraces(mean, { title, place }) {
-  const colour = colourOf(place);
-  const look = { type: "scatter", mode: "lines", x: mean.x, name: plainText(title) };
-  const edge = { ...look, line: { width: 0, color: colour }, hoverinfo: "skip" };
-  return [
-    { ...edge, y: smoothed(mean.low, CHARTS.weight) },
-    { ...edge, y: smoothed(mean.high, CHARTS.weight), fill: "tonexty", fillcolor: faded(colour, 0.18) },
-    { ...look, y: smoothed(mean.y, CHARTS.weight), line: { color: colour, width: 2, dash: DASHES[dashOf(place)] }, hovertemplate: hoverText() },
-  ];
-}
-
-function hoverText() {
-  return `${CHARTS.weight ? "smoothed " : ""}%{y:.5~g}<extra>%{fullData.name}</extra>`;
+/** The text at the pointer; the step is the heading where all lines tell their values at once. */
+function hoverText(isCrowded) {
+  return `${isCrowded ? "step %{x:,~r}<br>" : ""}${CHARTS.weight ? "smoothed " : ""}%{y:.5~g}<extra>%{fullData.name}</extra>`;
 }
 
 function layoutOf(metric, isLog, isCrowded) {

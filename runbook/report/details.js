@@ -96,7 +96,8 @@ function detailParts(one, position) {
     ["Attempts", one.attempts > 1 ? one.attempts : null], ["Ended", one.ended ? `${moment(one.ended, 19)} UTC` : null],
     ["History", one.history_problem ? `damaged: ${one.history_problem}` : historyText(one, position)],
   ].filter(([, value]) => value);
-  const packages = one.packages === null || one.packages === undefined ? [] : DATA.packages[one.packages];
+  const packages = DATA.packages[one.packages ?? -1] ?? [];
+  const first = DATA.experiments.findIndex((other) => other.packages === one.packages);
   return [
     one.description && part("Description", el("p", { className: "notes" }, one.description)),
     one.notes && part("Notes", el("p", { className: "notes" }, one.notes)),
@@ -108,7 +109,8 @@ function detailParts(one, position) {
     picturesPart(position),
     (one.environment.length > 0 || one.environment_problem) && el("details", { className: "inner" }, el("summary", {}, "Environment"),
       one.environment_problem && el("p", { className: "notice" }, one.environment_problem), pairs(one.environment)),
-    packages.length > 0 && el("details", { className: "inner" }, el("summary", {}, plural(packages.length, "installed package")), el("ul", { className: "packages" }, packages.map((line) => el("li", {}, line)))),
+    packages.length > 0 && el("details", { className: first === position ? "inner" : "inner again" }, el("summary", {}, plural(packages.length, "installed package")), el("ul", { className: "packages" }, packages.map((line) => el("li", {}, line)))),
+    packages.length > 0 && first !== position && el("p", { className: "paper-only muted" }, `The same ${plural(packages.length, "installed package")} as ${TITLES[first]}.`),
   ];
 }
 

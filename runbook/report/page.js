@@ -51,6 +51,7 @@ function setUpPrinting() {
     const closed = [...document.querySelectorAll("details:not([open])")];
     before = { theme: root.dataset.theme, closed };
     root.dataset.theme = "light";
+    root.classList.add("printing");
     closed.forEach((one) => { one.open = true; });
     document.querySelectorAll("details.inner").forEach((one) => { if (!one.open) { closed.push(one); one.open = true; } });
     document.querySelectorAll(".scroll table").forEach((table) => { table.style.zoom = Math.min(1, PAPER_WIDTH / table.scrollWidth); });
@@ -60,6 +61,7 @@ function setUpPrinting() {
   addEventListener("afterprint", () => {
     if (!before) return;
     root.dataset.theme = before.theme;
+    root.classList.remove("printing");
     before.closed.forEach((one) => { one.open = false; });
     before = null;
     document.querySelectorAll(".scroll table").forEach((table) => { table.style.zoom = ""; });

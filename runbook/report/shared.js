@@ -29,6 +29,13 @@ function shortNumber(value) {
   return String(Number(value.toPrecision(4)));
 }
 
+/** A setting as Python writes it, but for digits that nobody chose. */
+function settingText(value) {
+  if (typeof value !== "number") return String(value);
+  const short = Number(value.toPrecision(6));
+  return short !== 0 && Math.abs(short) < 1e-4 ? short.toExponential().replace(/e-(\d)$/, "e-0$1") : String(short);
+}
+
 function plural(count, one, several = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : several}`;
 }

@@ -10,10 +10,10 @@ function experimentTable() {
     { title: "Status", kind: "", get: (row) => row[2], cell: (row) => el("td", {}, statusBadge(row[2], row[3])) },
     { title: "Started (UTC)", kind: "", get: (row) => row[4], cell: (row) => el("td", { className: "number" }, moment(row[4])), isNumber: true },
     { title: "Duration", kind: "", get: (row) => row[5], cell: durationCell, isNumber: true },
-    ...settings.map((name, at) => valueColumn(name, "Settings that differ", rows, (row) => row[7][at])),
-    ...metrics.map((name, at) => valueColumn(name, "Final metrics", rows, (row) => row[8][at], best[at])),
-    { title: "Tags", kind: "Record", get: (row) => row[6].join(" ") || null, cell: (row) => el("td", { className: "tags" }, row[6].map((tag) => el("span", { className: "tag" }, tag))) },
-    { title: "Id", kind: "Record", get: (row) => row[0], cell: (row) => el("td", { className: "id" }, row[0]) },
+    ...settings.map((name, at) => valueColumn(name, "Settings that differ", rows, (row) => row[7][at], { show: settingText })),
+    ...metrics.map((name, at) => valueColumn(name, "Final metrics", rows, (row) => row[8][at], { show: shortNumber, best: best[at] })),
+    { title: "Tags", kind: "Record", isRecord: true, get: (row) => row[6].join(" ") || null, cell: (row) => el("td", { className: "tags" }, row[6].map((tag) => el("span", { className: "tag" }, tag))) },
+    { title: "Id", kind: "Record", isRecord: true, get: (row) => row[0], cell: (row) => el("td", { className: "id" }, row[0]) },
   ].filter((column) => column.title !== "Tags" || rows.some((row) => row[6].length));
   columns.forEach((column, at) => { column.isFirst = at > 0 && columns[at - 1].kind !== column.kind; });
 
@@ -62,6 +62,7 @@ function experimentTable() {
 
   function marked(column, cell) {
     if (column.isFirst) cell.classList.add("first-of-kind");
+    if (column.isRecord) cell.classList.add("record");
     return cell;
   }
 
@@ -135,26 +136,26 @@ function kindHeadings(columns) {
   const kinds = [];
   for (const column of columns) {
     if (kinds.length && kinds.at(-1).kind === column.kind) kinds.at(-1).span += 1;
-    else kinds.push({ kind: column.kind, span: 1, isFirst: column.isFirst });
+    else kinds.push({ ...column, span: 1 });
   }
-  return kinds.map(({ kind, span, isFirst }) => el("th", { colSpan: span, scope: "colgroup", className: isFirst ? "first-of-kind" : "" }, kind));
+  return kinds.map(({ kind, span, isFirst, isRecord }) => el("th", { colSpan: span, scope: "colgroup", className: `${isFirst ? "first-of-kind" : ""} ${isRecord ? "record" : ""}` }, kind));
 }
 
-function valueColumn(title, kind, rows, get, best = null) {
+function valueColumn(title, kind, rows, get, { show, best = null }) {
   const isNumber = rows.some((row) => typeof get(row) === "number") && rows.every((row) => get(row) === null || asNumber(get(row)) !== null);
   const winners = new Set(best ? best.rows.map((at) => rows[at]) : []);
   const cell = (row) => {
-    const made = valueCell(get(row), isNumber);
+    const made = valueCell(get(row), isNumber, show);
     if (winners.has(row)) made.prepend(el("span", { className: "best", title: `the ${best.direction === "min" ? "lowest" : "highest"} ${title}` }, "★ "));
     return made;
   };
   return { title, kind, get, isNumber, cell };
 }
 
-function valueCell(value, isNumber) {
+function valueCell(value, isNumber, show) {
   const cell = el("td", { className: isNumber ? "number" : typeof value === "string" && value.length > 24 ? "value" : "value short" });
   if (value === null || value === undefined) cell.append(el("span", { className: "absent" }, ABSENT));
-  else if (typeof value === "number") { cell.append(shortNumber(value)); cell.title = String(value); }
+  else if (typeof value === "number") { cell.append(show(value)); cell.title = String(value); }
   else if (typeof value === "string" && asNumber(value) !== null) cell.append(el("span", { className: "odd" }, value));
   else cell.append(String(value));
   return cell;
