@@ -1,6 +1,6 @@
 // The table of experiments: sorted by its headings, filtered by words and status, a page at a time.
 
-const PAGE_ROWS = 50;
+const PAGE_ROWS = matchMedia("(max-width: 640px)").matches ? 10 : 25;
 const PRINTED_ROWS = 1000;
 
 function experimentTable() {
