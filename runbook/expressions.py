@@ -12,17 +12,24 @@ Nothing in them is evaluated by Python: a text becomes a tree, and the tree a ch
               | operand "is" ["not"] ("null" | "nan")
     operand     number | text | "true" | "false" | "null" | "nan" | "inf" | list | field | "(" any ")"
 
-What is compared decides by type, and never raises: numbers with numbers, texts with texts, the time of a start or an
-end with an ISO 8601 text, the duration with seconds or a text such as "2h"; different types are not equal and in no
-order. A comparison with a field that an experiment does not have is false, `!=`
-and `not in` included, but for `== null` and `is null`. A field alone holds when it is neither missing, null, false, 0
-nor empty. NaN compares as IEEE 754 says.
+A field is `status`, `name`, `id`, `tags`, `started`, `duration` or another one in `fields.OWN`; or what `config.` and
+`metrics.` lead to, by names with dots between them. A name may hold what the names of metrics hold (`val/loss`,
+`f1@10`, `top-5`); one with other characters stands in quotes after its dot: `config."my key"`. After a dot no word has
+a meaning of its own: `config.and` is a key. `config.` and `metrics.` can be left out where only one of them has the
+name. Texts stand in quotes of either kind, with a backslash before a quote or a backslash in them.
+
+The types decide what is compared, and nothing raises: numbers with numbers, texts with texts, the time of a start or
+an end with an ISO 8601 text (local where it has no offset), the duration with seconds or a text such as "2h".
+Different types are not equal and in no order; true is not 1. A comparison with a field that an experiment does not
+have is false, `!=` and `not in` included, but for `== null` and `is null`; `not config.x == 1` has those without it as
+well. A field alone holds when it is neither missing, null, false, 0 nor empty. NaN compares as IEEE 754 says, so that
+nothing equals it: `metrics.loss is nan` finds it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import attrs
 
@@ -118,6 +125,29 @@ def parse(text: str) -> Expression:
     """
     parser = _Parser(text)
     return Expression(text, parser.whole(), tuple(parser.fields))
+
+
+def parse_field(text: str, what: str, example: str, *, start: int = 0) -> FieldPath:
+    """Read the name of one field.
+
+    Args:
+        text: the name, as in an expression.
+        what: what it is asked for, such as `sort`, for the message.
+        example: what could have been written, for the message.
+        start: the column in the text at which it begins.
+
+    Raises:
+        QueryError: if it is none.
+
+    Example:
+        >>> parse_field("metrics.val/loss", "sort", "config.lr").path
+        ('metrics', 'val/loss')
+    """
+    first, *more = tokens(text, what, start)
+    if first.kind != "field" or more[0].kind != "end":
+        column = more[0].column if first.kind == "field" else first.column
+        raise errors.QueryError(text, column, f"expected one field, such as {example}", what)
+    return FieldPath(cast("tuple[str, ...]", first.value), first.text, first.column)
 
 
 _CHAINED: Final = frozenset({*predicates.ORDER, "==", "=", "!="})
@@ -245,7 +275,7 @@ class _Parser:
             return Value(token.value, token.column)
         if token.kind == "field":
             self._at += 1
-            field = FieldPath(token.value, token.text, token.column, is_value)  # type: ignore[arg-type]
+            field = FieldPath(cast("tuple[str, ...]", token.value), token.text, token.column, is_value)
             self.fields[field] = None
             return Field(field)
         if self._take("operator", "("):

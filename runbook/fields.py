@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from runbook import codec, errors
-from runbook.flat import flatten
+from runbook.flat import flatten, restore_floats
 from runbook.leaves import NON_FINITE
 from runbook.records import Status
 
@@ -105,7 +105,8 @@ class FieldPath:
 def part(entry: Entry, section: str) -> Mapping[str, Any]:
     """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
     value = entry.get(section)
-    return value if isinstance(value, Mapping) else {}
+    # To ask whether something is a Mapping takes longer than everything else here.
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 @attrs.frozen
@@ -210,7 +211,7 @@ def _steps(path: tuple[str, ...]) -> _Steps:
 def _find(holder: object, steps: _Steps, position: int) -> object:
     if position == len(steps):
         return holder
-    if not isinstance(holder, Mapping):
+    if type(holder) is not dict and not isinstance(holder, Mapping):
         return MISSING
     for key, after in steps[position]:
         if key in holder:
@@ -221,7 +222,9 @@ def _find(holder: object, steps: _Steps, position: int) -> object:
 
 
 def _leaf(value: object) -> object:
-    return NON_FINITE.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return NON_FINITE.get(value, value)
+    return restore_floats(value) if isinstance(value, list) else value
 
 
 def _unknown(field: FieldPath, source: Source) -> str:

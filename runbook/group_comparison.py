@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from runbook import codec, fields, group_tables, tables, verdicts
+from runbook import codec, fields, group_tables, notebook, tables, verdicts
 from runbook.directions import check_names, directions, is_number
 from runbook.errors import ComparisonError, UnknownStatusError
 from runbook.group_results import GroupResults, Pair
@@ -126,7 +126,7 @@ class GroupComparison(GroupResults):
         return codec.encode(self.to_dict()).decode()
 
     def _repr_html_(self) -> str:
-        return "".join(map(tables.to_html, self.tables()))
+        return "".join(map(notebook.table_html, self.tables()))
 
     def _long_table(self, of: str) -> Table:
         if of not in {"groups", "pairs"}:
@@ -207,11 +207,13 @@ def _metric_names(entries: Sequence[Entry], metrics: Iterable[str] | None) -> li
     )
     if metrics is not None:
         chosen = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
+        if not chosen:
+            raise ComparisonError("no metric was named; leave out metrics= for all that are numbers")
         check_names(chosen, names)
         names = dict.fromkeys(chosen)
     if not names:
         raise ComparisonError(
-            f"none of the {len(entries)} experiments has a final metric that is a number; save_final_metrics saves them"
+            f"no final metric of these {len(entries)} experiments is a number; save_final_metrics saves such"
         )
     return list(names)
 

@@ -114,55 +114,59 @@ def _is_empty(raw: bytes) -> bool:
     return raw.endswith(_NONE) and raw.count(b"\n") == 1
 
 
-def find(raw: bytes, ids: Collection[str]) -> dict[str, JsonObject]:
-    """The entries of some experiments, without decoding the others.
+class Selection:
+    """The lines of some experiments, found without decoding the others.
 
     Args:
         raw: a registry for which `is_spliceable` holds.
-        ids: which; those that are not there are left out.
-
-    Raises:
-        DamagedFileError: if a line of theirs cannot be read.
+        ids: which; they need not be there.
     """
-    return {
-        experiment_id: codec.decode_object(raw[slice(*spans[-1])], f"the line of {experiment_id}")
-        for experiment_id, spans in _spans(raw, ids).items()
-    }
 
+    def __init__(self, raw: bytes, ids: Collection[str]) -> None:
+        self._raw = raw.removesuffix(_NONE) + _OPEN + _CLOSE if _is_empty(raw) else raw
+        self._spans = _spans(raw, ids)
 
-def splice(raw: bytes, entries: Mapping[str, JsonObject | None]) -> bytes:
-    """The registry with some entries put in their places, added at the end, or taken out.
+    def entries(self) -> dict[str, JsonObject]:
+        """Those that are there, decoded.
 
-    Args:
-        raw: a registry for which `is_spliceable` holds.
-        entries: the experiments as they are now, by their ids; None takes one out.
-    """
-    if _is_empty(raw):
-        raw = raw.removesuffix(_NONE) + _OPEN + _CLOSE
-    lines = {experiment_id: None if entry is None else line_of(entry) for experiment_id, entry in entries.items()}
-    spans = _spans(raw, entries)
-    # Of two lines of one id the last counts, as it does for `decode`; what is taken out goes with all its lines.
-    edits = sorted(
-        (start, end, experiment_id)
-        for experiment_id, found in spans.items()
-        for start, end in (found if lines[experiment_id] is None else found[-1:])
-    )
-    view = memoryview(raw)
-    at, last = raw.find(b"\n") + 1, len(raw) - len(_CLOSE)
-    first = at
-    blocks: list[bytes | memoryview | None] = []
-    for start, end, experiment_id in edits:
-        if start > at:
-            blocks.append(view[at : start - len(_BETWEEN)])
-        blocks.append(lines[experiment_id])
-        at = end + len(_BETWEEN)
-    if at < last:
-        blocks.append(view[at:last])
-    blocks += [line for experiment_id, line in lines.items() if experiment_id not in spans]
-    kept = [block for block in blocks if block is not None]
-    if not kept:
-        return raw[: first - len(_OPEN)] + _NONE
-    return b"".join([view[:first], _BETWEEN.join(kept), _CLOSE])
+        Raises:
+            DamagedFileError: if one of them cannot be read.
+        """
+        return {
+            experiment_id: codec.decode_object(self._raw[slice(*spans[-1])], f"the line of {experiment_id}")
+            for experiment_id, spans in self._spans.items()
+        }
+
+    def replaced(self, entries: Mapping[str, JsonObject | None]) -> bytes:
+        """The registry with some of them put in their places, added at the end, or taken out.
+
+        Args:
+            entries: experiments of the selection as they are now, by their ids; None takes one out.
+        """
+        raw, spans = self._raw, self._spans
+        lines = {experiment_id: None if entry is None else line_of(entry) for experiment_id, entry in entries.items()}
+        # Of two lines of one id the last counts, as it does for `decode`; what is taken out goes with all its lines.
+        edits = sorted(
+            (start, end, experiment_id)
+            for experiment_id in lines.keys() & spans.keys()
+            for start, end in (spans[experiment_id] if lines[experiment_id] is None else spans[experiment_id][-1:])
+        )
+        view = memoryview(raw)
+        at, last = raw.find(b"\n") + 1, len(raw) - len(_CLOSE)
+        first = at
+        blocks: list[bytes | memoryview | None] = []
+        for start, end, experiment_id in edits:
+            if start > at:
+                blocks.append(view[at : start - len(_BETWEEN)])
+            blocks.append(lines[experiment_id])
+            at = end + len(_BETWEEN)
+        if at < last:
+            blocks.append(view[at:last])
+        blocks += [line for experiment_id, line in lines.items() if experiment_id not in spans]
+        kept = [block for block in blocks if block is not None]
+        if not kept:
+            return raw[: first - len(_OPEN)] + _NONE
+        return b"".join([view[:first], _BETWEEN.join(kept), _CLOSE])
 
 
 def _spans(raw: bytes, ids: Collection[str]) -> dict[str, list[tuple[int, int]]]:
@@ -218,17 +222,32 @@ class Contents:
         self.entries: list[JsonObject] = decode(raw, path) if heads is None else heads
         """The entries, each id once; some without their config, which `complete` adds."""
 
-    def complete(self, entry: JsonObject) -> None:
-        """Add its config to an entry that lacks it.
+    def complete(self, *entries: JsonObject) -> None:
+        """Add their configs to those entries that lack them.
 
         Raises:
-            DamagedFileError: if it cannot be read.
+            DamagedFileError: if one cannot be read.
         """
-        start = self._configs.get(str(entry["experiment_id"]))
-        if "config" not in entry and start is not None:
-            # The brace that closes the line goes, and the comma behind it.
-            raw = self._raw[start : self._raw.index(b"\n", start)].removesuffix(b",")[:-1]
-            entry["config"] = codec.decode(raw, f"the line of {entry['experiment_id']}")
+        lacking = [entry for entry in entries if "config" not in entry and entry["experiment_id"] in self._configs]
+        for at in range(0, len(lacking), _BLOCK):
+            block = lacking[at : at + _BLOCK]
+            texts = [self._config_text(self._configs[str(entry["experiment_id"])]) for entry in block]
+            try:
+                configs = json.loads(b"[" + b",".join(texts) + b"]")
+            except (ValueError, RecursionError):
+                configs = []
+            if len(configs) != len(block):
+                # The one that is to blame says so.
+                configs = [
+                    codec.decode(text, f"the line of {entry['experiment_id']}")
+                    for text, entry in zip(texts, block, strict=True)
+                ]
+            for entry, config in zip(block, configs, strict=True):
+                entry["config"] = config
+
+    def _config_text(self, start: int) -> bytes:
+        # The brace that closes the line goes, and the comma behind it.
+        return self._raw[start : self._raw.index(b"\n", start)].removesuffix(b",")[:-1]
 
     def _heads(self) -> list[JsonObject] | None:
         """The entries without their configs; None if a line has another form than ours, and all must be decoded."""

@@ -169,13 +169,7 @@ class Lifecycle:
 
 
 def current_experiment() -> Experiment | None:
-    """The innermost running experiment of this thread or task; None outside of any.
-
-    Example:
-        >>> from runbook import current_experiment
-        >>> current_experiment() is None
-        True
-    """
+    """The innermost running experiment of this thread or task; None outside of any."""
     found = next(open_here(), None)
     return None if found is None else found.experiment
 

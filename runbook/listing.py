@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
 
+from runbook.flat import restore_floats
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
+
+    from runbook.typing import JsonObject
 
 _FIELDS: Final = ("experiment_id", "custom_name", "status", "end_reason", "timestamp", "completed_at", "duration_s")
 _MORE_FIELDS: Final = ("tags", "notes", "description", "host", "parent")
 _EXACT_IN_A_FLOAT: Final = 2**53
+
+
+_EVERY_FIELD: Final[dict[str, Any]] = dict.fromkeys(
+    [
+        *("experiment_id", "timestamp", "status", "custom_name", "description", "config", "directory"),
+        *("completed_at", "notes", "metrics", "tags", "end_reason", "parent", "host"),
+    ]
+)
 
 
 class ExperimentList(list[dict[str, Any]]):
@@ -23,6 +35,11 @@ class ExperimentList(list[dict[str, Any]]):
         >>> best = manager.find("metrics.f1 > 0.8", sort="-metrics.f1")[:5]  # doctest: +SKIP
         >>> best.to_dataframe().groupby("config.lr")["metrics.f1"].mean()  # doctest: +SKIP
     """
+
+    @classmethod
+    def of(cls, entries: Iterable[JsonObject]) -> ExperimentList:
+        """Lines of the registry with every field, whoever wrote them, and with floats where JSON has words for them."""
+        return cls(_with_every_field(entry) for entry in entries)
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]: ...
@@ -55,7 +72,7 @@ class ExperimentList(list[dict[str, Any]]):
 
             raise MissingExtraError("pandas", "pandas", "a data frame is one of its") from error
         from runbook import fields
-        from runbook.flat import flatten, restore_floats
+        from runbook.flat import flatten
 
         now = fields.now_utc()
         columns: dict[str, pd.Series[Any]] = {}
@@ -93,3 +110,14 @@ def _dtype(values: Sequence[object]) -> str | None:
         # Beside something missing it would become a float, which has no room for all the digits of a seed.
         return "object"
     return "object" if all(value is None or isinstance(value, str) for value in values) else None
+
+
+def _with_every_field(entry: JsonObject) -> dict[str, Any]:
+    whole = {**_EVERY_FIELD, **entry}
+    whole["tags"] = whole["tags"] or []
+    whole["config"] = whole["config"] or {}
+    metrics = whole["metrics"] or {}
+    # Nearly always all are numbers, and there is nothing to be made of them.
+    is_done = type(metrics) is dict and {*map(type, metrics.values())} <= {int, float}
+    whole["metrics"] = metrics if is_done else restore_floats(metrics)
+    return whole

@@ -48,7 +48,7 @@ def experiments_html(entries: Sequence[Mapping[str, Any]], caption: str | None =
         notes.append(f"{len(counts) - len(names)} more metrics: to_dataframe() has them all")
     if caption is None:
         caption = f"{len(entries)} experiment{'' if len(entries) == 1 else 's'}"
-    return _html(Table(tuple(columns), rows, caption, tuple(notes)))
+    return table_html(Table(tuple(columns), rows, caption, tuple(notes)))
 
 
 def record_html(record: ExperimentRecord) -> str:
@@ -78,10 +78,11 @@ def record_html(record: ExperimentRecord) -> str:
     known = [(title, cell) for title, cell in facts if cell.value is not None or title.startswith("config.")]
     notes = (f"and {len(known) - _MOST_SETTINGS} more settings",) if len(known) > _MOST_SETTINGS else ()
     rows = tuple((Cell(title), cell) for title, cell in known[:_MOST_SETTINGS])
-    return _html(Table((Column("field"), Column("value")), rows, record.experiment_id, notes))
+    return table_html(Table((Column("field"), Column("value")), rows, record.experiment_id, notes))
 
 
-def _html(table: Table) -> str:
+def table_html(table: Table) -> str:
+    """A table as HTML in which a notebook looks for no formulas."""
     # A notebook would set what stands between two dollar signs as a formula.
     return f'<div class="tex2jax_ignore mathjax_ignore">\n{tables.to_html(table)}</div>\n'
 

@@ -15,7 +15,6 @@ import attrs
 from runbook import codec, errors, expressions, fields
 from runbook.fields import MISSING, Entry, FieldPath
 from runbook.records import Status
-from runbook.tokens import tokens
 
 if TYPE_CHECKING:
     from runbook.expressions import Predicate
@@ -130,8 +129,7 @@ def find(query: Query, registry: Registry) -> list[JsonObject]:
     listing = registry.listing()
     try:
         found = matching(query, listing.entries, listing.complete)
-        for entry in found:
-            listing.complete(entry)
+        listing.complete(*found)
     except errors.DamagedFileError:
         # A config that cannot be decoded was not looked at so far; reading everything mends the registry.
         return matching(query, registry.entries())
@@ -272,14 +270,8 @@ def _read_moment(text: str) -> datetime | date | timedelta:
 
 def _sort_key(text: str) -> SortKey:
     is_descending = text.startswith("-")
-    column = int(is_descending)
-    # The sign gives way to a space, so that the columns stay the ones of the text.
-    words = tokens(" " * column + text[column:], "sort")
-    if len(words) != 2 or words[0].kind != "field":  # noqa: PLR2004
-        problem = "expected one field, such as metrics.test_f1, or -metrics.test_f1 for the largest first"
-        raise errors.QueryError(text, words[words[0].kind == "field"].column, problem, "sort")
-    path: Any = words[0].value
-    return SortKey(FieldPath(path, words[0].text, words[0].column), is_descending, text)
+    example = "metrics.test_f1, or -metrics.test_f1 for the largest first"
+    return SortKey(expressions.parse_field(text, "sort", example, start=int(is_descending)), is_descending, text)
 
 
 def _rank(value: object, *, is_descending: bool) -> tuple[int, Any]:

@@ -47,11 +47,11 @@ class Listing(NamedTuple):
 
     Args:
         entries: the lines of all experiments, oldest first; most of them without `config`.
-        complete: adds its config to one of them that lacks it.
+        complete: adds their configs to those of them that lack them.
     """
 
     entries: list[JsonObject]
-    complete: Callable[[JsonObject], None]
+    complete: Callable[..., None]
 
 
 class Registry:
@@ -180,9 +180,10 @@ class Registry:
         experiment_id = str(entry["experiment_id"])
         with marks.locked(self._layout, LOCK_TIMEOUT_S):
             raw = self._spliceable()
-            old = index.find(raw, [experiment_id]).get(experiment_id, {})
+            chosen = index.Selection(raw, [experiment_id])
+            old = chosen.entries().get(experiment_id, {})
             line = {**old, **entry, "directory": self._folders.directory(experiment_id)}
-            files.write_whole(self._layout.registry, index.splice(raw, {experiment_id: line}), is_locked=True)
+            files.write_whole(self._layout.registry, chosen.replaced({experiment_id: line}), is_locked=True)
 
     def record(self, experiment_id: str) -> ExperimentRecord:
         """The record of an experiment, true at this moment: one whose process is dead has ended.
@@ -242,7 +243,7 @@ class Registry:
                 stale = self._stale(contents.entries, names)
                 current = self._overlaid(contents, stale)
             except errors.DamagedFileError:
-                return Listing(self._repaired(), lambda _: None)
+                return Listing(self._repaired(), lambda *_: None)
             if current != contents.entries:
                 self._write_back()
             return Listing(self._shown(self._placed(current, names)), contents.complete)
@@ -368,7 +369,8 @@ class Registry:
         marked = marks.take(self._layout)
         raw = self._spliceable()
         try:
-            raw = index.splice(raw, self._fresh(index.find(raw, marked), marked, bury=True))
+            chosen = index.Selection(raw, marked)
+            raw = chosen.replaced(self._fresh(chosen.entries(), marked, bury=True))
         except errors.DamagedFileError as error:
             raw = index.encode(self._set_aside(error))
         files.write_whole(self._layout.registry, raw, is_locked=True)

@@ -40,6 +40,7 @@ ENTRY = {
         "path": "C:\\data",
         "empty": {},
         "bound": "Infinity",
+        "bounds": [0, "-Infinity"],
         "größe": 6,
         "nan": 7,
         "true": 8,
@@ -90,6 +91,7 @@ def holds(text, entry=ENTRY):
         'config.\'quo"te\' == 5 and config."quo\\"te" == 5',
         r"config.path == 'C:\\data' and config.path == 'C:\u005cdata' and config.path == 'C:\x5cdata'",
         "config.bound == inf and config.bound > 1e300 and -inf < config.bound",
+        "config.bounds contains -inf and config.bounds == [0, -inf] and 0 in config.bounds",
         "config.größe == 6",
         "metrics.val/loss < 0.5 and metrics.f1@10 == 0.5 and metrics.top-5 == 0.9 and metrics.rouge:l == 0.4",
         "metrics.per_class.hate.f1 == 0.7 and metrics.'per_class.hate.f1' == 0.7",
@@ -200,6 +202,7 @@ def test_different_types_are_in_no_order(left, sign):
         ("started > 'yesterday'", 10, "ISO 8601"),
         ("started > 3", 10, "ISO 8601"),
         ("started ~ '2026*'", 8, "compare it with < or >"),
+        ("'2026' in started", 7, "compare it with < or >"),
         ("duration > 'long'", 11, "'90m' or '2h'"),
         ("duration > '999999999999w'", 11, "'90m' or '2h'"),
         ("[config.lr]", 1, "put a text in quotes"),
@@ -265,6 +268,7 @@ def test_nothing_of_python_can_be_reached(text):
 # --- printed and read again ------------------------------------------------------------------------------------------
 
 KEYS = ["lr", "a b", "val/loss", "x.y", "and", 'q"u', "0", "é", "back\\slash", "nul\x00", "\ud800"]
+NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -272,7 +276,7 @@ SCALARS = st.one_of(
     st.integers(),
     st.floats(allow_nan=True, allow_infinity=True),
     st.text(max_size=5),
-    st.sampled_from(["adam", "sgd"]),
+    st.sampled_from(["adam", "sgd", *NON_FINITE]),
 )
 VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=3))
 ABSENT = object()
@@ -332,16 +336,17 @@ def same(left, right):
     return type(left) is type(right) and left == right
 
 
+def floats(value):
+    if isinstance(value, list):
+        return [floats(item) for item in value]
+    return NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
 def direct(tree, config):
     """What a tree means, written down a second time and in the plainest way."""
     match tree:
         case ("field", key):
-            value = config.get(key, ABSENT)
-            return (
-                {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(value, value)
-                if isinstance(value, str)
-                else value
-            )
+            return floats(config.get(key, ABSENT))
         case ("value", value):
             return value
         case ("not", inner):

@@ -56,6 +56,11 @@ def ours(raw: bytes) -> list[dict[str, object]]:
     return document["experiments"]
 
 
+def put(raw: bytes, items) -> bytes:
+    """A registry with some entries put in, or taken out."""
+    return index.Selection(raw, items).replaced(items)
+
+
 class Splicing(RuleBasedStateMachine):
     """Splice after splice, against a plain dict of what was put in."""
 
@@ -80,7 +85,7 @@ class Splicing(RuleBasedStateMachine):
             # What a writer does with a registry of another form.
             self.raw = index.encode(index.decode(self.raw, "x"), index.others_of(self.raw, "x"))
         self.raw = (
-            index.splice(self.raw, {experiment_id: item})
+            put(self.raw, {experiment_id: item})
             if index.is_spliceable(self.raw)
             else index.encode([*index.decode(self.raw, "x"), item], index.others_of(self.raw, "x"))
         )
@@ -95,7 +100,9 @@ class Splicing(RuleBasedStateMachine):
     @rule(experiment_id=IDS)
     def find(self, experiment_id):
         if index.is_spliceable(self.raw):
-            assert index.find(self.raw, [experiment_id]).get(experiment_id) == self.model.get(experiment_id)
+            assert index.Selection(self.raw, [experiment_id]).entries().get(experiment_id) == self.model.get(
+                experiment_id
+            )
 
     @rule()
     def as_another_tool_writes_it(self):
@@ -195,14 +202,16 @@ def test_many_changes_in_one_pass_are_the_changes_one_by_one(items, changes):
     edits = {key: None if fields is None else {**fields, "experiment_id": key} for key, fields in changes}
     raw = at_once = index.encode(items)
     if index.is_spliceable(raw):
-        at_once = index.splice(raw, edits)
+        at_once = put(raw, edits)
         for key, item in edits.items():
-            raw = index.splice(raw, {key: item})
+            raw = put(raw, {key: item})
         assert index.is_spliceable(at_once)
         assert {line["experiment_id"]: line for line in ours(raw)} == {
             line["experiment_id"]: line for line in ours(at_once)
         }
-        assert index.find(at_once, list(edits)) == {key: item for key, item in edits.items() if item is not None}
+        assert index.Selection(at_once, list(edits)).entries() == {
+            key: item for key, item in edits.items() if item is not None
+        }
 
 
 @given(entries())
@@ -216,7 +225,7 @@ def test_an_empty_registry_with_anything_else_in_it_takes_a_first_experiment(oth
     """The first line comes after nothing."""
     raw = index.encode([], others)
     if index.is_spliceable(raw):
-        raw = index.splice(raw, {"a": entry("a")})
+        raw = put(raw, {"a": entry("a")})
         assert json.loads(raw) == {**others, "experiments": [entry("a")]}
     else:
         assert index.decode(raw, "x") == []
@@ -249,7 +258,7 @@ def test_a_list_of_another_name_is_not_spliced_into():
     raw = b'{"experiments": [\n{"experiment_id": "a", "x": 1}\n], "archive": [\n1\n]}\n'
     assert json.loads(raw)
     if index.is_spliceable(raw):
-        document = json.loads(index.splice(raw, {"b": entry("b")}))
+        document = json.loads(put(raw, {"b": entry("b")}))
         assert document["archive"] == [1]
         assert [item["experiment_id"] for item in document["experiments"]] == ["a", "b"]
 
@@ -290,7 +299,7 @@ def test_half_a_character_of_the_old_tool_does_no_harm(field):
     items = index.decode(raw, "x")
     again = index.encode(items, index.others_of(raw, "x"))
     assert len(ours(again)) == 1
-    again = index.splice(again, {items[0]["experiment_id"]: {**items[0], "status": "completed"}})
+    again = put(again, {items[0]["experiment_id"]: {**items[0], "status": "completed"}})
     assert len(ours(again)) == 1
 
 
@@ -319,9 +328,9 @@ def test_an_update_of_an_id_that_stands_twice_is_what_is_read():
     """Whichever line is replaced, what was put in comes out."""
     raw = index.encode([entry("a", notes="old"), entry("b")])
     twice = raw.replace(b"\n]}", b",\n" + index.line_of(entry("a", notes="old too")) + b"\n]}")
-    again = index.splice(twice, {"a": entry("a", notes="new")})
+    again = put(twice, {"a": entry("a", notes="new")})
     assert {item["experiment_id"]: item.get("notes") for item in index.decode(again, "x")} == {"a": "new", "b": None}
-    assert index.find(again, ["a"]) == {"a": entry("a", notes="new")}
+    assert index.Selection(again, ["a"]).entries() == {"a": entry("a", notes="new")}
 
 
 @pytest.mark.parametrize(

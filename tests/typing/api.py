@@ -13,12 +13,14 @@ from typing import Any, assert_type
 
 import runbook
 from runbook import (
+    Comparison,
     EndReason,
     Experiment,
     ExperimentList,
     ExperimentManager,
     ExperimentNotFoundError,
     ExperimentView,
+    GroupComparison,
     QueryError,
     RunbookError,
     Status,
@@ -304,7 +306,21 @@ assert_type(found[0], dict[str, Any])
 assert_type(found[:5], ExperimentList)
 manager.to_dataframe("config.lr < 1", status="failed", limit=3)
 manager.to_dataframe(statuss="failed")  # type: ignore[call-arg]
-assert_type(manager.compare_experiments(["a", "b"]), dict[str, Any])
+assert_type(manager.compare_experiments(["a", "b"]), Comparison)
+compared: dict[str, Any] = manager.compare_experiments(("a", "b"), minimize=["loss"], maximize="f1")
+assert_type(manager.compare_experiments([]).to_text(80, colour=True), str)
+assert_type(manager.compare_experiments([]).to_json(), str)
+manager.compare_experiments(["a"], ["loss"])  # type: ignore[call-arg]
+assert_type(manager.compare_groups(), GroupComparison)
+groups = manager.compare_groups(
+    ["lr", "name"], ["a"], where="lr < 1", metrics="f1", predictions="p.json", status="failed"
+)
+assert_type(groups.to_text(), str)
+assert_type(groups.to_csv("pairs"), str)
+assert_type(groups.best, dict[str, list[str]])
+assert_type(groups.verdicts, list[str])
+groups.to_csv("all")  # type: ignore[arg-type]
+manager.compare_groups("lr", [], "lr < 1")  # type: ignore[call-arg]
 assert_type(manager.export_experiment("a", "./shared"), Path)
 assert_type(manager.get_experiment_path("a"), Path)
 assert_type(manager.save_figure(object(), "x.png"), Path)
