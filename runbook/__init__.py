@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         NoActiveExperimentError,
         PickleNotAllowedError,
         QueryError,
+        ReportTargetError,
         ResumeError,
         RunbookError,
         TargetExistsError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from runbook.handle import Experiment
     from runbook.listing import ExperimentList
     from runbook.manager import ExperimentManager
+    from runbook.progress import Progress
     from runbook.records import EndReason, Status
     from runbook.tracking import current_experiment, experiment, tracked
     from runbook.view import ExperimentView
@@ -64,7 +66,9 @@ __all__ = [
     "NewerFormatError",
     "NoActiveExperimentError",
     "PickleNotAllowedError",
+    "Progress",
     "QueryError",
+    "ReportTargetError",
     "ResumeError",
     "RunbookError",
     "Status",
@@ -85,6 +89,7 @@ _HOMES = {
     "ExperimentManager": "manager",
     "ExperimentView": "view",
     "GroupComparison": "group_comparison",
+    "Progress": "progress",
     "Status": "records",
     "current_experiment": "tracking",
     "experiment": "tracking",

@@ -30,6 +30,8 @@ _LONG_INTEGER: Final = 10**20
 
 def visible(text: str) -> str:
     """`text` without anything that could move a terminal's cursor or reorder its line: shown as escapes instead."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(char if is_harmless(char) else char.encode("unicode_escape").decode() for char in text)
 
 

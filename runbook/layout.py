@@ -201,6 +201,11 @@ class ExperimentLayout:
         """Signals that reached the process, one line each, written as they came."""
         return self.logs / "signals.jsonl"
 
+    @property
+    def progress(self) -> Path:
+        """How far it has come: a hint for those who watch, replaced every moment and never made durable."""
+        return self.logs / "progress.json"
+
     def metrics_file(self, name: str) -> Path:
         """The file of the metrics saved under `name`."""
         return self.metrics / f"{name}.json"

@@ -21,6 +21,7 @@ from runbook import (
     ExperimentNotFoundError,
     ExperimentView,
     GroupComparison,
+    Progress,
     QueryError,
     RunbookError,
     Status,
@@ -29,6 +30,7 @@ from runbook import (
     experiment,
     tracked,
 )
+from runbook.report import write_report
 
 manager = ExperimentManager()
 assert_type(manager, ExperimentManager)
@@ -247,6 +249,8 @@ with experiment({"lr": 0.1}, name="n", description="d", tags=["t"], base_dir="x"
     assert_type(exp.save_metrics("mine", {"f1": 0.9}), Path)
     assert_type(exp.save_artifact("x"), Path)
     assert_type(exp.save_artifact({"a": 1}, "x.json"), Path)
+    assert_type(exp.save_figure(object(), "x.png"), Path)
+    exp.save_figure(object())  # type: ignore[call-arg]
     exp.log({"loss": 0.3}, step=10)
     exp.log(loss=0.3)
     exp.log(loss=0.3, step=10)
@@ -320,6 +324,11 @@ groups.to_csv("all")  # type: ignore[arg-type]
 manager.compare_groups("lr", [], "lr < 1")  # type: ignore[call-arg]
 assert_type(manager.export_experiment("a", "./shared"), Path)
 assert_type(manager.get_experiment_path("a"), Path)
+assert_type(manager.save_figure(object(), "x.png"), Path)
+assert_type(manager.report("report.html"), Path)
+assert_type(manager.report(Path("report.html"), ["a", "b"], progress=lambda done, total: None), Path)
+manager.report("report.html", [1])  # type: ignore[list-item]
+assert_type(write_report(manager, None, "report.html"), Path)
 
 view = manager.get_experiment("a")
 assert_type(view, ExperimentView)
@@ -327,6 +336,7 @@ assert_type(view.status, Status)
 assert_type(view.load_metrics(), dict[str, Any])
 assert_type(view.load_predictions("p.pkl", allow_pickle=True), Any)
 view.load_predictions("p.pkl", True)  # type: ignore[call-arg]
+assert_type(view.last_progress, Progress | None)
 view.log(loss=1)  # type: ignore[attr-defined]
 
 # --- errors ----------------------------------------------------------------------------------------------------------
