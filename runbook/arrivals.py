@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runbook.layout import BaseLayout
+    from runbook.progress import Meter
     from runbook.registry import Registry
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,13 +82,16 @@ def free_id(layout: BaseLayout, experiment_id: str, taken: Iterable[str] = ()) -
     raise errors.ExperimentExistsError(experiment_id, layout.root)
 
 
-def copy_members(source: ExperimentLayout, found: Iterable[bundle.Member], target: Path) -> None:
+def copy_members(
+    source: ExperimentLayout, found: Iterable[bundle.Member], target: Path, meter: Meter | None = None
+) -> None:
     """Copy files into a folder that is being built, durably.
 
     Args:
         source: the experiment's folder.
         found: the files in it, its record first.
         target: the folder that is being built.
+        meter: counts the bytes.
 
     Raises:
         OSError: if one cannot be read or written.
@@ -97,7 +100,10 @@ def copy_members(source: ExperimentLayout, found: Iterable[bundle.Member], targe
         with bundle.unless_removed(source), member.path.open("rb") as content:
             copy = placing.make_parents(target, member.name)
             with files.replacing(copy, sync_directory=False) as file:
-                shutil.copyfileobj(content, file, _BLOCK)
+                while block := content.read(_BLOCK):
+                    file.write(block)
+                    if meter is not None:
+                        meter.advance(len(block))
             os.utime(copy, ns=(member.modified_ns, member.modified_ns))
 
 

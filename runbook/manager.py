@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runbook.doctor import Finding
     from runbook.handle import Experiment
     from runbook.merging import MergeReport
-    from runbook.typing import StrPath
+    from runbook.typing import Progress, StrPath
 
     E = TypeVar("E", bound=Experiment)
     P = ParamSpec("P")
@@ -217,13 +217,15 @@ class ExperimentManager:
         ids = [experiment_ids] if isinstance(experiment_ids, str) else experiment_ids
         return comparison.compare([self.get_experiment(experiment_id) for experiment_id in ids])
 
-    def export_experiment(self, experiment_id: str, export_path: StrPath) -> Path:
+    def export_experiment(self, experiment_id: str, export_path: StrPath, *, progress: Progress | None = None) -> Path:
         """Copy an experiment, as a folder or as one file.
 
         Args:
             experiment_id: an id, the beginning of one, or a name.
             export_path: the directory that the copy of the folder goes into, under the experiment's id; or, when it
                 ends in `.zip`, the file that is made, with a manifest of checksums.
+            progress: called with how many bytes are copied, and how many there are; what it raises ends the export,
+                and nothing of it is left.
 
         Returns:
             The path of the copy.
@@ -236,15 +238,23 @@ class ExperimentManager:
 
         target = Path(export_path).expanduser()
         export = bundle.export_zip if target.suffix.lower() == ".zip" else bundle.export_folder
-        return export(self.get_experiment(experiment_id), target)
+        return export(self.get_experiment(experiment_id), target, progress)
 
-    def import_experiment(self, path: StrPath, on_conflict: Literal["rename", "skip", "error"] = "error") -> str | None:
+    def import_experiment(
+        self,
+        path: StrPath,
+        on_conflict: Literal["rename", "skip", "error"] = "error",
+        *,
+        progress: Progress | None = None,
+    ) -> str | None:
         """Take in an experiment that was exported; nothing in it is ever unpickled or run.
 
         Args:
             path: a `.zip` of `export_experiment`, or a copy of an experiment's folder.
             on_conflict: what happens when another experiment has its id: "rename" gives it a free one, "skip" leaves
                 it out, "error" raises. The same experiment with the same content is always left out.
+            progress: called with how many bytes have been read and found true, and how many there are; what it
+                raises ends the import, and nothing of it is left.
 
         Returns:
             Its id here; None if it was left out.
@@ -256,9 +266,9 @@ class ExperimentManager:
         from runbook import importing
 
         folder.prepare_base(self._layout)
-        return importing.import_bundle(self._registry, Path(path).expanduser(), on_conflict)
+        return importing.import_bundle(self._registry, Path(path).expanduser(), on_conflict, progress=progress)
 
-    def merge(self, other_base_dir: StrPath) -> MergeReport:
+    def merge(self, other_base_dir: StrPath, *, progress: Progress | None = None) -> MergeReport:
         """Take in all experiments of another base directory.
 
         It is safe in any order, can be repeated, and can be interrupted and run again; nothing is overwritten. Of two
@@ -267,6 +277,8 @@ class ExperimentManager:
 
         Args:
             other_base_dir: the other base directory; it is only read.
+            progress: called with how many experiments are done, and how many there are; what it raises ends the
+                merge, and what has come in by then is there whole.
 
         Returns:
             What became of each of its experiments.
@@ -274,7 +286,7 @@ class ExperimentManager:
         from runbook import merging
 
         folder.prepare_base(self._layout)
-        return merging.merge(self._registry, Path(other_base_dir).expanduser())
+        return merging.merge(self._registry, Path(other_base_dir).expanduser(), progress)
 
     def delete_experiment(self, experiment_id: str) -> Path:
         """Move an experiment into the trash, from where `restore_experiment` brings it back.

@@ -29,9 +29,10 @@ from runbook import arrivals, bundle, codec, errors, folder, placing, trash
 from runbook.arrivals import Arrival
 from runbook.layout import REGISTRY_FILE, BaseLayout, ExperimentLayout
 from runbook.notices import warn
+from runbook.progress import Meter
 from runbook.records import Attempt, ExperimentRecord, Status
 from runbook.registry import Registry
-from runbook.typing import JsonObject
+from runbook.typing import JsonObject, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ class _Relation(Enum):
     OTHER = "other"
 
 
-def merge(registry: Registry, other_base: Path) -> MergeReport:
+def merge(registry: Registry, other_base: Path, progress: Progress | None = None) -> MergeReport:
     """Bring in every experiment of another base directory that is not here yet.
 
     A merge that is interrupted can be made again. An experiment that runs there comes in as far as it has come, with
@@ -80,6 +81,7 @@ def merge(registry: Registry, other_base: Path) -> MergeReport:
     Args:
         registry: the index of the base directory that is to have them all.
         other_base: the other base directory; its registry has the same name, or the usual one.
+        progress: told how many experiments have been looked at, of how many.
 
     Returns:
         What became of each.
@@ -91,7 +93,7 @@ def merge(registry: Registry, other_base: Path) -> MergeReport:
     other = _other(registry.layout, other_base)
     folder.prepare_base(registry.layout)
     placing.remove_strays(registry.layout)
-    return _Merge(registry, other).run()
+    return _Merge(registry, other).run(progress)
 
 
 def _other(layout: BaseLayout, base: Path) -> Registry:
@@ -174,11 +176,14 @@ class _Merge:
         self._damaged: dict[str, str] = {}
         self._unpublished: str | None = None
 
-    def run(self) -> MergeReport:
+    def run(self, progress: Progress | None) -> MergeReport:
         """Bring in one after the other."""
+        lines = self._other.entries()
+        meter = Meter(progress, len(lines))
         try:
-            for line in self._other.entries():
+            for line in lines:
                 self._bring_or_say(str(line["experiment_id"]), line)
+                meter.advance()
         finally:
             # All of them at once: each has left its mark. Of a process that is killed, the marks remain.
             if self._unpublished is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import PathLike
 from typing import TypeAlias
 
@@ -13,3 +14,6 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 
 JsonObject: TypeAlias = dict[str, Json]
 """The mapping at the top of most files."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""A hook that is told how much is done, and how much there is to do: first 0, at the end all of it."""

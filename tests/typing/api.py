@@ -288,6 +288,10 @@ manager.print_experiment_summary()
 assert_type(manager.list_experiments(status="completed"), list[dict[str, Any]])
 assert_type(manager.compare_experiments(["a", "b"]), dict[str, Any])
 assert_type(manager.export_experiment("a", "./shared"), Path)
+assert_type(manager.import_experiment("./shared/a", progress=lambda done, total: print(done / total)), str | None)
+manager.export_experiment("a", "./shared", progress=lambda done: print(done))  # type: ignore[arg-type, misc]
+manager.merge("./other", progress=print)
+manager.merge("./other", print)  # type: ignore[call-arg]
 assert_type(manager.get_experiment_path("a"), Path)
 
 view = manager.get_experiment("a")
