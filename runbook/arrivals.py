@@ -114,7 +114,8 @@ def settle(layout: ExperimentLayout) -> None:
     """
     for inner in layout.folders:
         files.ensure_directory(inner)
-    newest = max((member.modified_ns for member in bundle.members(layout.root)), default=0)
+    own = [member for member in bundle.members(layout.root) if member.name != _annotations(layout)]
+    newest = max((member.modified_ns for member in own), default=0)
     for place, _, _ in os.walk(layout.root, topdown=False):
         files.fsync_directory(Path(place))
         os.utime(place, ns=(newest, newest))
@@ -171,7 +172,9 @@ def _raw(layout: ExperimentLayout) -> bytes | None:
 
 
 def is_same_files(one: ExperimentLayout, other: ExperimentLayout, *, is_time_trusted: bool = False) -> bool:
-    """Whether two folders hold the same files with the same content; their records are passed over.
+    """Whether two folders hold the same files with the same content.
+
+    Their records are passed over, and what was said of them from outside, which `annotation.take_over` unites.
 
     Args:
         one: a folder.
@@ -186,8 +189,16 @@ def is_same_files(one: ExperimentLayout, other: ExperimentLayout, *, is_time_tru
 
 
 def files_of(layout: ExperimentLayout) -> dict[str, bundle.Member]:
-    """The files of an experiment by their names, but for its record, which a reader may have brought up to date."""
-    return {member.name: member for member in bundle.members(layout.root) if member.name != layout.record.name}
+    """The files of an experiment by their names, but for the record and what is said of it from outside.
+
+    Those two may have been brought up to date by others than the experiment.
+    """
+    passed_over = {layout.record.name, _annotations(layout)}
+    return {member.name: member for member in bundle.members(layout.root) if member.name not in passed_over}
+
+
+def _annotations(layout: ExperimentLayout) -> str:
+    return layout.annotations.relative_to(layout.root).as_posix()
 
 
 def _is_same_file(one: bundle.Member, other: bundle.Member, *, is_time_trusted: bool) -> bool:

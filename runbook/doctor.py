@@ -282,6 +282,8 @@ def _mend_record(registry: Registry, layout: ExperimentLayout, aside: Path) -> N
         # Nothing says how it ended, so nothing is written that would.
         return
     folder.write_record(layout, codec.record_of_entry(line, registry.layout.registry))
+    # The line has what was said from outside as well, and so has the new record.
+    _move_aside(layout.annotations, registry.layout, aside)
 
 
 def declare_ended(registry: Registry, experiment_id: str, status: Status, notes: str | None) -> None:

@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, Literal
 
-from runbook import arrivals, bundle, codec, errors, folder, identity, liveness, placing, unpacking
+from runbook import annotation, arrivals, bundle, codec, errors, folder, identity, liveness, placing, unpacking
 from runbook.arrivals import Arrival
 from runbook.layout import BaseLayout, ExperimentLayout
 from runbook.progress import Meter
@@ -39,7 +39,8 @@ def import_bundle(
     """Bring in an experiment, whole or not at all.
 
     A running experiment is not alive in its copy: there it is interrupted, since its last sign of life. One that is
-    there already, with the same content, is left as it is, whatever id it goes by.
+    there already, with the same content, is left as it is, whatever id it goes by; only the notes and tags that were
+    said of it from outside, and are not known here, are taken over.
 
     Args:
         registry: the index of the base directory.
@@ -93,6 +94,7 @@ def _let_in(registry: Registry, arrival: Arrival, on_conflict: OnConflict) -> tu
             experiment_id = arrivals.free_id(registry.layout, arrival.experiment_id)
         else:
             return experiment_id, True
+    annotation.take_over(arrival.layout, registry.layout.experiment(there))
     return there, False
 
 

@@ -197,6 +197,11 @@ class ExperimentLayout:
         """Signals that reached the process, one line each, written as they came."""
         return self.logs / "signals.jsonl"
 
+    @property
+    def annotations(self) -> Path:
+        """Notes and tags that are from outside, one line each, appended by anybody at any time."""
+        return self.logs / "annotations.jsonl"
+
     def metrics_file(self, name: str) -> Path:
         """The file of the metrics saved under `name`."""
         return self.metrics / f"{name}.json"

@@ -196,10 +196,13 @@ def _oom_kills(path: str | None) -> int | None:
 
 def last_sign_of_life(folder: ExperimentLayout) -> datetime:
     """When the experiment last wrote into its folder, as far as its own files tell."""
+    # A note that somebody adds from outside changes these two, and says nothing of the experiment.
+    not_its_own = {str(folder.logs), str(folder.annotations)}
     latest = 0.0
     for place in (folder.root, *folder.folders):
         with contextlib.suppress(OSError), os.scandir(place) as inside:
-            latest = max([latest, *(entry.stat(follow_symlinks=False).st_mtime for entry in inside)])
+            own = (entry.stat(follow_symlinks=False) for entry in inside if entry.path not in not_its_own)
+            latest = max([latest, *(status.st_mtime for status in own)])
     return datetime.fromtimestamp(latest, UTC)
 
 

@@ -6,9 +6,9 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from runbook import codec, defaults, errors, folder, identity, lifecycle
+from runbook import annotation, codec, defaults, errors, folder, identity, lifecycle
 from runbook.endings import ABANDONED
-from runbook.handle import ending_status
+from runbook.handle import as_tags, ending_status
 from runbook.layout import REGISTRY_FILE, BaseLayout
 from runbook.notices import warn
 from runbook.plain import restore_floats
@@ -187,7 +187,7 @@ class ExperimentManager:
         found = identity.resolve(experiment_id, entries, self._shown_base)
         layout = self._layout.experiment(found)
         try:
-            record = self._registry.record(found)
+            record = annotation.annotated(self._registry.record(found), layout)
         except (FileNotFoundError, errors.DamagedFileError, errors.NewerFormatError):
             # The seed's tool wrote none; of a damaged one, the registry has what is left.
             entry = next(entry for entry in entries if entry["experiment_id"] == found)
@@ -370,6 +370,43 @@ class ExperimentManager:
 
         found = identity.resolve(experiment_id, self._registry.entries(), self._shown_base)
         doctor.declare_ended(self._registry, found, ending_status(status), notes)
+
+    def add_note(self, experiment_id: str, text: str) -> None:
+        """Add a note to an experiment from outside, whether it runs or has ended.
+
+        It is a line of the experiment's `logs/annotations.jsonl`, and is shown below its own notes. Of one of the
+        seed's tool, which has no record, it is kept in the registry.
+
+        Args:
+            experiment_id: an id, the beginning of one, or a name.
+            text: the note; of several lines, if you like.
+
+        Raises:
+            ExperimentNotFoundError: if there is no such experiment.
+            OSError: if it cannot be written.
+
+        Example:
+            >>> manager.add_note("baseline", "the loss explodes at epoch 3")  # doctest: +SKIP
+        """
+        from runbook.annotating import annotate
+
+        annotate(self._registry, experiment_id, note=str(text))
+
+    def add_tags(self, experiment_id: str, *tags: str) -> None:
+        """Give an experiment tags from outside, whether it runs or has ended; for the rest see `add_note`."""
+        from runbook.annotating import annotate
+
+        annotate(self._registry, experiment_id, tags=as_tags(tags))
+
+    def remove_tags(self, experiment_id: str, *tags: str) -> None:
+        """Take tags from an experiment; for the rest see `add_note`.
+
+        A tag that it does not have is no error. What is said from outside has the last word: a tag that was taken
+        away here is not shown again when the experiment itself adds it, only when `add_tags` does.
+        """
+        from runbook.annotating import annotate
+
+        annotate(self._registry, experiment_id, untags=as_tags(tags))
 
     def experiment(self, config: object = None, **options: Unpack[ExperimentOptions]) -> ExperimentBlock:
         """`runbook.experiment`, in this base directory."""

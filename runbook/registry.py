@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runbook import codec, errors, files, folder, identity, index, liveness, marks
+from runbook import annotation, codec, errors, files, folder, identity, index, liveness, marks
 from runbook.notices import warn, warn_once
 from runbook.records import ExperimentRecord, Status
 
@@ -343,7 +343,7 @@ class Registry:
         except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
             warn_once(f"damaged {layout.root}", f"{experiment_id}: {error}")
         else:
-            return {**old, **codec.registry_entry(record, directory)}
+            return {**old, **codec.registry_entry(annotation.annotated(record, layout), directory)}
         config = old.get("config") or self._config_of(layout)
         unknown = ExperimentRecord(
             experiment_id=experiment_id,

@@ -291,6 +291,10 @@ assert_type(manager.export_experiment("a", "./shared"), Path)
 assert_type(manager.import_experiment("./shared/a", progress=lambda done, total: print(done / total)), str | None)
 manager.export_experiment("a", "./shared", progress=lambda done: print(done))  # type: ignore[arg-type, misc]
 manager.merge("./other", progress=print)
+assert_type(manager.add_note("a", "looks good"), None)
+manager.add_tags("a", "keep", "paper")
+manager.remove_tags("a", "draft")
+manager.add_tags("a", 3)  # type: ignore[arg-type]
 manager.merge("./other", print)  # type: ignore[call-arg]
 assert_type(manager.get_experiment_path("a"), Path)
 

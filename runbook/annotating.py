@@ -1,0 +1,82 @@
+"""Saying something of an experiment from outside: notes and tags, whether it runs or has ended."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from runbook import annotation, codec, errors, identity, liveness, marks
+from runbook.registry import LOCK_TIMEOUT_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from runbook.registry import Registry
+    from runbook.typing import JsonObject
+
+
+def annotate(
+    registry: Registry, wanted: str, *, note: str | None = None, tags: Iterable[str] = (), untags: Iterable[str] = ()
+) -> str:
+    """Add a note to an experiment, give it tags and take others from it; no lock is needed for that.
+
+    Args:
+        registry: the index of the base directory.
+        wanted: an id, the beginning of one, or a name.
+        note: added to the notes.
+        tags: it has them afterwards.
+        untags: it has them no more afterwards.
+
+    Returns:
+        The id of the experiment.
+
+    Raises:
+        ExperimentNotFoundError: if there is no such experiment.
+        DamagedFileError: if its record cannot be understood.
+        OSError: if it cannot be written.
+    """
+    experiment_id = identity.resolve(wanted, registry.entries(), registry.layout.root)
+    said = [*([{"note": note}] if note else []), *({"tag": tag} for tag in tags), *({"untag": tag} for tag in untags)]
+    if not said:
+        return experiment_id
+    stamp: JsonObject = {"time": codec.format_time(datetime.now(UTC)), "by": _by()}
+    lines: list[JsonObject] = [{**stamp, **what} for what in said]
+    try:
+        registry.record(experiment_id)
+    except (FileNotFoundError, NotADirectoryError):
+        _annotate_line(registry, experiment_id, lines)
+        return experiment_id
+    # First: of a process that is killed now, the mark shows others that there is something new.
+    registry.announce(experiment_id)
+    try:
+        annotation.append(registry.layout.experiment(experiment_id), lines)
+    except FileNotFoundError as error:
+        # Somebody has deleted it at this moment.
+        raise errors.ExperimentNotFoundError(experiment_id, registry.layout.root) from error
+    registry.publish(experiment_id)
+    return experiment_id
+
+
+def _annotate_line(registry: Registry, experiment_id: str, lines: list[JsonObject]) -> None:
+    """The same for one without a record, of the seed's tool: its line in the registry is where its notes are."""
+    with marks.locked(registry.layout, LOCK_TIMEOUT_S):
+        line = next((entry for entry in registry.entries() if entry["experiment_id"] == experiment_id), None)
+        if line is None:
+            raise errors.ExperimentNotFoundError(experiment_id, registry.layout.root)
+        notes, tags = line.get("notes"), line.get("tags")
+        before = (
+            notes if isinstance(notes, str) else None,
+            [str(tag) for tag in tags] if isinstance(tags, list) else [],
+        )
+        after, kept = annotation.applied(lines, *before)
+        registry.adopt({"experiment_id": experiment_id, "notes": after, "tags": list(kept)})
+
+
+def _by() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, ImportError, OSError):
+        # Neither the environment nor the system knows a name, as in some containers.
+        user = "?"
+    return f"{user}@{liveness.host_name()}"
