@@ -108,7 +108,7 @@ def judge(owner: Owner, life_lock: Path) -> Verdict:
     ):
         # Its lock says less here: a child that it has just forked holds it for a moment after its death.
         return _judge_process(owner)
-    held = _is_held(life_lock) if owner.is_locked else None
+    held = is_held(life_lock) if owner.is_locked else None
     if held:
         return Verdict(State.ALIVE, "it holds its life lock")
     if owner.boot_id is not None and owner.boot_id == here.boot_id:
@@ -296,7 +296,7 @@ class LifeLock:
             lock.release()
 
 
-def _is_held(path: Path) -> bool | None:
+def is_held(path: Path) -> bool | None:
     """Whether somebody holds a lock; None where that cannot be found out."""
     import filelock
 

@@ -21,9 +21,11 @@ from runbook.wrapping import Options, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
     from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
     from runbook.doctor import Finding
+    from runbook.garbage import GarbageReport
     from runbook.handle import Experiment
     from runbook.merging import MergeReport
     from runbook.typing import Progress, StrPath
@@ -330,6 +332,33 @@ class ExperimentManager:
         from runbook import trash
 
         return trash.empty(self._registry)
+
+    def collect_garbage(
+        self, *, trash_older_than: timedelta | None = None, dry_run: bool = False, progress: Progress | None = None
+    ) -> GarbageReport:
+        """Make room: delete for good what is in the trash, and what dead processes left behind.
+
+        No experiment is touched. What repairs and merges moved out of the way goes like what is in the trash.
+
+        Args:
+            trash_older_than: spare what was deleted more recently, and what nobody knows when; None spares nothing.
+            dry_run: change nothing, and say what would go.
+            progress: called with how many things are done, and how many there are.
+
+        Returns:
+            What went, or would go: `.experiments`, `.leftovers`, `.freed_bytes`, and what `.failed`.
+
+        Raises:
+            UsageError: if `trash_older_than` is negative.
+            BaseDirectoryError: if there is a link in the place of the trash.
+
+        Example:
+            >>> manager.collect_garbage(trash_older_than=timedelta(days=30)).freed_bytes  # doctest: +SKIP
+            1048576
+        """
+        from runbook import garbage
+
+        return garbage.collect(self._registry, older_than=trash_older_than, is_dry_run=dry_run, progress=progress)
 
     def doctor(self) -> list[Finding]:
         """What is wrong in the base directory, in plain words with the remedy, and what its disk promises.

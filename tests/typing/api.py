@@ -7,6 +7,7 @@ that the comment is not used.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -291,6 +292,8 @@ assert_type(manager.export_experiment("a", "./shared"), Path)
 assert_type(manager.import_experiment("./shared/a", progress=lambda done, total: print(done / total)), str | None)
 manager.export_experiment("a", "./shared", progress=lambda done: print(done))  # type: ignore[arg-type, misc]
 manager.merge("./other", progress=print)
+assert_type(manager.collect_garbage(trash_older_than=timedelta(days=30), dry_run=True).experiments, tuple[str, ...])
+manager.collect_garbage(trash_older_than=30)  # type: ignore[arg-type]
 assert_type(manager.add_note("a", "looks good"), None)
 manager.add_tags("a", "keep", "paper")
 manager.remove_tags("a", "draft")
