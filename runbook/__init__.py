@@ -18,9 +18,11 @@ if TYPE_CHECKING:
         ExperimentExistsError,
         ExperimentNotFoundError,
         InvalidNameError,
+        MissingExtraError,
         NewerFormatError,
         NoActiveExperimentError,
         PickleNotAllowedError,
+        QueryError,
         ResumeError,
         RunbookError,
         TargetExistsError,
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
         UsageError,
     )
     from runbook.handle import Experiment
+    from runbook.listing import ExperimentList
     from runbook.manager import ExperimentManager
+    from runbook.progress import Progress
     from runbook.records import EndReason, Status
     from runbook.tracking import current_experiment, experiment, tracked
     from runbook.view import ExperimentView
@@ -46,13 +50,17 @@ __all__ = [
     "EndReason",
     "Experiment",
     "ExperimentExistsError",
+    "ExperimentList",
     "ExperimentManager",
     "ExperimentNotFoundError",
     "ExperimentView",
     "InvalidNameError",
+    "MissingExtraError",
     "NewerFormatError",
     "NoActiveExperimentError",
     "PickleNotAllowedError",
+    "Progress",
+    "QueryError",
     "ResumeError",
     "RunbookError",
     "Status",
@@ -68,8 +76,10 @@ __all__ = [
 _HOMES = {
     "EndReason": "records",
     "Experiment": "handle",
+    "ExperimentList": "listing",
     "ExperimentManager": "manager",
     "ExperimentView": "view",
+    "Progress": "progress",
     "Status": "records",
     "current_experiment": "tracking",
     "experiment": "tracking",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runbook.layout import BaseLayout
-    from runbook.progress import Meter
+    from runbook.metering import Meter
     from runbook.registry import Registry
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -24,7 +24,7 @@ import attrs
 from runbook import codec, errors, files, folder
 from runbook.layout import MANIFEST_FILE, ExperimentLayout
 from runbook.notices import warn
-from runbook.progress import Meter
+from runbook.metering import Meter
 from runbook.records import FORMAT_VERSION, ExperimentRecord, Status
 
 if TYPE_CHECKING:

@@ -116,12 +116,22 @@ def config_hash(plain: Mapping[str, Json], exclude: Iterable[str] = ()) -> str:
             dotted path from the top. Both may hold the wildcards of the shell: `"wandb_*"`, `"logging.*"`.
     """
     import hashlib
+
+    return hashlib.sha256(canonical(plain, exclude).encode("utf-8")).hexdigest()[:_HASH_LENGTH]
+
+
+def canonical(plain: object, exclude: Iterable[str] = ()) -> str:
+    """One text for all that `config_hash` takes for the same: the text that it hashes.
+
+    Args:
+        plain: a config, or one setting of it.
+        exclude: as for `config_hash`.
+    """
     import json
 
     patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     counted = _counted(to_plain(plain), (), patterns)
-    canonical = json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:_HASH_LENGTH]
+    return json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def without_outputs(flat: Mapping[str, V], exclude: Iterable[str] = ()) -> dict[str, V]:

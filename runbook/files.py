@@ -62,6 +62,20 @@ def write_whole(path: Path, data: bytes, *, sync_directory: bool = True, is_lock
         file.write(data)
 
 
+def write_hint(path: Path, data: bytes) -> None:
+    """Make or replace a file whole, but not durable: after a power cut the old one may be there, or an empty one."""
+    temporary, descriptor = _open_temporary(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            _keep_mode(descriptor, path)
+        _replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+
+
 def _open_locked_temporary(path: Path) -> tuple[Path, int]:
     temporary = path.with_name(f".{path.name}.tmp")
     return temporary, os.open(temporary, _WRITE | os.O_TRUNC, 0o666)

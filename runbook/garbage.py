@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import codec, errors, files, leftovers, liveness, placing, trash
-from runbook.progress import Meter
+from runbook.metering import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

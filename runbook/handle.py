@@ -17,6 +17,7 @@ from runbook.codec import encode, format_time
 from runbook.endings import Ending
 from runbook.notices import warn, warn_once
 from runbook.plain import numbers_of, to_plain
+from runbook.progress import ProgressLog
 from runbook.records import EndReason, ExperimentRecord, Status, joined_notes
 from runbook.view import ExperimentView, final_metrics
 
@@ -53,6 +54,7 @@ class Experiment(ExperimentView):
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._log = history.MetricLog(store.append_history)
+        self._progress = ProgressLog(store.write_progress)
 
     @property
     def config(self) -> Any:
@@ -93,6 +95,24 @@ class Experiment(ExperimentView):
                 f"{self.id}: metrics cannot be logged ({error}); the training goes on without them, free the disk "
                 "and later ones are logged again",
             )
+
+    def progress(self, done: float, total: float | None = None) -> None:
+        """Say how far it has come, for those who watch it with `runbook watch`.
+
+        It may be called as often as one likes: it writes once in half a second at most, and always when all is done.
+
+        Args:
+            done: how much is done, in any unit; less than before begins a new count, such as that of the next epoch.
+            total: how much there is to do; None where nobody knows.
+
+        Example:
+            >>> for number, batch in enumerate(batches, start=1):  # doctest: +SKIP
+            ...     exp.progress(number, len(batches))
+        """
+        try:
+            self._progress.report(done, total)
+        except OSError as error:
+            warn_once(f"progress {self.id}", f"{self.id}: its progress cannot be shown ({error}); the training goes on")
 
     def save_training_history(self, history_: object = None) -> Path:
         """Write `metrics/training_history.json`, as columns.
@@ -247,6 +267,7 @@ class Experiment(ExperimentView):
                 if ending.failure is not None:
                     self._store.write_bytes(self._layout.traceback, ending.failure.traceback.encode())
                 self._store.sync_history()
+                self._progress.flush()
             except OSError as error:
                 # The status matters more; the record holds the traceback as well.
                 warn(f"{self.id}: its logs are not whole ({error})")
@@ -286,6 +307,7 @@ class Experiment(ExperimentView):
         """Start over with open locks, in a forked child whose parent may have held them."""
         self._lock = threading.RLock()
         self._log.forget_lock()
+        self._progress.forget_lock()
 
     def _folder(self) -> ExperimentLayout:
         return self._store.shown_folder()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from runbook import annotation, arrivals, bundle, codec, errors, folder, identity, liveness, placing, unpacking
 from runbook.arrivals import Arrival
 from runbook.layout import BaseLayout, ExperimentLayout
-from runbook.progress import Meter
+from runbook.metering import Meter
 from runbook.records import ExperimentRecord, Status
 from runbook.unpacking import LIMITS, Limits
 

@@ -202,6 +202,11 @@ class ExperimentLayout:
         """Notes and tags that are from outside, one line each, appended by anybody at any time."""
         return self.logs / "annotations.jsonl"
 
+    @property
+    def progress(self) -> Path:
+        """How far it has come: a hint for those who watch, replaced every moment and never made durable."""
+        return self.logs / "progress.json"
+
     def metrics_file(self, name: str) -> Path:
         """The file of the metrics saved under `name`."""
         return self.metrics / f"{name}.json"

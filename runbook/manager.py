@@ -10,6 +10,7 @@ from runbook import annotation, codec, defaults, errors, folder, identity, lifec
 from runbook.endings import ABANDONED
 from runbook.handle import as_tags, ending_status
 from runbook.layout import REGISTRY_FILE, BaseLayout
+from runbook.listing import ExperimentList
 from runbook.notices import warn
 from runbook.plain import restore_floats
 from runbook.planning import ExperimentOptions, check_options, plan
@@ -20,10 +21,11 @@ from runbook.view import ExperimentView
 from runbook.wrapping import Options, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import timedelta
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import date, datetime, timedelta
     from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
+    from runbook.comparison import Comparison
     from runbook.doctor import Finding
     from runbook.garbage import GarbageReport
     from runbook.handle import Experiment
@@ -155,7 +157,7 @@ class ExperimentManager:
         else:
             experiment.finish(status, notes)
 
-    def list_experiments(self, status: str | None = None) -> list[dict[str, Any]]:
+    def list_experiments(self, status: str | None = None) -> ExperimentList:
         """All experiments, oldest first, as plain dicts with the seed's fields and ours.
 
         Args:
@@ -167,7 +169,46 @@ class ExperimentManager:
         if status is not None and status not in set(Status):
             raise errors.UnknownStatusError(status, [known.value for known in Status])
         entries = self._registry.entries()
-        return [_complete(entry) for entry in entries if status is None or entry.get("status") == status]
+        return ExperimentList(_complete(entry) for entry in entries if status is None or entry.get("status") == status)
+
+    def find(
+        self,
+        where: str | None = None,
+        *,
+        status: str | Iterable[str] | None = None,
+        tag: str | Iterable[str] = (),
+        name: str | None = None,
+        since: datetime | date | timedelta | str | None = None,
+        until: datetime | date | timedelta | str | None = None,
+        sort: str | Iterable[str] | None = None,
+        limit: int | None = None,
+    ) -> ExperimentList:
+        """The experiments that fit, newest first, as `list_experiments` gives them.
+
+        Args:
+            where: an expression over the fields, such as `config.lr < 1e-4 and metrics.test_f1 > 0.8`; what can be
+                written in it stands in `runbook.expressions`. A comparison with a field that an experiment does not
+                have is false.
+            status: one status or several.
+            tag: one tag or several; an experiment must have them all.
+            name: a shell pattern, case-sensitive: `baseline*`.
+            since: the earliest start: a time or date, local where it has no offset, an ISO 8601 text, or how long
+                ago, as a timedelta or as text: "45m", "3h", "2d", "1w".
+            until: the latest start, not included; a date includes that day.
+            sort: a field or several, "-metrics.test_f1" for the largest first. Experiments without it come last.
+            limit: how many at most.
+
+        Raises:
+            QueryError: if one of them cannot be read, or names a field that no experiment has.
+            UnknownStatusError: if there is no such status.
+
+        Example:
+            >>> manager.find("metrics.test_f1 > 0.8", since="2d", sort="-metrics.test_f1")  # doctest: +SKIP
+        """
+        from runbook import query
+
+        asked = query.parse(where, status=status, tag=tag, name=name, since=since, until=until, sort=sort, limit=limit)
+        return ExperimentList(_complete(entry) for entry in query.matching(asked, self._registry.entries()))
 
     def print_experiment_summary(self) -> None:
         """Print a table of all experiments."""
@@ -179,7 +220,8 @@ class ExperimentManager:
         """A read-only view of one experiment, running or ended.
 
         Args:
-            experiment_id: an id, the beginning of one, or a name, whose latest experiment is meant.
+            experiment_id: an id, the beginning of one, a name, whose latest experiment is meant, the path of its
+                folder, `latest`, or `@2` for the one before the latest and so on.
 
         Raises:
             ExperimentNotFoundError: if there is none, naming the nearest.
@@ -201,23 +243,30 @@ class ExperimentManager:
         found = identity.resolve(experiment_id, self._registry.entries(), self._shown_base)
         return self._layout.experiment(found).root
 
-    def compare_experiments(self, experiment_ids: Sequence[str]) -> dict[str, Any]:
+    def compare_experiments(
+        self, experiment_ids: Iterable[str], *, minimize: Iterable[str] = (), maximize: Iterable[str] = ()
+    ) -> Comparison:
         """Configs and results of several experiments side by side.
 
         Args:
             experiment_ids: ids, beginnings of ids or names.
+            minimize: metrics that are better when they are lower, where their names do not say so.
+            maximize: metrics that are better when they are higher.
 
         Returns:
             `{"experiments": [{"experiment_id", "custom_name", "status", "config", "metrics"}, …],
-            "config_diff": {dotted key: {experiment_id: value}}}`, the latter with only the keys that differ.
+            "config_diff": {dotted key: {experiment_id: value}}, …}`, the latter with only the keys that differ: a dict
+            that also shows itself as a table.
 
         Raises:
             ExperimentNotFoundError: if there is no such experiment.
+            ComparisonError: for a metric that none of them has.
         """
         from runbook import comparison
 
         ids = [experiment_ids] if isinstance(experiment_ids, str) else experiment_ids
-        return comparison.compare([self.get_experiment(experiment_id) for experiment_id in ids])
+        views = [self.get_experiment(experiment_id) for experiment_id in ids]
+        return comparison.compare(views, minimize=minimize, maximize=maximize)
 
     def export_experiment(self, experiment_id: str, export_path: StrPath, *, progress: Progress | None = None) -> Path:
         """Copy an experiment, as a folder or as one file.

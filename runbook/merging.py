@@ -29,7 +29,7 @@ from runbook import annotation, arrivals, bundle, codec, errors, folder, placing
 from runbook.arrivals import Arrival
 from runbook.layout import REGISTRY_FILE, BaseLayout, ExperimentLayout
 from runbook.notices import warn
-from runbook.progress import Meter
+from runbook.metering import Meter
 from runbook.records import Attempt, ExperimentRecord, Status
 from runbook.registry import Registry
 from runbook.typing import JsonObject, Progress

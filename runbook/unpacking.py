@@ -25,7 +25,7 @@ from runbook import codec, errors, files
 from runbook.bundle import MOST_RATIO, BundledFile, Manifest, Names
 from runbook.layout import MANIFEST_FILE
 from runbook.placing import make_parents
-from runbook.progress import Meter
+from runbook.metering import Meter
 from runbook.records import FORMAT_VERSION
 
 if TYPE_CHECKING:

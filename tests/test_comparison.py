@@ -133,7 +133,8 @@ def test_any_iterable_of_ids_will_do(manager):
     one = run(manager, {"lr": 1})
     assert len(manager.compare_experiments((one,))["experiments"]) == 1
     assert len(manager.compare_experiments(name for name in [one])["experiments"]) == 1
-    assert manager.compare_experiments([]) == {"experiments": [], "config_diff": {}}
+    nothing = {"experiments": [], "config_diff": {}, "metrics": {}, "directions": {}, "best": {}}
+    assert manager.compare_experiments([]) == nothing
 
 
 def test_an_unknown_one_is_named(manager):

@@ -50,6 +50,27 @@ TABLE = [
         ValueError,
         "pass allow_pickle=True if you trust whoever wrote it",
     ),
+    (
+        errors.QueryError,
+        ("config.lr <", 11, "expected a value after '<', not the end"),
+        {"text": "config.lr <", "column": 11, "problem": "expected a value after '<', not the end", "what": "where"},
+        ValueError,
+        "where cannot be read at column 11:\n  config.lr <\n             ^\nexpected a value after '<', not the end",
+    ),
+    (
+        errors.QueryError,
+        ("foo", 0, "write 2d", "since"),
+        {"text": "foo", "column": 0, "problem": "write 2d", "what": "since"},
+        ValueError,
+        "write 2d",
+    ),
+    (
+        errors.MissingExtraError,
+        ("pandas", "pandas", "a data frame is one of its"),
+        {"library": "pandas", "extra": "pandas", "purpose": "a data frame is one of its"},
+        ImportError,
+        'run: pip install "runbook[pandas]"',
+    ),
     (errors.ResumeError, ("not now; wait for it",), {}, RuntimeError, "wait for it"),
     (
         errors.ConfigDiffersError,

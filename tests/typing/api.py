@@ -15,6 +15,7 @@ import runbook
 from runbook import (
     EndReason,
     Experiment,
+    ExperimentList,
     ExperimentManager,
     ExperimentNotFoundError,
     ExperimentView,
@@ -286,7 +287,13 @@ manager.save_eraser_results("x.jsonl")
 manager.save_final_metrics({"f1": 0.9})
 manager.mark_complete(status="completed", notes="n")
 manager.print_experiment_summary()
-assert_type(manager.list_experiments(status="completed"), list[dict[str, Any]])
+assert_type(manager.list_experiments(status="completed"), ExperimentList)
+assert_type(
+    manager.find("config.lr < 1", status=["failed"], tag="a", since="2d", sort=["-metrics.f1"], limit=3), ExperimentList
+)
+manager.find("config.lr < 1", "failed")  # type: ignore[call-arg]
+manager.find(limit="3")  # type: ignore[arg-type]
+manager.find(until=3)  # type: ignore[arg-type]
 assert_type(manager.compare_experiments(["a", "b"]), dict[str, Any])
 assert_type(manager.export_experiment("a", "./shared"), Path)
 assert_type(manager.import_experiment("./shared/a", progress=lambda done, total: print(done / total)), str | None)

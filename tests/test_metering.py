@@ -11,7 +11,7 @@ import time
 import pytest
 
 from runbook import ExperimentManager
-from runbook.progress import Meter
+from runbook.metering import Meter
 
 MIB = 1024 * 1024
 

@@ -1,0 +1,75 @@
+"""Rows of text in columns, for lists that must be quick: thousands of lines without a table library."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+GAP: Final = "  "
+_LEAST_NAME: Final = 12
+_LEAST_VALUE: Final = 20
+
+
+def width_of(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def cut(text: str, width: int, ellipsis: str = "…") -> str:
+    """The beginning of a text that is too long, and an ellipsis."""
+    if width_of(text) <= width:
+        return text
+    kept = text[: max(0, width - len(ellipsis))]
+    while kept and width_of(kept) > width - len(ellipsis):
+        kept = kept[:-1]
+    return kept + ellipsis
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[list[str]]:
+    """Cells filled up with spaces, so that those of a column have one width.
+
+    Args:
+        rows: as many cells each; harmless text.
+        right: the columns that are aligned to the right.
+    """
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+    return [
+        [
+            " " * (width - width_of(cell)) + cell if place in right else cell + " " * (width - width_of(cell))
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in rows
+    ]
+
+
+def pairs(items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ") -> list[str]:
+    """Names and values below each other, the values in line; a value that is too long goes on in the next line.
+
+    Args:
+        items: harmless text; a name that is very long stands on a line of its own.
+        width: of the whole.
+        indent: before each name.
+    """
+    if not items:
+        return []
+    from runbook import fitting
+
+    most = max(_LEAST_NAME, width // 3)
+    column = max((width_of(name) for name, _ in items if width_of(name) <= most), default=0)
+    room = max(_LEAST_VALUE, width - len(indent) - column - len(GAP))
+    lines = []
+    for name, value in items:
+        first, *others = fitting.fold(value, room, width_of) or [""]
+        filled = name + " " * (column - width_of(name))
+        if width_of(name) > column:
+            lines.append(f"{indent}{name}")
+            filled = " " * column
+        lines.append(f"{indent}{filled}{GAP}{first}".rstrip())
+        lines += [f"{indent}{' ' * column}{GAP}{other}" for other in others]
+    return lines

@@ -1,0 +1,126 @@
+"""A table in the width there is: how wide each column may be, what goes into a block of its own, where text folds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+GAP: Final = 2
+"""Columns of space between two columns of the table."""
+
+LEAST_WIDTH: Final = 40
+"""Nothing is laid out for less; a terminal that is narrower wraps the lines itself."""
+
+_LEAST_LABEL: Final = 16
+"""The beginning of an id that says when it was started, and the ellipsis."""
+
+_HASH: Final = 8
+_TIME_AND_HASH: Final = 24
+
+_BREAKS_AFTER: Final = frozenset(" _./\\-,:;=")
+
+
+def blocks(naturals: Sequence[int], minimums: Sequence[int], width: int) -> list[list[tuple[int, int]]]:
+    """The columns of each block, as pairs of the column's number and its width.
+
+    Where the columns do not fit beside each other, the table goes on in further blocks below, each of which begins
+    with the first column again: narrower columns would break numbers in two.
+
+    Args:
+        naturals: the width that each column would like to have.
+        minimums: the width below which it becomes wrong or unreadable.
+        width: of the whole table.
+    """
+    if len(naturals) == 1:
+        return [[(0, min(naturals[0], width))]]
+    label = min(minimums[0], _LEAST_LABEL)
+    others = [min(minimum, width - GAP - label) for minimum in minimums[1:]]
+    minimums = [min(minimums[0], width - GAP - max(others)), *others]
+    found: list[list[int]] = [[0]]
+    for column in range(1, len(naturals)):
+        if len(found[-1]) > 1 and _total([minimums[other] for other in [*found[-1], column]]) > width:
+            found.append([0])
+        found[-1].append(column)
+    return [list(zip(block, _widths(block, naturals, minimums, width), strict=True)) for block in found]
+
+
+def _widths(block: Sequence[int], naturals: Sequence[int], minimums: Sequence[int], width: int) -> list[int]:
+    """The least each needs, and what is left over in equal parts to those that want more."""
+    widths = [min(minimums[column], naturals[column]) for column in block]
+    room = width - _total(widths)
+    wanting = [place for place, column in enumerate(block) if naturals[column] > widths[place]]
+    while room > 0 and wanting:
+        share = max(1, room // len(wanting))
+        for place in list(wanting):
+            given = min(share, naturals[block[place]] - widths[place], room)
+            widths[place] += given
+            room -= given
+            if widths[place] == naturals[block[place]]:
+                wanting.remove(place)
+    return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def fold(text: str, width: int, measure: Callable[[str], int], most: int | None = None) -> list[str]:
+    """One line of text as several that are at most `width` wide.
+
+    Args:
+        text: without line breaks.
+        width: in columns of the terminal, at least 2.
+        measure: how many columns a text takes.
+        most: so many lines at most, of which the last then ends in an ellipsis.
+
+    Example:
+        >>> fold("learning_rate", 10, len), fold("learning_rate", 10, len, most=1)
+        (['learning_', 'rate'], ['learning_…'])
+    """
+    if measure(text) <= width:
+        return [text]
+    lines: list[str] = []
+    for line, is_last in _folded(text, width, measure):
+        if most is not None and len(lines) == most - 1 and not is_last:
+            return [*lines, _cut(text[sum(map(len, lines)) :], width - 1, measure) + "…"]
+        lines.append(line)
+    return [line.strip() or line for line in lines]
+
+
+def shorten(text: str, width: int, measure: Callable[[str], int]) -> str:
+    """A label on one line: of one that is too long the beginning, and the end where there is room for both.
+
+    Ids of experiments begin with the time and end in a hash, and what lies between is most often the same.
+
+    Example:
+        >>> shorten("20261123_092910_digits_lr0.0001_de786415", 24, len)
+        '20261123_092910…de786415'
+    """
+    if measure(text) <= width:
+        return text
+    end = text[-_HASH:] if width >= _TIME_AND_HASH else ""
+    if measure(end) > _HASH:
+        end = ""
+    return _cut(text, width - 1 - measure(end), measure) + "…" + end
+
+
+def _folded(text: str, width: int, measure: Callable[[str], int]) -> Iterator[tuple[str, bool]]:
+    while measure(text) > width:
+        line = _cut(text, width, measure)
+        # After a space or a sign, unless that leaves the line half empty.
+        whole = next((end for end in range(len(line), len(line) // 2, -1) if line[end - 1] in _BREAKS_AFTER), len(line))
+        yield text[:whole], False
+        text = text[whole:]
+    yield text, True
+
+
+def _cut(text: str, width: int, measure: Callable[[str], int]) -> str:
+    """The beginning that fits."""
+    taken = 0
+    for place, char in enumerate(text):
+        taken += measure(char)
+        if taken > width:
+            return text[: max(1, place)]
+    return text
