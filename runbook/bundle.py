@@ -23,8 +23,8 @@ import attrs
 
 from runbook import codec, errors, files, folder
 from runbook.layout import MANIFEST_FILE, ExperimentLayout
-from runbook.notices import warn
 from runbook.metering import Meter
+from runbook.notices import warn
 from runbook.records import FORMAT_VERSION, ExperimentRecord, Status
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ import attrs
 from runbook import annotation, arrivals, bundle, codec, errors, folder, placing, trash
 from runbook.arrivals import Arrival
 from runbook.layout import REGISTRY_FILE, BaseLayout, ExperimentLayout
-from runbook.notices import warn
 from runbook.metering import Meter
+from runbook.notices import warn
 from runbook.records import Attempt, ExperimentRecord, Status
 from runbook.registry import Registry
 from runbook.typing import JsonObject, Progress

@@ -24,8 +24,8 @@ import attrs
 from runbook import codec, errors, files
 from runbook.bundle import MOST_RATIO, BundledFile, Manifest, Names
 from runbook.layout import MANIFEST_FILE
-from runbook.placing import make_parents
 from runbook.metering import Meter
+from runbook.placing import make_parents
 from runbook.records import FORMAT_VERSION
 
 if TYPE_CHECKING:

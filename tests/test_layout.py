@@ -28,6 +28,7 @@ IN_AN_EXPERIMENT = {
     "patch": "logs/uncommitted.patch",
     "signals": "logs/signals.jsonl",
     "annotations": "logs/annotations.jsonl",
+    "progress": "logs/progress.json",
 }
 
 

@@ -24,6 +24,23 @@ _SECTIONS: Final = {
         "path": "places:path",
         "open": "places:open_",
     },
+    "Write": {
+        "note": "remarks:note",
+        "tag": "remarks:tag",
+        "end": "remarks:end",
+    },
+    "Move": {
+        "export": "moving:export",
+        "import": "moving:import_",
+        "merge": "moving:merge",
+    },
+    "Tidy up": {
+        "rm": "deleting:rm",
+        "restore": "deleting:restore",
+        "gc": "deleting:gc",
+        "doctor": "mending:doctor",
+        "repair": "mending:repair",
+    },
 }
 """Each command, and where it is: `module:function` below `runbook.cli`."""
 
