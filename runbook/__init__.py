@@ -8,10 +8,12 @@ from __future__ import annotations
 # Type checkers know this name; importing it from `typing` would be most of what `import runbook` costs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runbook.comparison import Comparison
     from runbook.errors import (
         AmbiguousExperimentError,
         BaseDirectoryError,
         BundleError,
+        ComparisonError,
         ConfigDiffersError,
         ConfigError,
         DamagedFileError,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
         UnknownSuffixError,
         UsageError,
     )
+    from runbook.group_comparison import GroupComparison
     from runbook.handle import Experiment
     from runbook.listing import ExperimentList
     from runbook.manager import ExperimentManager
@@ -44,6 +47,8 @@ __all__ = [
     "AmbiguousExperimentError",
     "BaseDirectoryError",
     "BundleError",
+    "Comparison",
+    "ComparisonError",
     "ConfigDiffersError",
     "ConfigError",
     "DamagedFileError",
@@ -54,6 +59,7 @@ __all__ = [
     "ExperimentManager",
     "ExperimentNotFoundError",
     "ExperimentView",
+    "GroupComparison",
     "InvalidNameError",
     "MissingExtraError",
     "NewerFormatError",
@@ -74,11 +80,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Comparison": "comparison",
     "EndReason": "records",
     "Experiment": "handle",
     "ExperimentList": "listing",
     "ExperimentManager": "manager",
     "ExperimentView": "view",
+    "GroupComparison": "group_comparison",
     "Progress": "progress",
     "Status": "records",
     "current_experiment": "tracking",

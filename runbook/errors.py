@@ -8,6 +8,7 @@
     │   ├── UnknownSuffixError        (ValueError)      a file name whose suffix names no format we write
     │   ├── PickleNotAllowedError     (ValueError)      a pickle asked for without allow_pickle=True
     │   ├── QueryError                (ValueError)      a question that cannot be read
+    │   ├── ComparisonError           (ValueError)      a comparison that cannot be made
     │   ├── MissingExtraError         (ImportError)     a library that only this call needs, and that is not installed
     │   ├── UsageError                (RuntimeError)    the right call at the wrong moment
     │   │   ├── NoActiveExperimentError                 a save without an experiment to save into

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 GAP: Final = 2
 """Columns of space between two columns of the table."""
@@ -19,7 +20,9 @@ _LEAST_LABEL: Final = 16
 _HASH: Final = 8
 _TIME_AND_HASH: Final = 24
 
-_BREAKS_AFTER: Final = frozenset(" _./\\-,:;=")
+_BREAKS_AFTER: Final = frozenset("_./\\-,:;=")
+_WITHIN_A_NUMBER: Final = re.compile(r"[-.,0-9][.,0-9]")
+_IN_A_NUMBER: Final = re.compile(r"[-.,][0-9]")
 
 
 def blocks(naturals: Sequence[int], minimums: Sequence[int], width: int) -> list[list[tuple[int, int]]]:
@@ -67,7 +70,7 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def fold(text: str, width: int, measure: Callable[[str], int], most: int | None = None) -> list[str]:
-    """One line of text as several that are at most `width` wide.
+    """One line of text as several that are at most `width` wide; a number is broken only where it alone is wider.
 
     Args:
         text: without line breaks.
@@ -79,14 +82,30 @@ def fold(text: str, width: int, measure: Callable[[str], int], most: int | None 
         >>> fold("learning_rate", 10, len), fold("learning_rate", 10, len, most=1)
         (['learning_', 'rate'], ['learning_…'])
     """
-    if measure(text) <= width:
-        return [text]
     lines: list[str] = []
-    for line, is_last in _folded(text, width, measure):
-        if most is not None and len(lines) == most - 1 and not is_last:
-            return [*lines, _cut(text[sum(map(len, lines)) :], width - 1, measure) + "…"]
-        lines.append(line)
-    return [line.strip() or line for line in lines]
+    while measure(text) > width:
+        if most is not None and len(lines) == most - 1:
+            end = len(_cut(text, width - 1, measure))
+            if _WITHIN_A_NUMBER.match(text, end - 1):
+                end = _last_break(text, end)
+            return [*lines, text[:end].rstrip() + "…"]
+        fits = len(_cut(text, width, measure))
+        end = _last_break(text, fits)
+        lines.append(text[:end].strip() or text[:end])
+        text = text[end:]
+    return [*lines, text.strip() or text] if lines else [text]
+
+
+def _last_break(text: str, fits: int) -> int:
+    """Where to break a text of which `fits` characters fit: at a space, else after a sign, else anywhere."""
+    space = text.rfind(" ", 0, fits + 1)
+    # After a sign in the middle of a number, or before its digits, the rest would be another number.
+    sign = next(
+        (end for end in range(fits, 0, -1) if text[end - 1] in _BREAKS_AFTER and not _IN_A_NUMBER.match(text, end - 1)),
+        0,
+    )
+    end = space + 1 if space * 2 > fits else max(space + 1, sign)
+    return min(end, fits + 1) if end * 2 > fits else fits
 
 
 def shorten(text: str, width: int, measure: Callable[[str], int]) -> str:
@@ -104,16 +123,6 @@ def shorten(text: str, width: int, measure: Callable[[str], int]) -> str:
     if measure(end) > _HASH:
         end = ""
     return _cut(text, width - 1 - measure(end), measure) + "…" + end
-
-
-def _folded(text: str, width: int, measure: Callable[[str], int]) -> Iterator[tuple[str, bool]]:
-    while measure(text) > width:
-        line = _cut(text, width, measure)
-        # After a space or a sign, unless that leaves the line half empty.
-        whole = next((end for end in range(len(line), len(line) // 2, -1) if line[end - 1] in _BREAKS_AFTER), len(line))
-        yield text[:whole], False
-        text = text[whole:]
-    yield text, True
 
 
 def _cut(text: str, width: int, measure: Callable[[str], int]) -> str:

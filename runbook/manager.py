@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from runbook.comparison import Comparison
     from runbook.doctor import Finding
     from runbook.garbage import GarbageReport
+    from runbook.group_comparison import GroupComparison
     from runbook.handle import Experiment
     from runbook.merging import MergeReport
     from runbook.typing import Progress, StrPath
@@ -267,6 +268,71 @@ class ExperimentManager:
         ids = [experiment_ids] if isinstance(experiment_ids, str) else experiment_ids
         views = [self.get_experiment(experiment_id) for experiment_id in ids]
         return comparison.compare(views, minimize=minimize, maximize=maximize)
+
+    def compare_groups(
+        self,
+        by: str | Iterable[str] = "config",
+        ids: Iterable[str] | None = None,
+        *,
+        where: str | None = None,
+        status: str | Iterable[str] = "completed",
+        metrics: Iterable[str] | None = None,
+        minimize: Iterable[str] = (),
+        maximize: Iterable[str] = (),
+        predictions: str | None = None,
+        allow_pickle: bool = False,
+    ) -> GroupComparison:
+        """Groups of experiments with mean, standard deviation and 95 % interval, and whether a gap is more than noise.
+
+        Each pair of groups is tested by Welch's test, all of them corrected together by Holm's rule, with Hedges' g
+        for the size of the gap. Nothing is tested with fewer than 3 experiments in a group.
+
+        Args:
+            by: "config" for groups that differ in more than seeds and folders for output; or a field or several, such
+                as "config.lr", "lr", "name", "tags".
+            ids: ids, beginnings of ids or names of the experiments; by default all, oldest first.
+            where: an expression for those that are wanted, as for `find`.
+            status: which of them count; how many are left out is said.
+            metrics: the metrics to compare; by default all that are numbers. The fewer, the less has to be corrected.
+            minimize: metrics that are better when they are lower, where their names do not say so.
+            maximize: metrics that are better when they are higher.
+            predictions: the name of a file that `save_predictions` made in the experiments of two groups, with columns
+                `y_true` and `y_pred` (or `target` and `prediction`): their accuracy on the same examples is compared
+                by a paired bootstrap.
+            allow_pickle: let that file be a pickle, which runs code that it contains.
+
+        Raises:
+            ComparisonError: if there is nothing to compare, no such metric, or the predictions do not match.
+            QueryError: if `by` or `where` cannot be read, or names a field that no experiment has.
+            ExperimentNotFoundError: if there is no such experiment.
+            PickleNotAllowedError: if the predictions are a pickle and `allow_pickle` is False.
+            MissingExtraError: without SciPy; `pip install "runbook[stats]"`.
+
+        Example:
+            >>> print(manager.compare_groups("config.lr", metrics=["test_f1"]).to_text())  # doctest: +SKIP
+        """
+        from runbook import group_comparison, query
+
+        entries = self._registry.entries()
+        if ids is not None:
+            wanted = [ids] if isinstance(ids, str) else ids
+            by_id = {entry["experiment_id"]: entry for entry in entries}
+            found = dict.fromkeys(identity.resolve(one, entries, self._shown_base) for one in wanted)
+            entries = [by_id[one] for one in found]
+        if where is not None:
+            kept = {entry["experiment_id"] for entry in query.matching(query.parse(where), entries)}
+            entries = [entry for entry in entries if entry["experiment_id"] in kept]
+        return group_comparison.compare_groups(
+            [_complete(entry) for entry in entries],
+            by,
+            metrics=metrics,
+            minimize=minimize,
+            maximize=maximize,
+            status=status,
+            predictions=predictions,
+            allow_pickle=allow_pickle,
+            view=self.get_experiment,
+        )
 
     def export_experiment(self, experiment_id: str, export_path: StrPath, *, progress: Progress | None = None) -> Path:
         """Copy an experiment, as a folder or as one file.

@@ -76,6 +76,7 @@ class Table:
         rows: as many cells each as there are columns.
         caption: one sentence over it.
         notes: sentences under it.
+        mark: what the mark of the best says, under a table that has one.
 
     Raises:
         ValueError: if a row has another number of cells.
@@ -93,6 +94,17 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     caption: str | None = None
     notes: tuple[str, ...] = ()
+    mark: str = "the best of its kind"
+
+    @property
+    def notes_in_bold(self) -> tuple[str, ...]:
+        """The notes where the mark is bold type."""
+        return (f"Bold: {self.mark}.", *self.notes) if self.has_best else self.notes
+
+    @property
+    def has_best(self) -> bool:
+        """Whether any cell is marked."""
+        return any(cell.is_best for row in self.rows for cell in row)
 
     def __attrs_post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -129,15 +141,21 @@ def to_text(table: Table, *, width: int, colour: bool = False) -> str:
         if column.is_numeric:
             minimums.append(max(content, min(title, _LEAST_TITLE), 1))
         else:
-            minimums.append(min(naturals[-1], _LEAST_TEXT if number else _LEAST_LABEL))
+            whole = max((cell_len(texts[place][number]) for place in _numbers(table, number)), default=0)
+            minimums.append(max(whole, min(naturals[-1], _LEAST_TEXT if number else _LEAST_LABEL)))
     parts = [] if table.caption is None else [_paragraph(table.caption, width, cell_len)]
     parts += [
         _block(table, texts, block, cell_len, has_styles=colour) for block in fitting.blocks(naturals, minimums, width)
     ]
-    notes = [*(["* the best of its kind"] if marked else []), *table.notes]
+    notes = [*([f"* {table.mark}"] if marked else []), *table.notes]
     if notes:
         parts.append("".join(_paragraph(note, width, cell_len) for note in notes))
     return "\n".join(parts)
+
+
+def _numbers(table: Table, column: int) -> list[int]:
+    """The rows that have a number in a column of text, where it is not to be broken either."""
+    return [place for place, row in enumerate(table.rows) if isinstance(row[column].value, (int, float))]
 
 
 def _marked(cell: Cell) -> str:
@@ -220,7 +238,7 @@ def to_markdown(table: Table) -> str:
     lines.append(_markdown_row(_markdown(column.title) for column in table.columns))
     lines.append(_markdown_row("---:" if column.is_numeric else "---" for column in table.columns))
     lines += [_markdown_row(_bold(_markdown(cell.shown), cell, "**{}**") for cell in row) for row in table.rows]
-    for note in table.notes:
+    for note in table.notes_in_bold:
         lines += ["", _markdown(note)]
     return "\n".join([*lines, ""])
 
@@ -239,7 +257,7 @@ def to_latex(table: Table) -> str:
     for row in table.rows:
         lines.append(" & ".join(_bold(_latex(cell.shown), cell, r"\textbf{{{}}}") for cell in row) + r" \\")
     lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"\\par {{\\footnotesize {_latex(note)}}}" for note in table.notes]
+    lines += [f"\\par {{\\footnotesize {_latex(note)}}}" for note in table.notes_in_bold]
     return "\n".join([*lines, "\\end{table}", ""])
 
 
@@ -287,8 +305,8 @@ def to_html(table: Table) -> str:
         )
         lines.append(f"<tr>{''.join(cells)}</tr>")
     lines.append("</tbody>")
-    if table.notes:
-        notes = (f'<tr><td colspan="{len(table.columns)}">{_html(note)}</td></tr>' for note in table.notes)
+    if table.notes_in_bold:
+        notes = (f'<tr><td colspan="{len(table.columns)}">{_html(note)}</td></tr>' for note in table.notes_in_bold)
         lines += ["<tfoot>", *notes, "</tfoot>"]
     return "\n".join([*lines, "</table>", ""])
 

@@ -187,6 +187,7 @@ def test_latex_is_a_table_of_booktabs():
         r"c & 1e$-$05 \\",
         r"\bottomrule",
         r"\end{tabular}",
+        r"\par {\footnotesize Bold: the best of its kind.}",
         r"\par {\footnotesize 100\%}",
         r"\end{table}",
     ]
@@ -241,6 +242,50 @@ def test_html_marks_the_best_and_the_status():
     out = tables.to_html(table)
     assert '<td class="runbook-number runbook-best"><strong>0.5</strong></td>' in out
     assert '<td class="runbook-number runbook-failed">x</td>' in out
+
+
+def test_a_number_within_a_text_is_not_broken_either():
+    """After the sign of a number, or before its decimals, the rest would be another number."""
+    table = Table(
+        (Column("a"), Column("b")),
+        ((Cell("label"), Cell("-0.25, lr=-1.5e-05 and beta=0.999 " * 9)),),
+        notes=("x" * 37 + " -0.125",),
+    )
+    words = {word for line in tables.to_text(table, width=40).splitlines() for word in line.split()}
+    assert words <= {
+        "a",
+        "b",
+        "─" * 40,
+        "label",
+        "-0.25,",
+        "lr=",
+        "lr=-1.5e-05",
+        "-1.5e-05",
+        "and",
+        "beta=",
+        "beta=0.999",
+        "0.999",
+        "beta=0.…",
+        "…",
+        "x" * 37,
+        "-0.125",
+    }
+
+
+def test_the_mark_can_say_something_else():
+    """In every format that has one."""
+    table = Table((Column("p", is_numeric=True),), ((Cell(0.01, is_best=True),),), mark="not noise")
+    assert "* not noise" in tables.to_text(table, width=80)
+    for form in (tables.to_markdown, tables.to_latex, tables.to_html):
+        assert "Bold: not noise." in form(table)
+
+
+def test_numbers_among_texts_stay_whole():
+    """A column of a comparison holds all kinds of values."""
+    columns = tuple(Column(name) for name in "abcd")
+    table = Table(columns, ((Cell("seed"), *[Cell(2**64 - 1)] * 3), (Cell("note"), *[Cell("w " * 50)] * 3)))
+    for width in (40, 60, 80):
+        assert tables.to_text(table, width=width).count(str(2**64 - 1)) == 3
 
 
 def test_an_empty_table_has_its_titles():

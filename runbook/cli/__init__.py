@@ -19,10 +19,15 @@ _SECTIONS: Final = {
     "Read": {
         "ls": "listing:ls",
         "show": "showing:show",
+        "compare": "comparing:compare",
+        "diff": "comparing:diff",
+        "best": "choosing:best",
+        "why": "explaining:why",
         "history": "curves:history",
         "watch": "watching:watch",
         "path": "places:path",
         "open": "places:open_",
+        "report": "reporting:report",
     },
     "Write": {
         "note": "remarks:note",
@@ -41,6 +46,7 @@ _SECTIONS: Final = {
         "doctor": "mending:doctor",
         "repair": "mending:repair",
     },
+    "Shell": {"completion": "shells:completion"},
 }
 """Each command, and where it is: `module:function` below `runbook.cli`."""
 
@@ -84,6 +90,13 @@ class _LazyGroup(click.Group):
                         if command is not None
                     ]
                 )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is called."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise failures.ReaderGoneError from error
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command and exit with its code."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from click.shell_completion import CompletionItem
+
     from runbook.manager import ExperimentManager
     from runbook.typing import Json
     from runbook.view import ExperimentView
@@ -140,6 +142,10 @@ class Context:
 
         print_json(to_plain(data), is_unicode=self.is_unicode)
 
+    def print_json_text(self, text: str) -> None:
+        """Print JSON that is text already."""
+        print_json(json.loads(text), is_unicode=self.is_unicode)
+
     def print_path(self, path: Path) -> None:
         """Print a path byte for byte, for another program."""
         import os
@@ -226,10 +232,20 @@ def command(
     return decorate
 
 
-class ExperimentType(click.ParamType[str]):
-    """What an experiment goes by; the shell completes ids and names."""
+def completed_by(source: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """What the shell offers for a parameter.
 
-    name = "experiment"
+    Args:
+        source: a function of `runbook.cli.completing`, which is imported when the shell asks.
+    """
+
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from runbook.cli import completing
+
+        items: list[CompletionItem] = getattr(completing, source)(ctx, incomplete)
+        return items
+
+    return complete
 
 
 def experiment_argument(
@@ -243,6 +259,11 @@ def experiment_argument(
         several: whether any number may be given; the parameter is a tuple then.
     """
     if several:
-        return click.argument(name, nargs=-1, metavar="[EXPERIMENT]...", type=ExperimentType())
-    metavar = "EXPERIMENT" if default is None else "[EXPERIMENT]"
-    return click.argument(name, required=default is None, default=default, metavar=metavar, type=ExperimentType())
+        return click.argument(name, nargs=-1, metavar="[EXPERIMENT]...", shell_complete=completed_by("experiments"))
+    return click.argument(
+        name,
+        required=default is None,
+        default=default,
+        metavar="EXPERIMENT" if default is None else "[EXPERIMENT]",
+        shell_complete=completed_by("experiments"),
+    )

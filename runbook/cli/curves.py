@@ -11,7 +11,7 @@ import click
 from runbook import display, errors
 from runbook.cli import aligning
 from runbook.cli.charting import chart
-from runbook.cli.context import Context, command, experiment_argument
+from runbook.cli.context import Context, command, completed_by, experiment_argument
 from runbook.cli.failures import NothingFoundError, nearest_hint
 from runbook.history import RESERVED
 
@@ -34,7 +34,7 @@ _HEIGHT_OF_SEVERAL: Final = 7
     example="runbook history latest\nrunbook history baseline loss val/loss --log\nrunbook history baseline --csv",
 )
 @experiment_argument(default="latest")
-@click.argument("metrics", nargs=-1, metavar="[METRIC]...")
+@click.argument("metrics", nargs=-1, metavar="[METRIC]...", shell_complete=completed_by("metrics"))
 @click.option("--log", "is_log", is_flag=True, help="A logarithmic axis.")
 @click.option("--csv", "is_csv", is_flag=True, help="Print the rows as comma-separated values.")
 def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_log: bool, is_csv: bool) -> None:

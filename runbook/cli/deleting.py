@@ -58,7 +58,7 @@ def rm(context: Context, experiments: tuple[str, ...], *, yes: bool, dry_run: bo
     going = list(_deletable(outcomes, outcomes.experiments(context, experiments)))
     sizes = {view.id: files.size_of_tree(view.path) for view in going}
     listed = [f"{view.id}  {view.status.value}  {size(sizes[view.id])}" for view in going]
-    if going and not dry_run and not confirm(f"Move {counted(len(going))} into the trash?", listed, is_agreed=yes):
+    if going and not dry_run and not confirm(f"move {counted(len(going))} into the trash", listed, is_agreed=yes):
         return outcomes.code or NOTHING
     deleted: list[dict[str, Any]] = []
     for view, line in zip(going, listed, strict=True):
@@ -157,16 +157,25 @@ def gc(context: Context, older_than: str | None, *, yes: bool, dry_run: bool) ->
     """
     spared = None if older_than is None else _age(older_than)
     found = context.manager.collect_garbage(trash_older_than=spared, dry_run=True)
-    what = f"{counted(len(found.experiments))} and {counted(len(found.leftovers), 'leftover')}"
-    listed = [*found.experiments, *found.leftovers]
+    listed = _things(found)
     if listed and not dry_run:
-        question = f"Delete {what} for good ({size(found.freed_bytes)})?"
-        if not confirm(question, listed, is_agreed=yes):
+        action = f"delete {_what(found)} for good ({size(found.freed_bytes)})"
+        if not confirm(action, listed, is_agreed=yes):
             return NOTHING
+        if not yes and _things(context.manager.collect_garbage(trash_older_than=spared, dry_run=True)) != listed:
+            raise NotPossibleError("nothing was done: what there is to delete has changed meanwhile; look again")
         with progress_bar("deleting") as progress:
             found = context.manager.collect_garbage(trash_older_than=spared, progress=progress)
     _print_garbage(context, found, is_dry_run=dry_run)
     return DAMAGED if found.failed else 0
+
+
+def _things(found: GarbageReport) -> list[str]:
+    return [*found.experiments, *found.leftovers]
+
+
+def _what(found: GarbageReport) -> str:
+    return f"{counted(len(found.experiments))} and {counted(len(found.leftovers), 'leftover')}"
 
 
 def _age(text: str) -> timedelta:
@@ -188,10 +197,12 @@ def _print_garbage(context: Context, found: GarbageReport, *, is_dry_run: bool) 
         fields = attrs.asdict(found)
         del fields["is_dry_run"]
         context.print_json({**fields, "dry_run": is_dry_run})
+    elif not _things(found) and not found.failed:
+        context.print("there is nothing to delete")
     else:
-        for gone in (*found.experiments, *found.leftovers) if is_dry_run else ():
+        for gone in _things(found) if is_dry_run else ():
             context.print(visible(gone))
-        what = f"{counted(len(found.experiments))} and {counted(len(found.leftovers), 'leftover')}"
-        context.print(f"{what} {'would be ' if is_dry_run else ''}deleted for good, {size(found.freed_bytes)}")
+        done = f"{'would be ' if is_dry_run else ''}deleted for good, {size(found.freed_bytes)}"
+        context.print(f"{_what(found)} {done}")
     for path, problem in found.failed.items():
         click.echo(visible(f"runbook: {path} could not be removed ({problem})"), err=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 NOTHING: Final = 1
+DIFFERENT: Final = 1
 USAGE: Final = 2
 DAMAGED: Final = 3
 _NEAREST_SHOWN: Final = 3
@@ -33,6 +34,10 @@ class NotPossibleError(click.ClickException):
     """What was asked for cannot be done like this."""
 
     exit_code = USAGE
+
+
+class ReaderGoneError(Exception):
+    """The program that read our output has seen enough; click would take a `BrokenPipeError` for a failure."""
 
 
 def nearest_hint(wanted: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -64,7 +69,7 @@ def guarded(run: Callable[[], object]) -> int:
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         return _CTRL_C
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGoneError):
         # The reader of the pipe has seen enough. What is still in the buffer would fail again when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
+from runbook.cli.context import completed_by
 from runbook.records import Status
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ def filters(function: F) -> F:
             "--status", multiple=True, metavar="STATUS", type=click.Choice([status.value for status in Status]),
             help="Only those of this status: completed, failed, interrupted, running or unknown; may be repeated.",
         ),
-        click.option("--tag", multiple=True, metavar="TAG", help="Only those with this tag; repeated, with them all."),
-        click.option("--name", metavar="PATTERN", help="Only those whose name fits a pattern such as 'baseline*'."),
+        click.option("--tag", multiple=True, metavar="TAG", shell_complete=completed_by("tags"),
+            help="Only those with this tag; repeated, with them all."),
+        click.option("--name", metavar="PATTERN", shell_complete=completed_by("names"),
+            help="Only those whose name fits a pattern such as 'baseline*'."),
         click.option("--since", metavar="WHEN", help="Only those started since: 45m, 3h, 2d, 1w, or a date or time."),
         click.option("--until", metavar="WHEN", help="Only those started before."),
     )  # fmt: skip

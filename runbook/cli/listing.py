@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
 
-from runbook import display, fields
+from runbook import display, errors, fields
 from runbook.cli import aligning
-from runbook.cli.context import Context, command
+from runbook.cli.context import Context, command, completed_by
 from runbook.cli.failures import NothingFoundError
 from runbook.cli.filters import Filters, filters, where_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import Unpack
 
     Entry = dict[str, Any]
 
 _SHOWN_ON_A_TERMINAL: Final = 50
+_LIKE_A_NAME: Final = re.compile(r"[\w-]+")
 _METRICS_SHOWN: Final = 8
 _NARROW: Final = 110
 _NARROW_ID: Final = 36
@@ -53,12 +55,22 @@ class _Column:
 )
 @where_argument
 @filters
-@click.option("--sort", metavar="FIELD,...", help="Sort by these fields; -FIELD for the largest first.")
+@click.option(
+    "--sort",
+    metavar="FIELD,...",
+    shell_complete=completed_by("fields"),
+    help="Sort by these fields; -FIELD for the largest first.",
+)
 @click.option(
     "-n", "--limit", type=click.IntRange(min=0), metavar="N",
     help=f"How many at most, 0 for all; by default {_SHOWN_ON_A_TERMINAL} on a terminal, all in a pipe or as JSON.",
 )  # fmt: skip
-@click.option("--columns", metavar="FIELD,...", help="Fields to show beside the others, such as config.lr.")
+@click.option(
+    "--columns",
+    metavar="FIELD,...",
+    shell_complete=completed_by("fields"),
+    help="Fields to show beside the others, such as config.lr.",
+)
 def ls(
     context: Context,
     where: str | None,
@@ -72,7 +84,12 @@ def ls(
 
     WHERE is an expression over their fields: config.… , metrics.… , status, name, tags, started, duration and so on.
     """
-    found = context.manager.find(where, sort=_names(sort) or None, **chosen)
+    try:
+        found = context.manager.find(where, sort=_names(sort) or None, **chosen)
+    except errors.QueryError as error:
+        if error.text == where and _LIKE_A_NAME.fullmatch(where):
+            raise click.UsageError(f"{error}; or, for those of that name, --name {where}") from error
+        raise
     if limit is None:
         limit = _SHOWN_ON_A_TERMINAL if context.is_terminal and not context.as_json else 0
     shown = found[: limit or None]
@@ -81,8 +98,8 @@ def ls(
         context.print_json(shown)
         return None if shown else 1
     if not found:
-        raise NothingFoundError(_nothing(context))
-    left_out = _print_table(context, shown, getters)
+        raise NothingFoundError(nothing_like_that(context))
+    left_out = print_table(context, shown, getters)
     notes = []
     if len(shown) < len(found):
         notes.append(f"{len(shown):,} of {len(found):,} shown, -n 0 for all")
@@ -93,7 +110,8 @@ def ls(
     return None
 
 
-def _nothing(context: Context) -> str:
+def nothing_like_that(context: Context) -> str:
+    """That no experiment fits, and what to do."""
     count = len(context.entries)
     if not count:
         return context.no_experiments()
@@ -106,7 +124,6 @@ def _names(text: str | None) -> list[str]:
 
 def _getter(name: str, entries: Sequence[Entry]) -> Callable[[Entry], object]:
     """A function that takes a field, as it is written in an expression, out of an entry."""
-    from runbook import errors
     from runbook.tokens import tokens
 
     first, *others = tokens(name, "columns")
@@ -117,10 +134,19 @@ def _getter(name: str, entries: Sequence[Entry]) -> Callable[[Entry], object]:
     return fields.getter(field, entries, (name, "columns"), datetime.now(UTC))
 
 
-def _print_table(
+def print_table(
     context: Context, entries: Sequence[Entry], getters: Sequence[tuple[str, Callable[[Entry], object]]]
 ) -> list[str]:
-    """Print what there is room for; the titles of the columns that there was none for."""
+    """Print what there is room for.
+
+    Args:
+        context: where to print.
+        entries: the experiments, at least one.
+        getters: fields to show first, and how to take each out of an entry.
+
+    Returns:
+        The titles of the columns for which there was no room.
+    """
     columns, left_out = _fitting(entries, getters, context.width)
     rows = [[column.title for column in columns], *zip(*(column.cells for column in columns), strict=True)]
     right = {place for place, column in enumerate(columns) if column.is_right}
@@ -164,7 +190,7 @@ def _fitting(
     room -= first.width
     kept: list[_Column] = []
     left_out: list[str] = []
-    for column in [*asked, *_metrics(entries)]:
+    for column in [*asked, *_metrics(entries, [name for name, _ in getters])]:
         taken = column.width + len(aligning.GAP)
         if taken <= room:
             kept.append(column)
@@ -211,13 +237,14 @@ def _shown(value: Any) -> str:
     return display.plain(value)
 
 
-def _metrics(entries: Sequence[Entry]) -> list[_Column]:
+def _metrics(entries: Sequence[Entry], shown: Collection[str]) -> list[_Column]:
     """The metrics that most of them have, as columns."""
     counts: dict[str, int] = {}
     for entry in entries:
         for name in entry["metrics"]:
             counts[name] = counts.get(name, 0) + 1
-    names = sorted(counts, key=lambda name: -counts[name])[:_METRICS_SHOWN]
+    others = [name for name in counts if name not in shown and f"metrics.{name}" not in shown]
+    names = sorted(others, key=lambda name: -counts[name])[:_METRICS_SHOWN]
     return [
         _Column(display.visible(name), [display.plain(entry["metrics"].get(name)) for entry in entries], is_right=True)
         for name in names

@@ -69,8 +69,8 @@ def export(context: Context, experiments: tuple[str, ...], target: Path) -> int:
 def import_(context: Context, paths: tuple[Path, ...], on_conflict: Literal["error", "rename", "skip"]) -> int:
     """Take in experiments that were exported.
 
-    PATH is a .zip file or the folder of an experiment. Sizes and checksums are verified, and nothing is ever unpickled or run. The same experiment with the same content
-    is left out.
+    PATH is a .zip file or the folder of an experiment. Sizes and checksums are verified, and nothing is ever unpickled
+    or run. The same experiment with the same content is left out.
     """
     required(tuple(map(str, paths)), "the .zip files, or the folders of experiments, that are to be imported")
     outcomes = Outcomes()
@@ -104,8 +104,8 @@ def _import_one(context: Context, path: Path, on_conflict: Literal["error", "ren
 def merge(context: Context, other: Path) -> int:
     """Take in all experiments of another base directory.
 
-    The other one is only read. It is safe in any order, and as often as you like. Of two states of one experiment the later one is kept, and the
-    earlier one goes into the trash; different experiments of one id are both kept.
+    The other one is only read. It is safe in any order, and as often as you like. Of two states of one experiment the
+    later one is kept, and the earlier one goes into the trash; different experiments of one id are both kept.
     """
     if not other.is_dir():
         raise NothingFoundError(f"there is no folder {other}")

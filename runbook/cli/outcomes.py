@@ -56,6 +56,9 @@ class Outcomes:
         """
         try:
             yield
+        except BrokenPipeError:
+            # Nobody reads what is printed any more, which is no failure of this one.
+            raise
         except (click.ClickException, errors.RunbookError, OSError) as error:
             message = error.format_message() if isinstance(error, click.ClickException) else in_commands(str(error))
             failures.say(f"runbook: {message}")
@@ -89,11 +92,11 @@ def required(given: tuple[str, ...], what: str) -> None:
         raise click.UsageError(f"name {what}", click.get_current_context(silent=True))
 
 
-def confirm(question: str, listed: Iterable[str], *, is_agreed: bool) -> bool:
+def confirm(action: str, listed: Iterable[str], *, is_agreed: bool) -> bool:
     """Whether to go on with taking something away.
 
     Args:
-        question: what would be done.
+        action: what would be done, in harmless text that begins with a verb.
         listed: what would go, a line each; may hold anything.
         is_agreed: whether `--yes` was given; then nobody is asked.
 
@@ -105,8 +108,8 @@ def confirm(question: str, listed: Iterable[str], *, is_agreed: bool) -> bool:
     for line in listed:
         click.echo(f"  {visible(line)}", err=True)
     if not sys.stdin.isatty():
-        raise failures.NotPossibleError(f"nothing was done: {question} There is nobody to ask; pass --yes")
-    return click.confirm(question, err=True)
+        raise failures.NotPossibleError(f"nothing was done: there is nobody to ask whether to {action}; pass --yes")
+    return click.confirm(f"{action[0].upper()}{action[1:]}?", err=True)
 
 
 def size(count: int) -> str:

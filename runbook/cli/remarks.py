@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from runbook.cli.context import Context, command, experiment_argument
+from runbook.cli.context import Context, command, completed_by, experiment_argument
 from runbook.cli.failures import NotPossibleError
 from runbook.cli.outcomes import in_commands
 from runbook.display import visible
@@ -41,8 +41,15 @@ def note(context: Context, experiment: str, text: tuple[str, ...]) -> None:
     example="runbook tag latest keep paper\nrunbook tag baseline --remove keep\nrunbook tag baseline",
 )
 @experiment_argument()
-@click.argument("tags", nargs=-1, metavar="[TAG]...")
-@click.option("-r", "--remove", multiple=True, metavar="TAG", help="Take this tag away; may be repeated.")
+@click.argument("tags", nargs=-1, metavar="[TAG]...", shell_complete=completed_by("tags"))
+@click.option(
+    "-r",
+    "--remove",
+    multiple=True,
+    metavar="TAG",
+    shell_complete=completed_by("tags"),
+    help="Take this tag away; may be repeated.",
+)
 def tag(context: Context, experiment: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
     """Give an experiment tags, or take some away.
 

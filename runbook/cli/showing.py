@@ -119,7 +119,6 @@ def _lines(view: ExperimentView, width: int) -> Iterator[str]:
 def _facts(view: ExperimentView) -> list[tuple[str, str]]:
     record = view.record
     seconds = duration_s(view)
-    length = "" if seconds is None else f" after {duration(seconds)}"
     facts = {
         "status": status_of(view),
         "error": "" if record.failure is None else f"{record.failure.type}: {record.failure.message}",
@@ -129,8 +128,8 @@ def _facts(view: ExperimentView) -> list[tuple[str, str]]:
         "description": record.description or "",
         "tags": ", ".join(record.tags),
         "started": moment(record.timestamp),
-        "ended": "" if record.completed_at is None else f"{moment(record.completed_at)}{length}",
-        "running for": length.removeprefix(" after ") if view.status is Status.RUNNING else "",
+        "ended": "" if record.completed_at is None else moment(record.completed_at),
+        "took so far" if view.status is Status.RUNNING else "took": "" if seconds is None else duration(seconds),
         "host": record.host or "",
         "inside": record.parent or "",
         "function": record.function or "",
