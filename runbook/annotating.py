@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runbook import annotation, codec, errors, identity, liveness, marks
+from runbook.notices import warn
 from runbook.registry import LOCK_TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -54,7 +55,14 @@ def annotate(
     except FileNotFoundError as error:
         # Somebody has deleted it at this moment.
         raise errors.ExperimentNotFoundError(experiment_id, registry.layout.root) from error
-    registry.publish(experiment_id)
+    try:
+        registry.publish(experiment_id)
+    except OSError as error:
+        # Raising would ask for saying it again, and it would be there twice.
+        warn(
+            f"{experiment_id}: it is kept, but {registry.layout.registry} does not show it yet ({error}); nothing is "
+            "lost: free the disk, and the next experiment or listing brings it up to date"
+        )
     return experiment_id
 
 

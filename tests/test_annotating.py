@@ -161,6 +161,26 @@ def test_one_of_the_seeds_tool_keeps_its_notes_in_the_registry(base, has_folder,
     assert (base / SEED_ID).exists() == has_folder
 
 
+def test_a_registry_that_cannot_be_written_is_said_and_the_note_is_kept(manager, monkeypatch, caplog):
+    """An error would ask for saying it again, and then it would be there twice."""
+    from runbook import files
+
+    one = make(manager)
+    real = files.write_whole
+
+    def write_whole(path, *args, **kwargs):
+        if path.name == "experiment_registry.json":
+            raise OSError(28, "No space left on device")
+        real(path, *args, **kwargs)
+
+    monkeypatch.setattr(files, "write_whole", write_whole)
+    manager.add_note(one, "n")
+    assert "No space left" in caplog.text
+    assert said(manager, one) == ("n", [])
+    monkeypatch.undo()
+    assert said(manager, one) == ("n", [])
+
+
 def test_a_late_note_is_no_sign_of_life(manager, script, base):
     """One that died on a machine that nobody can see ended when it last wrote, not when somebody said something."""
     one = make(manager)

@@ -101,7 +101,8 @@ def at_a_terminal(program, *args, answer):
 
 def make(manager, name="x", size=10, **options):
     with manager.experiment({"name": name}, name=name, **options) as exp:
-        (exp.checkpoints_dir / "weights.bin").write_bytes(os.urandom(size))
+        with (exp.checkpoints_dir / "weights.bin").open("wb") as file:
+            file.truncate(size)
     return exp.id
 
 
@@ -544,7 +545,7 @@ def test_a_disk_that_takes_nothing_is_code_3_and_one_line(read_only, manager, tm
 
 def test_ctrl_c_in_an_export_is_code_130_and_leaves_nothing(manager, tmp_path, program):
     """On a terminal, with the bar drawn or not."""
-    make(manager, size=300 * MIB)
+    make(manager, size=200 * MIB)
     process = program("export", "x", tmp_path / "x.zip")
     until = time.monotonic() + 20
     while not list(tmp_path.glob(".x.zip*")) and time.monotonic() < until:
@@ -558,7 +559,7 @@ def test_ctrl_c_in_an_export_is_code_130_and_leaves_nothing(manager, tmp_path, p
 def test_ctrl_c_in_an_import_is_code_130_and_leaves_nothing(tmp_path, manager, program):
     """The half that was there is gone with it."""
     other = ExperimentManager(tmp_path / "other")
-    bundle = other.export_experiment(make(other, size=300 * MIB), tmp_path / "out")
+    bundle = other.export_experiment(make(other, size=200 * MIB), tmp_path / "out")
     incoming = manager.base_dir / ".runbook" / "incoming"
     process = program("import", bundle)
     until = time.monotonic() + 20

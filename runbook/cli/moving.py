@@ -80,7 +80,8 @@ def import_(context: Context, paths: tuple[Path, ...], on_conflict: Literal["err
             found = _import_one(context, path, on_conflict)
             imported.append({"path": str(path), "experiment_id": found})
             if not context.as_json:
-                what = "left out, it is here already" if found is None else f"imported as {visible(found)}"
+                it = "it, or another one of its id," if on_conflict == "skip" else "it"
+                what = f"left out, {it} is here already" if found is None else f"imported as {visible(found)}"
                 context.print(f"{visible(str(path))}: {what}")
     if context.as_json:
         context.print_json({"imported": imported, "failed": outcomes.failed})
