@@ -245,9 +245,9 @@ def _mend_record(registry: Registry, layout: ExperimentLayout, aside: Path) -> N
     if line is None or line.get("status") in {Status.RUNNING.value, Status.UNKNOWN.value, None}:
         # Nothing says how it ended, so nothing is written that would.
         return
-    folder.write_record(layout, codec.record_of_entry(line, registry.layout.registry))
-    # The line has what was said from outside as well, and so has the new record.
+    # The line has what was said from outside as well, and so will have the new record.
     _move_aside(layout.annotations, registry.layout, aside)
+    folder.write_record(layout, codec.record_of_entry(line, registry.layout.registry))
 
 
 def declare_ended(registry: Registry, experiment_id: str, status: Status, notes: str | None) -> None:
