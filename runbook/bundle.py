@@ -30,7 +30,7 @@ from runbook.records import FORMAT_VERSION, ExperimentRecord, Status
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from runbook.typing import Progress
+    from runbook.typing import ProgressHook
     from runbook.view import ExperimentView
 
 MOST_RATIO: Final = 200
@@ -104,7 +104,7 @@ class Member:
     modified_ns: int
 
 
-def export_folder(view: ExperimentView, directory: Path, progress: Progress | None = None) -> Path:
+def export_folder(view: ExperimentView, directory: Path, progress: ProgressHook | None = None) -> Path:
     """Copy an experiment's folder into a directory, whole or not at all.
 
     Args:
@@ -130,7 +130,7 @@ def export_folder(view: ExperimentView, directory: Path, progress: Progress | No
     return target
 
 
-def export_zip(view: ExperimentView, path: Path, progress: Progress | None = None) -> Path:
+def export_zip(view: ExperimentView, path: Path, progress: ProgressHook | None = None) -> Path:
     """Put an experiment's folder into one zip file, which appears whole or not at all.
 
     Symbolic links that stay inside of the folder are stored as what they point to. Other links, and what is neither

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from runbook import codec, display, tables
+from runbook import codec, display, notebook, tables
 from runbook.differences import config_diff, without_own_paths
 from runbook.directions import best_of, directions, is_number
 from runbook.plain import flatten, restore_floats, to_plain
@@ -88,7 +88,7 @@ class Comparison(dict[str, Any]):
         return tables.to_dataframe(self._long_table()).set_index("experiment_id")
 
     def _repr_html_(self) -> str:
-        return tables.to_html(self.table())
+        return notebook.table_html(self.table())
 
     def _ids(self) -> list[str]:
         return [experiment["experiment_id"] for experiment in self["experiments"]]

@@ -145,7 +145,7 @@ def without_outputs(flat: Mapping[str, V], exclude: Iterable[str] = ()) -> dict[
     return {
         dotted: value
         for dotted, value in flat.items()
-        if not any(_is_left_out(key, dotted, patterns) for key in dotted.split("."))
+        if not any(key in OUTPUT_KEYS or _matches(key, dotted, patterns) for key in dotted.split("."))
     }
 
 
@@ -203,12 +203,12 @@ def _counted(plain: Json, path: tuple[str, ...], patterns: tuple[str, ...]) -> J
         return {
             key: _counted(item, (*path, key), patterns)
             for key, item in plain.items()
-            if not _is_left_out(key, ".".join((*path, key)), patterns)
+            if key not in OUTPUT_KEYS and not (patterns and _matches(key, ".".join((*path, key)), patterns))
         }
     if isinstance(plain, list):
         return [_counted(item, (*path, str(index)), patterns) for index, item in enumerate(plain)]
     return int(plain) if isinstance(plain, float) and plain.is_integer() else plain
 
 
-def _is_left_out(key: str, dotted: str, patterns: tuple[str, ...]) -> bool:
-    return key in OUTPUT_KEYS or any(fnmatchcase(key, one) or fnmatchcase(dotted, one) for one in patterns)
+def _matches(key: str, dotted: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(key, one) or fnmatchcase(dotted, one) for one in patterns)

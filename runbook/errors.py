@@ -9,7 +9,6 @@
     │   ├── PickleNotAllowedError     (ValueError)      a pickle asked for without allow_pickle=True
     │   ├── QueryError                (ValueError)      a question that cannot be read
     │   ├── ComparisonError           (ValueError)      a comparison that cannot be made
-    │   ├── MissingExtraError         (ImportError)     a library that only this call needs, and that is not installed
     │   ├── UsageError                (RuntimeError)    the right call at the wrong moment
     │   │   ├── NoActiveExperimentError                 a save without an experiment to save into
     │   │   └── ResumeError                             an experiment that cannot go on
@@ -19,6 +18,7 @@
     ├── what the world did
     │   ├── BaseDirectoryError        (OSError)         the base directory cannot hold experiments
     │   ├── TargetExistsError         (FileExistsError) an export would overwrite something
+    │   ├── MissingExtraError         (ImportError)     a library that only some calls need is not installed
     │   └── ExperimentExistsError     (FileExistsError) an experiment would take the place of another
     └── what the disk holds
         ├── DamagedFileError          (ValueError)      a file of ours that cannot be understood
@@ -180,7 +180,7 @@ class ComparisonError(RunbookError, ValueError):
 
 
 class MissingExtraError(RunbookError, ImportError):
-    """A library that only the call needs, and that is not installed.
+    """A library that only some calls need is not installed.
 
     Attributes:
         library: what is missing.

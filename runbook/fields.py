@@ -7,20 +7,18 @@ either of those two, as long as only one of them has it.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from runbook import codec, errors
-from runbook.flat import flatten
+from runbook.flat import flatten, restore_floats
 from runbook.leaves import NON_FINITE
 from runbook.records import Status
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 Entry: TypeAlias = Mapping[str, Any]
 Getter: TypeAlias = Callable[[Entry], object]
@@ -30,6 +28,7 @@ MISSING: Final = object()
 
 SECTIONS: Final = ("config", "metrics")
 TIMES: Final = frozenset({"timestamp", "completed_at"})
+MEASURED: Final = TIMES | {"duration"}
 OWN: Final = {
     "id": "experiment_id",
     "experiment_id": "experiment_id",
@@ -42,6 +41,7 @@ OWN: Final = {
     "ended": "completed_at",
     "completed_at": "completed_at",
     "duration": "duration",
+    "duration_s": "duration",
     "description": "description",
     "notes": "notes",
     "tags": "tags",
@@ -53,6 +53,10 @@ OWN: Final = {
 }
 """The names of an entry's own fields, with the key that each stands for."""
 
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LENGTH: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+")
+_PART_OF_A_LENGTH: Final = re.compile(r"([0-9.]+)([smhdw])")
+_BARE: Final = re.compile(r"[\w/@%#$:+-]+")
 _NEAREST_SHOWN: Final = 3
 _NEAREST_OF: Final = 1000
 
@@ -86,6 +90,11 @@ class FieldPath:
         return (self.path[0],) if self.path[0] in SECTIONS else SECTIONS
 
     @property
+    def inner(self) -> tuple[str, ...]:
+        """The names within `config` or `metrics`."""
+        return self.path[1:] if self.path[0] in SECTIONS else self.path
+
+    @property
     def reads(self) -> frozenset[str]:
         """The keys of an entry that finding it takes."""
         if self.own is None:
@@ -93,34 +102,59 @@ class FieldPath:
         return frozenset({*TIMES, "status"} if self.own == "duration" else {self.own})
 
 
-def getter(field: FieldPath, entries: Sequence[Entry], where: tuple[str, str], now: datetime) -> Getter:
+def part(entry: Entry, section: str) -> Mapping[str, Any]:
+    """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
+    value = entry.get(section)
+    # To ask whether something is a Mapping takes longer than everything else here.
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
+
+
+@attrs.frozen
+class Source:
+    """What fields are taken from.
+
+    Args:
+        entries: all of the entries, to tell a field that only some have from a slip of the pen.
+        now: the moment of the question.
+        part: gives the config or the metrics of an entry.
+    """
+
+    entries: Sequence[Entry]
+    now: datetime
+    part: Callable[[Entry, str], Mapping[str, Any]] = part
+
+
+def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
     """A function that takes the field out of an entry.
 
-    A time is a `datetime`, the duration is in seconds, to `now` for what is running. The words by which strict JSON
-    has to write non-finite floats are floats again.
+    A time is a `datetime`, the duration is in seconds, to now for what is running. The words by which strict JSON has
+    to write non-finite floats are floats again.
 
     Args:
         field: which field.
-        entries: the entries that it will be taken from, to tell a field that only some have from a slip of the pen.
+        source: where it will be taken from.
         where: the text that it was written in and what that is, for the message.
-        now: the moment of the question.
 
     Raises:
         QueryError: if no entry has the field, or if both `config` and `metrics` have one of that name.
     """
     if field.own is not None:
-        return _own(field.own, now)
-    inner = field.path[1:] if field.path[0] in SECTIONS else field.path
-    steps = _steps(inner)
-    having = [section for section in field.sections if any(_in_section(entry, section, steps) for entry in entries)]
+        return _own(field.own, source)
+    steps = _steps(field.inner)
+    part = source.part
+    having = [
+        section
+        for section in field.sections
+        if any(_find(part(entry, section), steps, 0) is not MISSING for entry in source.entries)
+    ]
     if len(having) > 1:
-        choice = " or ".join(f"{section}.{field.text}" for section in having)
-        raise errors.QueryError(where[0], field.column, f"{field.text!r} is in both; write {choice}", where[1])
+        choice = " or ".join(_spelled(section, ".".join(field.inner)) for section in having)
+        raise errors.QueryError(where[0], field.column, f"this name is in both; write {choice}", where[1])
     # Without a single metric on record, as while the first experiment runs, nothing can be said about its name.
-    if not having and any(entry.get(section) for entry in entries for section in field.sections):
-        raise errors.QueryError(where[0], field.column, _unknown(field, entries), where[1])
+    if not having and any(part(entry, section) for entry in source.entries for section in field.sections):
+        raise errors.QueryError(where[0], field.column, _unknown(field, source), where[1])
     section = having[0] if having else field.sections[0]
-    return lambda entry: _leaf(_find(entry.get(section), steps, 0))
+    return lambda entry: _leaf(_find(part(entry, section), steps, 0))
 
 
 def moment(value: object) -> datetime | None:
@@ -128,6 +162,17 @@ def moment(value: object) -> datetime | None:
     try:
         return codec.parse_time(value) if isinstance(value, str) else None
     except (ValueError, OverflowError):
+        return None
+
+
+def length(text: str) -> timedelta | None:
+    """A length of time such as `45m`, `1.5h`, `2d` or `1h30m`; None for any other text, and beyond all time."""
+    if _LENGTH.fullmatch(text) is None:
+        return None
+    parts = _PART_OF_A_LENGTH.findall(text)
+    try:
+        return sum((timedelta(**{_UNITS[unit]: float(many)}) for many, unit in parts), timedelta())
+    except OverflowError:
         return None
 
 
@@ -139,11 +184,13 @@ def duration(entry: Entry, now: datetime) -> float | None:
     return None if started is None or ended is None else (ended - started).total_seconds()
 
 
-def _own(key: str, now: datetime) -> Getter:
+def _own(key: str, source: Source) -> Getter:
     if key == "duration":
-        return lambda entry: duration(entry, now)
+        return lambda entry: duration(entry, source.now)
     if key in TIMES:
         return lambda entry: moment(entry.get(key))
+    if key in SECTIONS:
+        return lambda entry: source.part(entry, key)
     return lambda entry: entry.get(key)
 
 
@@ -164,7 +211,7 @@ def _steps(path: tuple[str, ...]) -> _Steps:
 def _find(holder: object, steps: _Steps, position: int) -> object:
     if position == len(steps):
         return holder
-    if not isinstance(holder, Mapping):
+    if type(holder) is not dict and not isinstance(holder, Mapping):
         return MISSING
     for key, after in steps[position]:
         if key in holder:
@@ -174,42 +221,47 @@ def _find(holder: object, steps: _Steps, position: int) -> object:
     return MISSING
 
 
-def _in_section(entry: Entry, section: str, steps: _Steps) -> bool:
-    return _find(entry.get(section), steps, 0) is not MISSING
-
-
 def _leaf(value: object) -> object:
-    return NON_FINITE.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return NON_FINITE.get(value, value)
+    return restore_floats(value) if isinstance(value, list) else value
 
 
-def _unknown(field: FieldPath, entries: Sequence[Entry]) -> str:
-    problem = f"no experiment has a field {field.text!r}"
-    nearest = _nearest(field, entries)
+def _unknown(field: FieldPath, source: Source) -> str:
     remedies = []
     if field.is_value and field.path[0] not in SECTIONS:
-        remedies.append(f'write "{field.text}" in quotes if it is a text')
-    if nearest:
+        remedies.append("put it in quotes if it is a text")
+    if nearest := _nearest(field, source):
         remedies.append(f"did you mean {' or '.join(nearest)}?")
-    return f"{problem}; {', or '.join(remedies) or 'list_experiments() shows the fields that there are'}"
+    remedy = ", or ".join(remedies) or "list_experiments() shows the fields that there are"
+    return f"no experiment has a field {field.text!r}; {remedy}"
 
 
-def _nearest(field: FieldPath, entries: Sequence[Entry]) -> list[str]:
+def _nearest(field: FieldPath, source: Source) -> list[str]:
+    """Fields that there are and that come close, as they have to be written."""
+    import difflib
+
     # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
-    names: Iterable[str] = (
-        f"{section}.{name}"
-        for entry in entries[-_NEAREST_OF:]
-        for section in SECTIONS
-        for name in flatten(entry.get(section) or {})
+    names = dict.fromkeys(
+        (section, name)
+        for entry in source.entries[-_NEAREST_OF:]
+        for section in field.sections
+        for name in flatten(source.part(entry, section))
     )
-    known = dict.fromkeys([*names, *OWN])
-    close = difflib.get_close_matches(field.text, known, n=_NEAREST_SHOWN, cutoff=0.6)
-    if close:
-        return close
-    # Somebody who leaves out where it is: `lr` for `config.optim.lr`.
-    last = field.path[-1]
-    inner = {name: name.rpartition(".")[2] for name in known}
-    ends = set(difflib.get_close_matches(last, set(inner.values()), n=_NEAREST_SHOWN, cutoff=0.8))
-    return [name for name, end in inner.items() if end in ends][:_NEAREST_SHOWN]
+    spelled: dict[str, list[str]] = {}
+    if len(field.sections) > 1:
+        spelled = {name: [name] for name in OWN if name not in SECTIONS}
+    for section, name in names:
+        spelled.setdefault(name, []).append(_spelled(section, name))
+    close = difflib.get_close_matches(".".join(field.inner), spelled, n=_NEAREST_SHOWN, cutoff=0.5)
+    # Somebody may leave out where it is: `lr` for `config.optim.lr`.
+    close = close or [name for name in spelled if name.endswith(f".{field.path[-1]}")]
+    return [path for name in close for path in spelled[name]][:_NEAREST_SHOWN]
+
+
+def _spelled(section: str, name: str) -> str:
+    parts = (part if _BARE.fullmatch(part) else json.dumps(part) for part in name.split("."))
+    return ".".join([section, *parts])
 
 
 def now_utc() -> datetime:

@@ -42,7 +42,7 @@ def replacing(path: Path, *, sync_directory: bool = True, is_locked: bool = Fals
     path = path.resolve() if path.is_symlink() else path
     temporary, descriptor = _open_locked_temporary(path) if is_locked else _open_temporary(path)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
             yield file
             file.flush()
             _keep_mode(descriptor, path)

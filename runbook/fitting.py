@@ -20,7 +20,7 @@ _LEAST_LABEL: Final = 16
 _HASH: Final = 8
 _TIME_AND_HASH: Final = 24
 
-_BREAKS_AFTER: Final = frozenset("_./\\-,:;=")
+_BREAKS_AFTER: Final = frozenset("_./-,:;=")
 _WITHIN_A_NUMBER: Final = re.compile(r"[-.,0-9][.,0-9]")
 _IN_A_NUMBER: Final = re.compile(r"[-.,][0-9]")
 
@@ -105,7 +105,7 @@ def _last_break(text: str, fits: int) -> int:
         0,
     )
     end = space + 1 if space * 2 > fits else max(space + 1, sign)
-    return min(end, fits + 1) if end * 2 > fits else fits
+    return min(end, fits + 1) if end * 3 > fits else fits
 
 
 def shorten(text: str, width: int, measure: Callable[[str], int]) -> str:

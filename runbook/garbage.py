@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from runbook.layout import BaseLayout
     from runbook.registry import Registry
-    from runbook.typing import JsonObject, Progress
+    from runbook.typing import JsonObject, ProgressHook
 
 _SET_ASIDE_TIME: Final = "%Y%m%dT%H%M%S.%f"
 
@@ -69,7 +69,7 @@ def collect(
     *,
     older_than: timedelta | None = None,
     is_dry_run: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressHook | None = None,
 ) -> GarbageReport:
     """Remove what nobody needs any more.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from runbook import codec, group_tables, tables, verdicts
+from runbook import codec, fields, group_tables, notebook, tables, verdicts
 from runbook.directions import check_names, directions, is_number
 from runbook.errors import ComparisonError, UnknownStatusError
 from runbook.group_results import GroupResults, Pair
@@ -126,7 +126,7 @@ class GroupComparison(GroupResults):
         return codec.encode(self.to_dict()).decode()
 
     def _repr_html_(self) -> str:
-        return "".join(map(tables.to_html, self.tables()))
+        return "".join(map(notebook.table_html, self.tables()))
 
     def _long_table(self, of: str) -> Table:
         if of not in {"groups", "pairs"}:
@@ -179,7 +179,7 @@ def compare_groups(
     groups = group(counting, by)
     names = _metric_names(counting, metrics)
     known = directions(names, minimize, maximize)
-    values = {str(entry["experiment_id"]): entry.get("metrics") or {} for entry in counting}
+    values = {str(entry["experiment_id"]): fields.part(entry, "metrics") for entry in counting}
     summaries = {
         name: tuple(summarize(values[one].get(name) for one in members.experiment_ids) for members in groups)
         for name in names
@@ -203,15 +203,17 @@ def compare_groups(
 
 def _metric_names(entries: Sequence[Entry], metrics: Iterable[str] | None) -> list[str]:
     names = dict.fromkeys(
-        name for entry in entries for name, value in (entry.get("metrics") or {}).items() if is_number(value)
+        name for entry in entries for name, value in fields.part(entry, "metrics").items() if is_number(value)
     )
     if metrics is not None:
         chosen = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
+        if not chosen:
+            raise ComparisonError("no metric was named; leave out metrics= for all that are numbers")
         check_names(chosen, names)
         names = dict.fromkeys(chosen)
     if not names:
         raise ComparisonError(
-            f"none of the {len(entries)} experiments has a final metric that is a number; save_final_metrics saves them"
+            f"no final metric of these {len(entries)} experiments is a number; save_final_metrics saves such"
         )
     return list(names)
 

@@ -27,13 +27,15 @@ def tables_of(comparison: GroupResults) -> list[Table]:
         *(Column("sd", is_numeric=True), Column("95% interval", is_numeric=True)),
     )
     best = comparison.best
+    # The pairs of more than two groups are told by numbers: two labels and a minus would not fit.
+    has_pairs = len(comparison.groups) > _TWO and comparison.test_count > 0
     rows = []
     for name, summaries in comparison.metrics.items():
         for place, (group, summary) in enumerate(zip(comparison.groups, summaries, strict=True)):
             rows.append(
                 (
                     Cell(name, text="" if place else name),
-                    Cell(group.label),
+                    Cell(group.label, text=f"{place + 1}: {group.label}" if has_pairs else None),
                     Cell(summary.n),
                     Cell(summary.mean, text=_or_dash(summary.mean), is_best=group.label in best.get(name, ())),
                     Cell(summary.standard_deviation, text=_or_dash(summary.standard_deviation)),
@@ -42,9 +44,9 @@ def tables_of(comparison: GroupResults) -> list[Table]:
             )
     said = (*sentences(comparison), *notes(comparison))
     groups = Table(
-        columns, tuple(rows), _caption(comparison), mark="the best mean, be the gap larger than noise or not"
+        columns, tuple(rows), _caption(comparison), mark="the best mean, whether or not the gap is larger than noise"
     )
-    if len(comparison.groups) <= _TWO or not comparison.pairs:
+    if not has_pairs:
         return [attrs.evolve(groups, notes=said)]
     return [groups, attrs.evolve(_pair_table(comparison), notes=said)]
 
@@ -54,10 +56,11 @@ def _pair_table(comparison: GroupResults) -> Table:
         comparison.pairs,
         key=lambda pair: (pair.p_value_holm is None, pair.p_value_holm or 0.0, pair.contrast.p_value or 0.0),
     )
+    places = {group.label: place + 1 for place, group in enumerate(comparison.groups)}
     rows = tuple(
         (
             Cell(pair.metric),
-            Cell(f"{pair.second} - {pair.first}"),
+            Cell(None, text=f"{places[pair.second]} - {places[pair.first]}"),
             Cell(pair.contrast.difference, text=_or_dash(pair.contrast.difference)),
             Cell(None, text=range_text(pair.contrast.interval)),
             Cell(pair.contrast.hedges_g, text=_or_dash(pair.contrast.hedges_g)),

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from runbook import codec, display, errors, fields
+from runbook import codec, display, errors, expressions, fields
 from runbook.config import canonical, without_outputs
 from runbook.differences import differing
 from runbook.fields import MISSING, FieldPath
 from runbook.flat import flatten
-from runbook.tokens import tokens
 from runbook.typing import Json
 
 if TYPE_CHECKING:
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
 
 CONFIG: Final = "config"
 
-SEEDS: Final = ("seed", "*_seed", "seed_*", "random_state")
+SEEDS: Final = ("seed", "*_seed", "seed_everything", "random_state")
 """Settings, at any depth, by which the experiments of one group may differ: patterns of the shell."""
 
+_OWN: Final = {*fields.OWN, "tag"}
 _LABEL_KEYS: Final = 4
 _LABEL_VALUE: Final = 40
-_FIELD_AND_END: Final = 2
 
 
 @attrs.frozen
@@ -66,7 +65,7 @@ def group(entries: Sequence[Entry], by: str | Iterable[str] = CONFIG) -> list[Gr
     getters = {_name(text): _getter(text, entries) for text in texts if text != CONFIG}
     members: dict[tuple[str, ...], list[Entry]] = {}
     for entry in entries:
-        key = [canonical(entry.get("config") or {}, SEEDS)] if CONFIG in texts else []
+        key = [canonical(fields.part(entry, "config"), SEEDS)] if CONFIG in texts else []
         key += [_key(get(entry)) for get in getters.values()]
         members.setdefault(tuple(key), []).append(entry)
     firsts = [found[0] for found in members.values()]
@@ -94,18 +93,16 @@ def group(entries: Sequence[Entry], by: str | Iterable[str] = CONFIG) -> list[Gr
 
 
 def _getter(text: str, entries: Sequence[Entry]) -> Getter:
-    words = tokens(text, "by")
-    if len(words) != _FIELD_AND_END or words[0].kind != "field":
-        column = words[0].column if len(words) == 1 else words[1].column
-        raise errors.QueryError(text, column, "expected one field, such as config.lr, name or tags", "by")
-    path = cast("tuple[str, ...]", words[0].value)
-    field = FieldPath(("tags",) if path == ("tag",) else path, text)
-    return fields.getter(field, entries, (text, "by"), fields.now_utc())
+    field = expressions.parse_field(text, "by", "config.lr, name or tags")
+    if field.path == ("tag",):
+        field = FieldPath(("tags",), text)
+    return fields.getter(field, fields.Source(entries, fields.now_utc()), (text, "by"))
 
 
 def _name(text: str) -> str:
-    """As in a label: the word alone for a field of the experiment itself."""
-    return text.removeprefix("config.")
+    """As in a label: without `config.`, as long as that leaves no field of the experiment itself."""
+    inner = text.removeprefix("config.")
+    return text if inner in _OWN else inner
 
 
 def _plain(value: Any) -> Json:
@@ -123,19 +120,19 @@ def _part(name: str, value: object) -> str:
     if value is MISSING:
         return f"no {name}"
     plain = _plain(value)
-    if isinstance(plain, list) and all(isinstance(item, str) for item in plain):
-        text = "+".join(map(str, plain)) or f"no {name}"
-    else:
-        text = "None" if plain is None else display.plain(plain)
+    is_own = name in _OWN
+    if is_own and isinstance(plain, list):
+        plain = "+".join(map(str, plain)) or None
+    if is_own and plain is None:
+        return f"no {name}"
+    text = "None" if plain is None else display.plain(plain)
     text = text if len(text) <= _LABEL_VALUE else f"{text[: _LABEL_VALUE - 1]}…"
-    if name in fields.OWN or name == "tag":
-        return f"no {name}" if plain is None else text
-    return f"{name}={text}"
+    return text if is_own else f"{name}={text}"
 
 
 def _counting(entry: Entry) -> dict[str, Json]:
     """The settings that make a difference between groups."""
-    return without_outputs(flatten(entry.get("config") or {}), SEEDS)
+    return without_outputs(flatten(fields.part(entry, "config")), SEEDS)
 
 
 def _repeats(entries: Sequence[Entry]) -> int:
@@ -143,7 +140,7 @@ def _repeats(entries: Sequence[Entry]) -> int:
     seen: set[str] = set()
     count = 0
     for entry in entries:
-        config = entry.get("config") or {}
+        config = fields.part(entry, "config")
         flat = without_outputs(flatten(config))
         if len(without_outputs(flat, SEEDS)) == len(flat):
             continue

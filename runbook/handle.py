@@ -88,7 +88,11 @@ class Experiment(ExperimentView):
                 return
             metrics = None
         try:
-            self._log.log({**({} if metrics is None else metrics), **named}, step)
+            if metrics is None:
+                metrics = named
+            elif named or type(metrics) is not dict:
+                metrics = {**metrics, **named}
+            self._log.log(metrics, step)
         except OSError as error:
             warn_once(
                 f"log {self.id}",

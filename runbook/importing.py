@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runbook.registry import Registry
-    from runbook.typing import Progress
+    from runbook.typing import ProgressHook
 
 OnConflict = Literal["error", "rename", "skip"]
 
@@ -34,7 +34,7 @@ def import_bundle(
     path: Path,
     on_conflict: OnConflict = "error",
     limits: Limits = LIMITS,
-    progress: Progress | None = None,
+    progress: ProgressHook | None = None,
 ) -> str | None:
     """Bring in an experiment, whole or not at all.
 
@@ -113,7 +113,7 @@ def _same_here(layout: BaseLayout, arrival: Arrival) -> str | None:
     return None
 
 
-def _unpacked(path: Path, target: ExperimentLayout, limits: Limits, progress: Progress | None) -> Arrival:
+def _unpacked(path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None) -> Arrival:
     """The experiment in a bundle."""
     manifest = unpacking.unpack(path, target.root, limits, progress)
     record = _settled(path, target)
@@ -124,7 +124,7 @@ def _unpacked(path: Path, target: ExperimentLayout, limits: Limits, progress: Pr
     return Arrival(manifest.experiment_id, target, None, line)
 
 
-def _copied(path: Path, target: ExperimentLayout, limits: Limits, progress: Progress | None) -> Arrival:
+def _copied(path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None) -> Arrival:
     """The experiment in a folder."""
     source = ExperimentLayout(path.resolve())
     found = bundle.members(source.root)

@@ -121,6 +121,8 @@ def judge(owner: Owner, life_lock: Path) -> Verdict:
 
 
 def _judge_process(owner: Owner) -> Verdict:
+    if owner.pid == os.getpid() and owner.process_started == _owner(owner.pid).process_started:
+        return Verdict(State.ALIVE, "it is this process")
     if not is_there(owner.pid):
         return Verdict(State.DEAD, f"process {owner.pid} is gone")
     stat = _process_stat(owner.pid)

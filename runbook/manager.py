@@ -1,49 +1,39 @@
-"""`ExperimentManager`: the seed's API, each method a few lines that delegate."""
+"""`ExperimentManager`: the seed's API, each method a few lines that delegate.
+
+What they delegate to is imported when it is asked for, as in `runbook.tracking`.
+"""
 
 from __future__ import annotations
 
-import functools
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
-
-from runbook import annotation, codec, defaults, errors, folder, identity, lifecycle
-from runbook.endings import ABANDONED
-from runbook.handle import as_tags, ending_status
-from runbook.layout import REGISTRY_FILE, BaseLayout
-from runbook.listing import ExperimentList
-from runbook.notices import warn
-from runbook.plain import restore_floats
-from runbook.planning import ExperimentOptions, check_options, plan
-from runbook.records import Status
-from runbook.registry import Registry
-from runbook.tracking import ExperimentBlock, TrackedDecorator
-from runbook.view import ExperimentView
-from runbook.wrapping import Options, wrap
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import date, datetime, timedelta
+    from pathlib import Path
     from typing import Concatenate, ParamSpec, TypeVar, Unpack
+
+    import pandas as pd
 
     from runbook.comparison import Comparison
     from runbook.doctor import Finding
     from runbook.garbage import GarbageReport
     from runbook.group_comparison import GroupComparison
     from runbook.handle import Experiment
+    from runbook.lifecycle import Lifecycle
+    from runbook.listing import ExperimentList
     from runbook.merging import MergeReport
-    from runbook.typing import Progress, StrPath
+    from runbook.query import QueryOptions
+    from runbook.registry import Registry
+    from runbook.tracking import ExperimentBlock, TrackedDecorator
+    from runbook.typing import ExperimentOptions, ProgressHook, StrPath, TrackedOptions
+    from runbook.view import ExperimentView
 
     E = TypeVar("E", bound=Experiment)
     P = ParamSpec("P")
     R = TypeVar("R")
 
-
-class TrackedOptions(ExperimentOptions, total=False):
-    """What can be said to `tracked`; see `runbook.tracked`."""
-
-    config: object
-    save_result: bool
-    skip_completed: bool
+_NEWEST_SHOWN: Final = 20
 
 
 class ExperimentManager:
@@ -65,12 +55,18 @@ class ExperimentManager:
         >>> manager.mark_complete()  # doctest: +SKIP
     """
 
-    def __init__(self, base_dir: StrPath | None = None, registry_file: str = REGISTRY_FILE) -> None:
+    def __init__(self, base_dir: StrPath | None = None, registry_file: str = "experiment_registry.json") -> None:
+        from pathlib import Path
+
+        from runbook import defaults, folder, identity
+        from runbook.layout import BaseLayout
+        from runbook.registry import Registry
+
         self._shown_base = defaults.base_dir(base_dir)
         self._registry_file = identity.check_file_name("registry file name", registry_file)
         self._layout = BaseLayout(Path(self._shown_base).expanduser().absolute(), registry_file)
         self._registry = Registry(self._layout, self._shown_base)
-        self._created: list[lifecycle.Lifecycle] = []
+        self._created: list[Lifecycle] = []
         if not defaults.is_disabled():
             folder.check_base(self._layout)
 
@@ -106,10 +102,14 @@ class ExperimentManager:
             ConfigError: if the config holds no settings.
             BaseDirectoryError: if the base directory cannot be used.
         """
+        from runbook import endings, lifecycle
+        from runbook.notices import warn
+        from runbook.planning import plan
+
         what = plan(config, name=custom_name, description=description)
         for former in [life for life in lifecycle.open_here() if life in self._created]:
             warn(f"{former.experiment.id} was never marked complete and is abandoned for a new experiment")
-            former.close(ending=ABANDONED)
+            former.close(ending=endings.ABANDONED)
         life = lifecycle.Lifecycle(what, self._index(), is_manual=True)
         experiment = life.open()
         life.activate()
@@ -151,6 +151,8 @@ class ExperimentManager:
             NoActiveExperimentError: if there is none.
             UnknownStatusError: for any other status; the experiment goes on.
         """
+        from runbook import lifecycle
+
         experiment = self._active("mark_complete")
         life = lifecycle.of(experiment)
         if life is not None and life.is_manual:
@@ -167,10 +169,14 @@ class ExperimentManager:
         Raises:
             UnknownStatusError: if there is no such status.
         """
+        from runbook import errors
+        from runbook.listing import ExperimentList
+        from runbook.records import Status
+
         if status is not None and status not in set(Status):
             raise errors.UnknownStatusError(status, [known.value for known in Status])
         entries = self._registry.entries()
-        return ExperimentList(_complete(entry) for entry in entries if status is None or entry.get("status") == status)
+        return ExperimentList.of(entry for entry in entries if status is None or entry.get("status") == status)
 
     def find(
         self,
@@ -207,9 +213,39 @@ class ExperimentManager:
             >>> manager.find("metrics.test_f1 > 0.8", since="2d", sort="-metrics.test_f1")  # doctest: +SKIP
         """
         from runbook import query
+        from runbook.listing import ExperimentList
 
         asked = query.parse(where, status=status, tag=tag, name=name, since=since, until=until, sort=sort, limit=limit)
-        return ExperimentList(_complete(entry) for entry in query.matching(asked, self._registry.entries()))
+        return ExperimentList.of(query.find(asked, self._registry))
+
+    def to_dataframe(self, where: str | None = None, **options: Unpack[QueryOptions]) -> pd.DataFrame:
+        """The experiments that fit as a data frame of pandas, with columns such as `config.lr` and `metrics.f1`.
+
+        Args:
+            where: an expression; None for all experiments.
+            options: whatever else `find` takes.
+
+        Returns:
+            One row an experiment, newest first unless sorted; for its columns see `ExperimentList.to_dataframe`.
+
+        Raises:
+            MissingExtraError: if pandas is not installed.
+            QueryError: as `find`.
+
+        Example:
+            >>> frame = manager.to_dataframe("metrics.f1 > 0.8", status="completed")  # doctest: +SKIP
+            >>> frame.groupby("config.optim.lr")["metrics.f1"].agg(["mean", "std"])  # doctest: +SKIP
+        """
+        return self.find(where, **options).to_dataframe()
+
+    def _repr_html_(self) -> str:
+        from runbook import notebook
+        from runbook.listing import ExperimentList
+        from runbook.summary import closing_line
+
+        entries = self._registry.listing().entries
+        newest = ExperimentList.of(entries[: -_NEWEST_SHOWN - 1 : -1])
+        return notebook.experiments_html(newest, closing_line(entries, self._shown_base))
 
     def print_experiment_summary(self) -> None:
         """Print a table of all experiments."""
@@ -228,20 +264,26 @@ class ExperimentManager:
             ExperimentNotFoundError: if there is none, naming the nearest.
             AmbiguousExperimentError: if there are several.
         """
-        entries = self._registry.entries()
-        found = identity.resolve(experiment_id, entries, self._shown_base)
+        from runbook import annotation, codec, errors, identity
+        from runbook.view import ExperimentView
+
+        listing = self._registry.listing()
+        found = identity.resolve(experiment_id, listing.entries, self._shown_base)
         layout = self._layout.experiment(found)
         try:
             record = annotation.annotated(self._registry.record(found), layout)
         except (FileNotFoundError, errors.DamagedFileError, errors.NewerFormatError):
             # The seed's tool wrote none; of a damaged one, the registry has what is left.
-            entry = next(entry for entry in entries if entry["experiment_id"] == found)
+            entry = next(entry for entry in listing.entries if entry["experiment_id"] == found)
+            listing.complete(entry)
             record = codec.record_of_entry(entry, self._layout.registry)
         return ExperimentView(layout, record)
 
     def get_experiment_path(self, experiment_id: str) -> Path:
         """The folder of one experiment; for what it takes and raises see `get_experiment`."""
-        found = identity.resolve(experiment_id, self._registry.entries(), self._shown_base)
+        from runbook import identity
+
+        found = identity.resolve(experiment_id, self._registry.listing().entries, self._shown_base)
         return self._layout.experiment(found).root
 
     def compare_experiments(
@@ -311,7 +353,8 @@ class ExperimentManager:
         Example:
             >>> print(manager.compare_groups("config.lr", metrics=["test_f1"]).to_text())  # doctest: +SKIP
         """
-        from runbook import group_comparison, query
+        from runbook import group_comparison, identity, query
+        from runbook.listing import ExperimentList
 
         entries = self._registry.entries()
         if ids is not None:
@@ -323,7 +366,7 @@ class ExperimentManager:
             kept = {entry["experiment_id"] for entry in query.matching(query.parse(where), entries)}
             entries = [entry for entry in entries if entry["experiment_id"] in kept]
         return group_comparison.compare_groups(
-            [_complete(entry) for entry in entries],
+            ExperimentList.of(entries),
             by,
             metrics=metrics,
             minimize=minimize,
@@ -334,7 +377,9 @@ class ExperimentManager:
             view=self.get_experiment,
         )
 
-    def export_experiment(self, experiment_id: str, export_path: StrPath, *, progress: Progress | None = None) -> Path:
+    def export_experiment(
+        self, experiment_id: str, export_path: StrPath, *, progress: ProgressHook | None = None
+    ) -> Path:
         """Copy an experiment, as a folder or as one file.
 
         Args:
@@ -351,6 +396,8 @@ class ExperimentManager:
             ExperimentNotFoundError: if there is no such experiment.
             TargetExistsError: if there is something of that name already.
         """
+        from pathlib import Path
+
         from runbook import bundle
 
         target = Path(export_path).expanduser()
@@ -362,7 +409,7 @@ class ExperimentManager:
         path: StrPath,
         on_conflict: Literal["rename", "skip", "error"] = "error",
         *,
-        progress: Progress | None = None,
+        progress: ProgressHook | None = None,
     ) -> str | None:
         """Take in an experiment that was exported; nothing in it is ever unpickled or run.
 
@@ -380,12 +427,14 @@ class ExperimentManager:
             BundleError: if it is not what it says; nothing is left behind.
             ExperimentExistsError: if its id is taken and `on_conflict` is "error".
         """
-        from runbook import importing
+        from pathlib import Path
+
+        from runbook import folder, importing
 
         folder.prepare_base(self._layout)
         return importing.import_bundle(self._registry, Path(path).expanduser(), on_conflict, progress=progress)
 
-    def merge(self, other_base_dir: StrPath, *, progress: Progress | None = None) -> MergeReport:
+    def merge(self, other_base_dir: StrPath, *, progress: ProgressHook | None = None) -> MergeReport:
         """Take in all experiments of another base directory.
 
         It is safe in any order, can be repeated, and can be interrupted and run again; nothing is overwritten. Of two
@@ -400,7 +449,9 @@ class ExperimentManager:
         Returns:
             What became of each of its experiments.
         """
-        from runbook import merging
+        from pathlib import Path
+
+        from runbook import folder, merging
 
         folder.prepare_base(self._layout)
         return merging.merge(self._registry, Path(other_base_dir).expanduser(), progress)
@@ -432,11 +483,12 @@ class ExperimentManager:
 
         return trash.restore(self._registry, experiment_id)
 
-    def list_trash(self) -> list[dict[str, Any]]:
+    def list_trash(self) -> ExperimentList:
         """The experiments in the trash, as `list_experiments` gives them, with `deleted_at`."""
         from runbook import trash
+        from runbook.listing import ExperimentList
 
-        return [_complete(entry) for entry in trash.trashed(self._registry)]
+        return ExperimentList.of(trash.trashed(self._registry))
 
     def empty_trash(self) -> int:
         """Delete for good what is in the trash.
@@ -449,7 +501,7 @@ class ExperimentManager:
         return trash.empty(self._registry)
 
     def collect_garbage(
-        self, *, trash_older_than: timedelta | None = None, dry_run: bool = False, progress: Progress | None = None
+        self, *, trash_older_than: timedelta | None = None, dry_run: bool = False, progress: ProgressHook | None = None
     ) -> GarbageReport:
         """Make room: delete for good what is in the trash, and what dead processes left behind.
 
@@ -510,9 +562,10 @@ class ExperimentManager:
             UsageError: if it is alive, or has ended already.
             UnknownStatusError: for a status by which no experiment ends.
         """
-        from runbook import doctor
+        from runbook import doctor, identity
+        from runbook.handle import ending_status
 
-        found = identity.resolve(experiment_id, self._registry.entries(), self._shown_base)
+        found = identity.resolve(experiment_id, self._registry.listing().entries, self._shown_base)
         doctor.declare_ended(self._registry, found, ending_status(status), notes)
 
     def add_note(self, experiment_id: str, text: str) -> None:
@@ -539,6 +592,7 @@ class ExperimentManager:
     def add_tags(self, experiment_id: str, *tags: str) -> None:
         """Give an experiment tags from outside, whether it runs or has ended; for the rest see `add_note`."""
         from runbook.annotating import annotate
+        from runbook.handle import as_tags
 
         annotate(self._registry, experiment_id, tags=as_tags(tags))
 
@@ -549,11 +603,16 @@ class ExperimentManager:
         away here is not shown again when the experiment itself adds it, only when `add_tags` does.
         """
         from runbook.annotating import annotate
+        from runbook.handle import as_tags
 
         annotate(self._registry, experiment_id, untags=as_tags(tags))
 
     def experiment(self, config: object = None, **options: Unpack[ExperimentOptions]) -> ExperimentBlock:
         """`runbook.experiment`, in this base directory."""
+        from runbook import lifecycle
+        from runbook.planning import plan
+        from runbook.tracking import ExperimentBlock
+
         return ExperimentBlock(lifecycle.Lifecycle(plan(config, **options), self._index()))
 
     @overload
@@ -564,16 +623,19 @@ class ExperimentManager:
     def tracked(self, /, **options: Unpack[TrackedOptions]) -> TrackedDecorator: ...
     def tracked(self, function: Any = None, /, **given: Any) -> Any:
         """`runbook.tracked`, in this base directory."""
-        own = {name: given.pop(name) for name in ("config", "save_result", "skip_completed") if name in given}
-        check_options(given)
-        options = Options(registry=self._index, experiment=cast("ExperimentOptions", given), **own)
-        return functools.partial(wrap, options=options) if function is None else wrap(function, options)
+        from runbook.wrapping import decorated
+
+        return decorated(function, self._index, given)
 
     def _index(self) -> Registry | None:
+        from runbook import defaults
+
         return None if defaults.is_disabled() else self._registry
 
     def _active(self, operation: str) -> Experiment:
         """The experiment that a call without an id means."""
+        from runbook import errors, lifecycle
+
         here = list(lifecycle.open_here())
         # Its own before those of another manager of the same base directory.
         for life in here:
@@ -591,11 +653,3 @@ class ExperimentManager:
                 operation, f"{len(running)} experiments are active, none of them started by this thread"
             )
         raise errors.NoActiveExperimentError(operation)
-
-
-def _complete(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry with every field, whoever wrote it."""
-    fields = dict.fromkeys(("experiment_id", "timestamp", "status", "custom_name", "description"))
-    fields |= {"config": {}} | dict.fromkeys(("directory", "completed_at", "notes"))
-    fields |= {"metrics": {}, "tags": []} | dict.fromkeys(("end_reason", "parent", "host"))
-    return {**fields, **entry, "metrics": restore_floats(entry.get("metrics") or {})}

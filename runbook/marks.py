@@ -44,6 +44,14 @@ def marked(layout: BaseLayout) -> set[str]:
     return {experiment_id for experiment_id in ids if identity.is_folder_name(experiment_id)}
 
 
+def count(layout: BaseLayout) -> int:
+    """How many marks there are."""
+    try:
+        return len(os.listdir(layout.pending))
+    except FileNotFoundError:
+        return 0
+
+
 def is_marked(layout: BaseLayout, experiment_id: str) -> bool:
     """Whether an experiment is marked, taken or not."""
     mark = layout.mark(experiment_id)

@@ -32,7 +32,7 @@ from runbook.metering import Meter
 from runbook.notices import warn
 from runbook.records import Attempt, ExperimentRecord, Status
 from runbook.registry import Registry
-from runbook.typing import JsonObject, Progress
+from runbook.typing import JsonObject, ProgressHook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ class _Relation(Enum):
     OTHER = "other"
 
 
-def merge(registry: Registry, other_base: Path, progress: Progress | None = None) -> MergeReport:
+def merge(registry: Registry, other_base: Path, progress: ProgressHook | None = None) -> MergeReport:
     """Bring in every experiment of another base directory that is not here yet.
 
     A merge that is interrupted can be made again. An experiment that runs there comes in as far as it has come, with
@@ -179,7 +179,7 @@ class _Merge:
         self._annotated: list[str] = []
         self._unpublished: str | None = None
 
-    def run(self, progress: Progress | None) -> MergeReport:
+    def run(self, progress: ProgressHook | None) -> MergeReport:
         """Bring in one after the other."""
         lines = self._other.entries()
         meter = Meter(progress, len(lines))

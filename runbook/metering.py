@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runbook.typing import Progress
+    from runbook.typing import ProgressHook
 
 
 class Meter:
@@ -18,7 +18,7 @@ class Meter:
         total: how much there is to do, as it is known before; files may grow or shrink while they are read.
     """
 
-    def __init__(self, hook: Progress | None, total: int) -> None:
+    def __init__(self, hook: ProgressHook | None, total: int) -> None:
         self._hook = hook
         self._total = total
         self._done = 0

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import fnmatch
 import heapq
-import json
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import attrs
 
 from runbook import codec, errors, expressions, fields
 from runbook.fields import MISSING, Entry, FieldPath
 from runbook.records import Status
-from runbook.tokens import tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from runbook.expressions import Predicate
+    from runbook.registry import Registry
+    from runbook.typing import JsonObject
 
 E = TypeVar("E", bound=Entry)
-
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_AGO: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+")
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class QueryOptions(TypedDict, total=False):
@@ -111,7 +106,7 @@ def parse(
         where=None if where is None else expressions.parse(where),
         statuses=_statuses(status),
         tags=frozenset(_several(tag, "tag")),
-        name=name,
+        name=_pattern(name),
         since=_moment(since, now, "since"),
         until=_moment(until, now, "until"),
         sort=tuple(_sort_key(text) for text in _several(sort, "sort")),
@@ -120,7 +115,28 @@ def parse(
     )
 
 
-def matching(query: Query, entries: Iterable[E]) -> list[E]:
+def find(query: Query, registry: Registry) -> list[JsonObject]:
+    """The lines of the registry that a question asks for, whole, in the order that it asks for.
+
+    Args:
+        query: the question.
+        registry: where to look; configs are decoded only where the question or the answer needs them.
+
+    Raises:
+        QueryError: if the question names a field that no experiment has.
+        BaseDirectoryError: if the base directory is a file.
+    """
+    listing = registry.listing()
+    try:
+        found = matching(query, listing.entries, listing.complete)
+        listing.complete(*found)
+    except errors.DamagedFileError:
+        # A config that cannot be decoded was not looked at so far; reading everything mends the registry.
+        return matching(query, registry.entries())
+    return found
+
+
+def matching(query: Query, entries: Iterable[E], complete: Callable[[E], None] | None = None) -> list[E]:
     """The entries that a question asks for, in the order that it asks for.
 
     The entries are the ones given, not copies. Of each, only the keys in `reads(query)` are looked at.
@@ -128,16 +144,25 @@ def matching(query: Query, entries: Iterable[E]) -> list[E]:
     Args:
         query: the question.
         entries: lines of the registry, oldest first.
+        complete: adds its config to an entry that may lack it; called where the question comes to it.
 
     Raises:
         QueryError: if the question names a field that no entry has.
     """
+
+    def part(entry: Any, section: str) -> Mapping[str, Any]:
+        if complete is not None and section == "config":
+            complete(entry)
+        return fields.part(entry, section)
+
     known = entries if isinstance(entries, list) else list(entries)
-    tests = _tests(query, known)
-    found = (entry for entry in reversed(known) if all(test(entry) for test in tests))
+    source = fields.Source(known, query.now, part)
+    found: Iterator[E] = reversed(known)
+    for test in _tests(query, source):
+        found = filter(test, found)
     if not query.sort:
         return list(islice(found, query.limit))
-    keys = [(fields.getter(key.field, known, (key.text, "sort"), query.now), key.is_descending) for key in query.sort]
+    keys = [(fields.getter(key.field, source, (key.text, "sort")), key.is_descending) for key in query.sort]
 
     def order(entry: E) -> tuple[object, ...]:
         return tuple(_rank(get(entry), is_descending=is_descending) for get, is_descending in keys)
@@ -158,20 +183,22 @@ def reads(query: Query) -> frozenset[str]:
     return frozenset(found.union(*(path.reads for path in paths)))
 
 
-def _tests(query: Query, entries: Sequence[Entry]) -> list[Predicate]:
+def _tests(query: Query, source: fields.Source) -> list[Predicate]:
     """What an entry has to pass, the cheap questions first."""
     tests: list[Predicate] = []
     if query.statuses:
-        tests.append(lambda entry: entry.get("status") in query.statuses)
+        tests.append(lambda entry: isinstance(status := entry.get("status"), str) and status in query.statuses)
     if query.name is not None:
         fits = re.compile(fnmatch.translate(query.name)).match
         tests.append(lambda entry: isinstance(name := entry.get("custom_name"), str) and fits(name) is not None)
     if query.tags:
-        tests.append(lambda entry: query.tags.issubset(entry.get("tags") or ()))
+        tests.append(
+            lambda entry: isinstance(tags := entry.get("tags"), list) and all(tag in tags for tag in query.tags)
+        )
     if query.since is not None or query.until is not None:
         tests.append(_window(query.since, query.until))
     if query.where is not None:
-        tests.append(query.where.predicate(entries, query.now))
+        tests.append(query.where.predicate(source))
     return tests
 
 
@@ -197,10 +224,16 @@ def _statuses(status: str | Iterable[str] | None) -> frozenset[str]:
     return frozenset(str(one) for one in wanted)
 
 
-def _several(value: str | Iterable[str] | None, what: str) -> list[str]:
+def _pattern(name: object) -> str | None:
+    if name is None or isinstance(name, str):
+        return name
+    raise errors.QueryError(repr(name), 0, "a name is one shell pattern, such as 'base*'", "name")
+
+
+def _several(value: object, what: str) -> list[str]:
     if value is None:
         return []
-    texts = [value] if isinstance(value, str) else list(value)
+    texts: list[Any] = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
     for text in texts:
         if not isinstance(text, str):
             raise errors.QueryError(repr(text), 0, f"a {what} is a text, not of type {type(text).__name__}", what)
@@ -226,39 +259,33 @@ def _moment(value: datetime | date | timedelta | str | None, now: datetime, what
 
 
 def _read_moment(text: str) -> datetime | date | timedelta:
-    if _AGO.fullmatch(text):
-        parts = re.findall(r"([0-9.]+)([smhdw])", text)
-        return sum((timedelta(**{_UNITS[unit]: float(amount)}) for amount, unit in parts), timedelta())
-    return date.fromisoformat(text) if _DATE.fullmatch(text) else codec.parse_time(text)
+    ago = fields.length(text)
+    if ago is not None:
+        return ago
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return codec.parse_time(text)
 
 
 def _sort_key(text: str) -> SortKey:
     is_descending = text.startswith("-")
-    column = int(is_descending)
-    # The sign gives way to a space, so that the columns stay the ones of the text.
-    words = tokens(" " * column + text[column:], "sort")
-    if len(words) != 2 or words[0].kind != "field":  # noqa: PLR2004
-        problem = "expected one field, such as metrics.test_f1, or -metrics.test_f1 for the largest first"
-        raise errors.QueryError(text, words[0].column if len(words) == 1 else words[1].column, problem, "sort")
-    path: Any = words[0].value
-    return SortKey(FieldPath(path, words[0].text, words[0].column), is_descending, text)
+    example = "metrics.test_f1, or -metrics.test_f1 for the largest first"
+    return SortKey(expressions.parse_field(text, "sort", example, start=int(is_descending)), is_descending, text)
 
 
 def _rank(value: object, *, is_descending: bool) -> tuple[int, Any]:
-    """A key to sort by: numbers, then texts, times and all else; then NaN, then null and what is missing."""
+    """A key to sort by: numbers, texts, times, then lists and mappings as they come; NaN and what is missing last."""
     if value is MISSING or value is None:
         return 5, 0
     if isinstance(value, (int, float)):
         # NaN is in no order with anything, and would leave the others in none.
-        rank: tuple[int, Any] = (0, value) if value == value else (4, 0)  # noqa: PLR0124
-        return (0, -value) if is_descending and rank[0] == 0 else rank
-    if isinstance(value, str):
-        rank = (1, value)
-    elif isinstance(value, datetime):
-        rank = (2, value)
-    else:
-        rank = (3, json.dumps(value, sort_keys=True, default=str))
-    return (rank[0], _Reversed(rank[1])) if is_descending else rank
+        if value != value:  # noqa: PLR0124
+            return 4, 0
+        return 0, -value if is_descending else value
+    if isinstance(value, (str, datetime)):
+        return 1 if isinstance(value, str) else 2, _Reversed(value) if is_descending else value
+    return 3, 0
 
 
 @attrs.frozen(order=False)

@@ -38,14 +38,15 @@ def print_summary(entries: Sequence[JsonObject], base_dir: str) -> None:
     with console.capture() as capture:
         if entries:
             console.print(_table(entries, console.width))
-        console.print(_closing_line(entries, base_dir), highlight=False)
+        console.print(closing_line(entries, base_dir), highlight=False)
     # A terminal or a pipe that knows fewer characters shows the others as question marks.
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(capture.get().encode(encoding, errors="replace").decode(encoding))
     sys.stdout.flush()
 
 
-def _closing_line(entries: Sequence[JsonObject], base_dir: str) -> str:
+def closing_line(entries: Sequence[JsonObject], base_dir: str) -> str:
+    """How many experiments there are, and how many of each status, in one line of harmless text."""
     if not entries:
         return visible(f"No experiments in {base_dir}.")
     counts = {status.value: 0 for status in Status}

@@ -6,15 +6,13 @@ it controls a terminal, opens a tag, ends a cell or starts a formula.
 
 from __future__ import annotations
 
-import html
 import io
-import re
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import display, fitting
+from runbook import display, escaping, fitting
 from runbook.errors import MissingExtraError
 from runbook.typing import Json
 
@@ -234,12 +232,12 @@ def _styled(text: str, style: str) -> str:
 
 def to_markdown(table: Table) -> str:
     """The table in GitHub-flavoured Markdown; the best in bold."""
-    lines = [] if table.caption is None else [_markdown(table.caption), ""]
-    lines.append(_markdown_row(_markdown(column.title) for column in table.columns))
+    lines = [] if table.caption is None else [escaping.markdown(table.caption), ""]
+    lines.append(_markdown_row(escaping.markdown(column.title) for column in table.columns))
     lines.append(_markdown_row("---:" if column.is_numeric else "---" for column in table.columns))
-    lines += [_markdown_row(_bold(_markdown(cell.shown), cell, "**{}**") for cell in row) for row in table.rows]
+    lines += [_markdown_row(_bold(escaping.markdown(cell.shown), cell, "**{}**") for cell in row) for row in table.rows]
     for note in table.notes_in_bold:
-        lines += ["", _markdown(note)]
+        lines += ["", escaping.markdown(note)]
     return "\n".join([*lines, ""])
 
 
@@ -251,13 +249,13 @@ def to_latex(table: Table) -> str:
     aligned = "".join("r" if column.is_numeric else "l" for column in table.columns)
     lines = ["% needs \\usepackage{booktabs}", "\\begin{table}", "\\centering"]
     if table.caption is not None:
-        lines.append(f"\\caption{{{_latex(table.caption)}}}")
+        lines.append(f"\\caption{{{escaping.latex(table.caption)}}}")
     lines += [f"\\begin{{tabular}}{{{aligned}}}", "\\toprule"]
-    lines += [" & ".join(_latex(column.title) for column in table.columns) + r" \\", "\\midrule"]
+    lines += [" & ".join(escaping.latex(column.title) for column in table.columns) + r" \\", "\\midrule"]
     for row in table.rows:
-        lines.append(" & ".join(_bold(_latex(cell.shown), cell, r"\textbf{{{}}}") for cell in row) + r" \\")
+        lines.append(" & ".join(_bold(escaping.latex(cell.shown), cell, r"\textbf{{{}}}") for cell in row) + r" \\")
     lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"\\par {{\\footnotesize {_latex(note)}}}" for note in table.notes_in_bold]
+    lines += [f"\\par {{\\footnotesize {escaping.latex(note)}}}" for note in table.notes_in_bold]
     return "\n".join([*lines, "\\end{table}", ""])
 
 
@@ -270,8 +268,8 @@ def to_csv(table: Table) -> str:
 
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow([_csv(column.title) for column in table.columns])
-    writer.writerows([_csv(cell.value) for cell in row] for row in table.rows)
+    writer.writerow([escaping.csv(column.title) for column in table.columns])
+    writer.writerows([escaping.csv(cell.value) for cell in row] for row in table.rows)
     return buffer.getvalue()
 
 
@@ -295,18 +293,20 @@ def to_html(table: Table) -> str:
     """
     lines = ['<table class="runbook-table">']
     if table.caption is not None:
-        lines.append(f"<caption>{_html(table.caption)}</caption>")
-    titles = (f'<th scope="col"{_classes(column)}>{_html(column.title)}</th>' for column in table.columns)
+        lines.append(f"<caption>{escaping.html(table.caption)}</caption>")
+    titles = (f'<th scope="col"{_classes(column)}>{escaping.html(column.title)}</th>' for column in table.columns)
     lines += ["<thead>", f"<tr>{''.join(titles)}</tr>", "</thead>", "<tbody>"]
     for row in table.rows:
         cells = (
-            f"<td{_classes(column, cell)}>{_bold(_html(cell.shown), cell, '<strong>{}</strong>')}</td>"
+            f"<td{_classes(column, cell)}>{_bold(escaping.html(cell.shown), cell, '<strong>{}</strong>')}</td>"
             for column, cell in zip(table.columns, row, strict=True)
         )
         lines.append(f"<tr>{''.join(cells)}</tr>")
     lines.append("</tbody>")
     if table.notes_in_bold:
-        notes = (f'<tr><td colspan="{len(table.columns)}">{_html(note)}</td></tr>' for note in table.notes_in_bold)
+        notes = (
+            f'<tr><td colspan="{len(table.columns)}">{escaping.html(note)}</td></tr>' for note in table.notes_in_bold
+        )
         lines += ["<tfoot>", *notes, "</tfoot>"]
     return "\n".join([*lines, "</table>", ""])
 
@@ -315,47 +315,8 @@ def _bold(escaped: str, cell: Cell, form: str) -> str:
     return form.format(escaped) if cell.is_best and escaped else escaped
 
 
-# --- escaping --------------------------------------------------------------------------------------------------------
-
-_MARKDOWN_SPECIAL: Final = re.compile(r"[\\`*\[\]|~#!${}@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=[wW])\.")
-"""An underscore within a word does nothing, and names of metrics are full of them; `www.`, `://` and `@` make links."""
-
-_HTML_IN_MARKDOWN: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-
-_LATEX: Final = str.maketrans(
-    {char: f"\\{char}" for char in "{}$&#_%"}
-    | {
-        "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-        ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\char34{}", "`": r"\textasciigrave{}",
-        # After `\\` a bracket or a star would be taken for its argument.
-        "[": "{[}", "]": "{]}", "*": "{*}",
-    }
-)  # fmt: skip
-_LATEX_DOUBLE: Final = re.compile(r"([-,'])(?=\1)")
-"""Two of a kind would become one long dash, or a quotation mark."""
-
-_LATEX_MINUS: Final = re.compile(r"(?<![\w.)}-])-(?=\d)|(?<=\de)-(?=\d)")
-
-_STARTS_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""With the full-width forms of the first four, which some spreadsheets read as the same."""
-
-
 def _markdown_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _markdown(text: str) -> str:
-    escaped = _MARKDOWN_SPECIAL.sub(lambda found: f"\\{found[0]}", display.visible(text))
-    return escaped.translate(_HTML_IN_MARKDOWN)
-
-
-def _latex(text: str) -> str:
-    escaped = _LATEX_DOUBLE.sub(r"\1{}", display.visible(text).translate(_LATEX))
-    return _LATEX_MINUS.sub("$-$", escaped)
-
-
-def _html(text: str) -> str:
-    return html.escape(display.visible(text))
 
 
 def _classes(column: Column, cell: Cell | None = None) -> str:
@@ -364,19 +325,3 @@ def _classes(column: Column, cell: Cell | None = None) -> str:
         names += ["runbook-best"] if cell.is_best else []
         names += [f"runbook-{cell.style}"] if cell.style in display.STATUS_COLOURS else []
     return f' class="{" ".join(names)}"' if names else ""
-
-
-def _csv(value: Json) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return display.number(value) if value != value or value in _INFINITE else repr(value)  # noqa: PLR0124 - NaN
-    if isinstance(value, (bool, int)):
-        return str(value)
-    text = value if isinstance(value, str) else display.plain(value)
-    # Line breaks and tabs are data here; whatever else has no place on a line may meet a terminal all the same.
-    text = "".join(char if char in "\n\t" else display.visible(char) for char in text)
-    return f"'{text}" if text.startswith(_STARTS_A_FORMULA) else text
-
-
-_INFINITE: Final = (float("inf"), float("-inf"))

@@ -69,12 +69,13 @@ class Token(NamedTuple):
     column: int
 
 
-def tokens(text: str, what: str) -> list[Token]:
+def tokens(text: str, what: str, start: int = 0) -> list[Token]:
     """The words of a text, with one of the kind "end" after the last.
 
     Args:
         text: an expression or a field.
         what: what it is, for the message.
+        start: the column of the first character that counts.
 
     Raises:
         QueryError: at the first character that belongs to no word.
@@ -84,7 +85,7 @@ def tokens(text: str, what: str) -> list[Token]:
     if len(text) > MAX_LENGTH:
         problem = f"it has {len(text)} characters; at most {MAX_LENGTH} are read, so ask in several steps"
         raise errors.QueryError(text, MAX_LENGTH, problem, what)
-    reader = _Reader(text, what)
+    reader = _Reader(text, what, start)
     found = [reader.token()]
     while found[-1].kind != "end":
         found.append(reader.token())
@@ -94,10 +95,10 @@ def tokens(text: str, what: str) -> list[Token]:
 class _Reader:
     """One way through one text."""
 
-    def __init__(self, text: str, what: str) -> None:
+    def __init__(self, text: str, what: str, start: int) -> None:
         self._text = text
         self._what = what
-        self._at = 0
+        self._at = start
 
     def token(self) -> Token:
         self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]  # it matches nothing, too

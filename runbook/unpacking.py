@@ -31,7 +31,7 @@ from runbook.records import FORMAT_VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runbook.typing import Progress
+    from runbook.typing import ProgressHook
 
 _BLOCK: Final = 1024 * 1024
 _RATIO_FROM: Final = 1024 * 1024
@@ -74,7 +74,7 @@ class Limits:
 LIMITS: Final = Limits()
 
 
-def unpack(path: Path, target: Path, limits: Limits = LIMITS, progress: Progress | None = None) -> Manifest:
+def unpack(path: Path, target: Path, limits: Limits = LIMITS, progress: ProgressHook | None = None) -> Manifest:
     """Put the files of a bundle into a folder, each of them durable, and true to the manifest.
 
     Args:

@@ -93,6 +93,8 @@ def _of_predictions(found: PredictionComparison) -> str:
     if result.interval is None:
         return f"{shown}; one example says nothing about others."
     low, high = result.interval
+    if low == high == 0:
+        return f"{shown}: they are right on the same examples."
     verdict = "which contains 0: another choice of examples could turn it round"
     if low > 0 or high < 0:
         verdict = "which does not contain 0"
@@ -128,7 +130,7 @@ def _notes(comparison: GroupResults) -> Iterator[str]:
             )
     varying = list(dict.fromkeys(key for group in comparison.groups for key in group.varying))
     if varying:
-        yield f"Within a group {_listed(varying)} vary as well, which is part of the noise."
+        yield f"Besides the seeds, these vary within a group and are part of the noise: {_listed(varying)}."
     small = [group.label for group, n in _least_n(comparison) if 0 < n < SMALL_N]
     if small:
         yield f"Small samples (n < {SMALL_N}): {_listed(small)}; one more run may change the picture."
@@ -146,13 +148,19 @@ def _notes(comparison: GroupResults) -> Iterator[str]:
 
 
 def _absent(comparison: GroupResults) -> Iterator[str]:
+    """One sentence for each metric that some experiments lack."""
     for name, summaries in comparison.metrics.items():
-        for group, summary in zip(comparison.groups, summaries, strict=True):
-            parts = [f"{summary.missing} have no such number"] if summary.missing else []
-            parts += [f"{summary.not_finite} are NaN, infinite or beyond 1e150"] if summary.not_finite else []
-            if parts:
-                total = len(group.experiment_ids)
-                yield f"{name} of {group.label}: of {total} experiments {' and '.join(parts)}, and do not count."
+        pairs = list(zip(comparison.groups, summaries, strict=True))
+        missing = [_share(one.missing, group) for group, one in pairs if one.missing]
+        odd = [_share(one.not_finite, group) for group, one in pairs if one.not_finite]
+        parts = [f"no such number in {_listed(missing)}"] if missing else []
+        parts += [f"NaN, infinite or beyond 1e150 in {_listed(odd)}"] if odd else []
+        if parts:
+            yield f"{name} is left out where there is none: {'; '.join(parts)}."
+
+
+def _share(count: int, group: Group) -> str:
+    return f"{count} of {len(group.experiment_ids)} of {group.label}"
 
 
 def _least_n(comparison: GroupResults) -> Iterable[tuple[Group, int]]:
@@ -176,4 +184,5 @@ def p_text(name: str, value: float | None) -> str:
 def _listed(names: Iterable[str]) -> str:
     every = [str(name) for name in names]
     more = len(every) - _NAMES_SHOWN
-    return ", ".join(every[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    between = "; " if any(", " in name for name in every) else ", "
+    return between.join(every[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -34,6 +34,11 @@ class ExperimentView:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status}>"
 
+    def _repr_html_(self) -> str:
+        from runbook import notebook
+
+        return notebook.record_html(self.record)
+
     @property
     def layout(self) -> ExperimentLayout:
         """The names of its files."""

@@ -64,6 +64,7 @@ TABLE = [
         ValueError,
         "write 2d",
     ),
+    (errors.ComparisonError, ("nothing to compare; choose others",), {}, ValueError, "choose others"),
     (
         errors.MissingExtraError,
         ("pandas", "pandas", "a data frame is one of its"),
@@ -308,4 +309,4 @@ def test_every_error_says_in_its_docstring_what_it_keeps(cls):
     args = next(row[1] for row in TABLE if row[0] is cls)
     error = cls(*args)
     assert all(hasattr(error, name) for name in named)
-    assert named or cls in {errors.UsageError, errors.ResumeError}
+    assert named or cls in {errors.UsageError, errors.ResumeError, errors.ComparisonError}

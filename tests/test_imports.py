@@ -12,7 +12,7 @@ import pytest
 
 import runbook
 
-HEAVY = {"cattrs", "filelock", "rich", "click", "pandas", "numpy", "sklearn", "torch", "omegaconf", "pydantic"}
+HEAVY = {"cattrs", "filelock", "rich", "click", "pandas", "numpy", "scipy", "sklearn", "torch", "omegaconf", "pydantic"}
 DOORS = [
     "import runbook",
     "from runbook import experiment, tracked, ExperimentManager",
@@ -44,6 +44,13 @@ def test_the_bare_import_loads_none_of_our_modules():
         "import runbook, sys, json\nprint(json.dumps([name for name in sys.modules if name[:7] == 'runbook']))"
     )
     assert loaded == ["runbook"]
+
+
+def test_the_three_names_load_only_their_doors():
+    """What they stand on, attrs among it, is loaded by the first experiment and not by the import."""
+    loaded = fresh(f"{DOORS[1]}\nimport sys; names = sorted(sys.modules)\nimport json; print(json.dumps(names))")
+    assert [name for name in loaded if name.startswith("runbook")] == ["runbook", "runbook.manager", "runbook.tracking"]
+    assert {"attr", "attrs", "inspect", "json", "pathlib"} & set(loaded) == set()
 
 
 def test_starting_an_experiment_loads_no_table_and_no_command_line(tmp_path):
@@ -110,6 +117,7 @@ import runbook
 from runbook import *
 from runbook import experiment, tracked, ExperimentManager
 import runbook.manager, runbook.summary, runbook.bundle, runbook.comparison, runbook.environment, runbook.gitstate
+import runbook.tables, runbook.statistics, runbook.grouping, runbook.predictions, runbook.group_comparison
 after = state()
 
 @tracked

@@ -210,6 +210,17 @@ def test_a_pairing_needs_pairs(first, second):
         paired_bootstrap(first, second)
 
 
+def test_scores_of_any_kind_can_be_drawn():
+    """Thousands of different differences are drawn in blocks, and give what the accuracy gives."""
+    draws = np.random.default_rng(0)
+    first, second = draws.normal(0, 1, 3000), draws.normal(0.1, 1, 3000)
+    found = paired_bootstrap(first, second, resamples=1000)
+    error = np.std(second - first, ddof=1) / math.sqrt(3000)
+    assert found.interval == pytest.approx((found.difference - 1.96 * error, found.difference + 1.96 * error), abs=0.01)
+    with pytest.raises(ValueError, match="at least one resample"):
+        paired_bootstrap(first, second, resamples=0)
+
+
 def test_one_example_has_no_interval():
     """It could only be drawn again."""
     assert paired_bootstrap([0], [1]).interval is None

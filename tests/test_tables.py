@@ -251,25 +251,8 @@ def test_a_number_within_a_text_is_not_broken_either():
         ((Cell("label"), Cell("-0.25, lr=-1.5e-05 and beta=0.999 " * 9)),),
         notes=("x" * 37 + " -0.125",),
     )
-    words = {word for line in tables.to_text(table, width=40).splitlines() for word in line.split()}
-    assert words <= {
-        "a",
-        "b",
-        "─" * 40,
-        "label",
-        "-0.25,",
-        "lr=",
-        "lr=-1.5e-05",
-        "-1.5e-05",
-        "and",
-        "beta=",
-        "beta=0.999",
-        "0.999",
-        "beta=0.…",
-        "…",
-        "x" * 37,
-        "-0.125",
-    }
+    out = tables.to_text(table, width=40)
+    assert set(re.findall(r"[-+.e0-9]*[0-9][-+.e0-9]*", out)) == {"-0.25", "-1.5e-05", "0.999", "-0.125"}
 
 
 def test_the_mark_can_say_something_else():

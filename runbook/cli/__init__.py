@@ -50,6 +50,12 @@ _SECTIONS: Final = {
 }
 """Each command, and where it is: `module:function` below `runbook.cli`."""
 
+_MARGINS: Final = 4
+"""Before a command and behind it in the help, in columns."""
+
+COMPLETE_VARIABLE: Final = "_RUNBOOK_COMPLETE"
+"""By this the shell asks for completions, as click has it."""
+
 _HOMES: Final = {name: home for commands in _SECTIONS.values() for name, home in commands.items()}
 
 
@@ -85,7 +91,7 @@ class _LazyGroup(click.Group):
             with formatter.section(title):
                 formatter.write_dl(
                     [
-                        (f"{name:{width}}", command.get_short_help_str(formatter.width))
+                        (f"{name:{width}}", command.get_short_help_str(formatter.width - width - _MARGINS))
                         for name, command in commands
                         if command is not None
                     ]
@@ -97,9 +103,13 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise failures.ReaderGoneError from error
+        except KeyboardInterrupt as error:
+            raise failures.CtrlCError from error
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command and exit with its code."""
+        # One name for it, however the program is called.
+        extra.setdefault("complete_var", COMPLETE_VARIABLE)
         if not extra.pop("standalone_mode", True):
             return super().main(args, prog_name, standalone_mode=False, **extra)
         sys.exit(

@@ -41,20 +41,38 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
     widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
     return [
         [
-            " " * (width - width_of(cell)) + cell if place in right else cell + " " * (width - width_of(cell))
+            filled(cell, width, is_right=place in right)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         for row in rows
     ]
 
 
-def pairs(items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ") -> list[str]:
+def filled(text: str, width: int, *, is_right: bool = False) -> str:
+    """A text with spaces behind it, or before it, up to a width."""
+    if text.isascii():
+        return text.rjust(width) if is_right else text.ljust(width)
+    spaces = " " * (width - width_of(text))
+    return spaces + text if is_right else text + spaces
+
+
+def folded(text: str, width: int) -> list[str]:
+    """A sentence in as many lines as it takes."""
+    from runbook import fitting
+
+    return fitting.fold(text, max(_LEAST_VALUE, width), width_of)
+
+
+def pairs(
+    items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ", whole: Collection[str] = ()
+) -> list[str]:
     """Names and values below each other, the values in line; a value that is too long goes on in the next line.
 
     Args:
         items: harmless text; a name that is very long stands on a line of its own.
         width: of the whole.
         indent: before each name.
+        whole: the names whose values stay on one line, as a path does that is to be copied.
     """
     if not items:
         return []
@@ -65,11 +83,10 @@ def pairs(items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ") -
     room = max(_LEAST_VALUE, width - len(indent) - column - len(GAP))
     lines = []
     for name, value in items:
-        first, *others = fitting.fold(value, room, width_of) or [""]
-        filled = name + " " * (column - width_of(name))
+        first, *others = [value] if name in whole else fitting.fold(value, room, width_of)
         if width_of(name) > column:
             lines.append(f"{indent}{name}")
-            filled = " " * column
-        lines.append(f"{indent}{filled}{GAP}{first}".rstrip())
+            name = ""  # noqa: PLW2901 - it has been said
+        lines.append(f"{indent}{filled(name, column)}{GAP}{first}".rstrip())
         lines += [f"{indent}{' ' * column}{GAP}{other}" for other in others]
     return lines

@@ -96,7 +96,8 @@ class _Grid:
         for place in range(1, across + 1):
             now = round(row + (to_row - row) * place / across)
             step = 1 if now >= at else -1
-            self._dots |= {(column + place, between) for between in range(at, now + step, step)}
+            begin = at if now == at else at + step
+            self._dots |= {(column + place, between) for between in range(begin, now + step, step)}
             at = now
 
     def braille(self) -> list[str]:

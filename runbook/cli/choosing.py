@@ -51,7 +51,7 @@ def best(
     limit: int,
     **chosen: Unpack[Filters],
 ) -> int | None:
-    """List the experiments with the best value of a metric, the best first.
+    """List the experiments with the best values of a metric.
 
     Only completed ones take part, unless --status says otherwise; a value that is not finite is never best.
     """

@@ -11,6 +11,7 @@ from runbook.cli.differing import differences, side
 from runbook.cli.failures import DIFFERENT, NothingFoundError
 from runbook.cli.filters import Filters, filters
 from runbook.cli.listing import nothing_like_that
+from runbook.records import Status
 from runbook.tables import Cell, Column, Table, to_text
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _FORMS: Final = ("text", "markdown", "latex", "csv", "json")
     help="With --group-by: only these.",
 )
 @click.option("--predictions", metavar="FILE", help="With --group-by: predictions in results/ for a paired bootstrap.")
+@click.option("--allow-pickle", is_flag=True, help="Let the predictions be a pickle, which runs code.")
 @click.option(
     "--minimize",
     multiple=True,
@@ -66,12 +68,15 @@ def compare(
     group_by: str | None,
     metrics: tuple[str, ...],
     predictions: str | None,
+    allow_pickle: bool,
     minimize: tuple[str, ...],
     maximize: tuple[str, ...],
     form: str,
     **chosen: Unpack[Filters],
 ) -> None:
-    """Compare experiments: the settings that differ, the metrics side by side, the best marked.
+    """Compare experiments side by side.
+
+    The settings that differ, the final metrics, and the best of each marked.
 
     Experiments are named, or chosen by --where, --status, --tag, --name, --since and --until.
     """
@@ -82,7 +87,14 @@ def compare(
         compared: Any = context.manager.compare_experiments(ids, minimize=minimize, maximize=maximize)
     else:
         compared = context.manager.compare_groups(
-            group_by, ids, metrics=metrics or None, minimize=minimize, maximize=maximize, predictions=predictions
+            group_by.split(","),
+            ids,
+            status=chosen["status"] or Status.COMPLETED,
+            metrics=metrics or None,
+            minimize=minimize,
+            maximize=maximize,
+            predictions=predictions,
+            allow_pickle=allow_pickle,
         )
     if context.as_json or form == "json":
         context.print_json_text(compared.to_json())
@@ -121,7 +133,9 @@ def _chosen(
 @experiment_argument("first")
 @experiment_argument("second")
 def diff(context: Context, first: str, second: str) -> int | None:
-    """Show what differs between two experiments: config, environment, metrics.
+    """Show what differs between two experiments.
+
+    Config, environment (git, packages, interpreter, command line) and metrics.
 
     The exit code is 0 if nothing differs, 1 if something does.
     """

@@ -258,12 +258,9 @@ def experiment_argument(
         default: for when none is given; without one it must be.
         several: whether any number may be given; the parameter is a tuple then.
     """
+    complete = completed_by("experiments")
     if several:
-        return click.argument(name, nargs=-1, metavar="[EXPERIMENT]...", shell_complete=completed_by("experiments"))
-    return click.argument(
-        name,
-        required=default is None,
-        default=default,
-        metavar="EXPERIMENT" if default is None else "[EXPERIMENT]",
-        shell_complete=completed_by("experiments"),
-    )
+        return click.argument(name, nargs=-1, metavar="[EXPERIMENT]...", shell_complete=complete)
+    if default is None:
+        return click.argument(name, metavar="EXPERIMENT", shell_complete=complete)
+    return click.argument(name, default=default, metavar="[EXPERIMENT]", shell_complete=complete)

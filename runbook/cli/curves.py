@@ -38,7 +38,7 @@ _HEIGHT_OF_SEVERAL: Final = 7
 @click.option("--log", "is_log", is_flag=True, help="A logarithmic axis.")
 @click.option("--csv", "is_csv", is_flag=True, help="Print the rows as comma-separated values.")
 def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_log: bool, is_csv: bool) -> None:
-    """Draw what an experiment logged, each metric as a curve over the steps."""
+    """Draw the metrics of an experiment over its steps."""
     view = context.experiment(experiment)
     columns = _columns(view)
     names = [name for name in columns if name not in RESERVED]
@@ -55,7 +55,11 @@ def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_l
     for line in _charts(context, columns, chosen[: len(metrics) or _SHOWN], is_log=is_log):
         context.print(line)
     if not metrics and len(names) > _SHOWN:
-        context.print(f"\nand {len(names) - _SHOWN} more: {display.visible(', '.join(names[_SHOWN:]))}")
+        context.print()
+        for line in aligning.folded(
+            f"and {len(names) - _SHOWN} more: {display.visible(', '.join(names[_SHOWN:]))}", context.width
+        ):
+            context.print(line)
 
 
 def _columns(view: ExperimentView) -> dict[str, list[Any]]:
@@ -100,7 +104,7 @@ def _charts(context: Context, columns: dict[str, list[Any]], names: Sequence[str
         filled = [[*block, *[""] * (tallest - len(block))] for block in row]
         lines.append("")
         for parts in zip(*filled, strict=True):
-            padded = [part + " " * (each - aligning.width_of(part)) for part in parts]
+            padded = [aligning.filled(part, each) for part in parts]
             lines.append(_GAP.join(padded).rstrip())
     return lines
 

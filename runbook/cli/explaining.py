@@ -34,10 +34,10 @@ _DIFFERENCES_SHOWN: Final = 20
 )
 @experiment_argument(default="")
 def why(context: Context, experiment: str) -> None:
-    """Explain why an experiment failed or was interrupted; by default the latest that did.
+    """Explain why an experiment failed or was interrupted.
 
-    With the last lines of its traceback, its last metrics, and what differs in config and environment from the last
-    completed one of the same name.
+    By default the latest that did: with the last lines of its traceback, its last metrics, and what differs in config
+    and environment from the last completed one of the same name.
     """
     view = context.experiment(experiment) if experiment else _latest(context)
     if view.status not in _EXPLAINED:
@@ -117,7 +117,7 @@ def _lines(view: ExperimentView, step: float | None, metrics: dict[str, Any], wi
         lines = failure.traceback.rstrip("\n").splitlines()
         shown = lines[-_TRACEBACK_LINES:]
         how_many = f"the last {len(shown)} of {len(lines)} lines" if len(shown) < len(lines) else f"{len(lines)} lines"
-        yield f"\ntraceback ({how_many}; {display.visible(str(view.layout.traceback))})"
+        yield f"\ntraceback ({how_many}, in {view.layout.traceback.relative_to(view.path)})"
         yield from (f"  {display.visible(line)}" for line in shown)
     if metrics:
         yield "\nlast metrics"
@@ -132,7 +132,8 @@ def _compared(
 ) -> Iterator[str]:
     if former is None:
         named = "it has no name" if view.name is None else "no other one of its name has completed"
-        yield f"\nnothing to compare it with: {named}"
+        yield ""
+        yield from aligning.folded(f"nothing to compare it with: {named}", width)
         return
     changes = [
         (
@@ -143,9 +144,13 @@ def _compared(
         for key, values in keys.items()
     ]
     if not changes:
-        yield f"\nsame config and environment as {display.visible(former.id)}, which completed"
+        yield ""
+        yield from aligning.folded(
+            f"same config and environment as {display.visible(former.id)}, which completed", width
+        )
         return
-    yield f"\ndiffers from {display.visible(former.id)}, the last of its name that completed"
+    yield ""
+    yield from aligning.folded(f"differs from {display.visible(former.id)}, the last of its name that completed", width)
     yield from aligning.pairs(changes[:_DIFFERENCES_SHOWN], width)
     if len(changes) > _DIFFERENCES_SHOWN:
         yield f"  and {len(changes) - _DIFFERENCES_SHOWN} more: runbook diff shows them"

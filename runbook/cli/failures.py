@@ -40,6 +40,10 @@ class ReaderGoneError(Exception):
     """The program that read our output has seen enough; click would take a `BrokenPipeError` for a failure."""
 
 
+class CtrlCError(Exception):
+    """Somebody has pressed Ctrl-C; click would print an empty line for a `KeyboardInterrupt`, into a file as well."""
+
+
 def nearest_hint(wanted: str, known: Iterable[str], otherwise: str = "") -> str:
     """A remedy for a word that there is not: the nearest ones, or all of a few.
 
@@ -67,7 +71,10 @@ def guarded(run: Callable[[], object]) -> int:
     try:
         code = run()
         sys.stdout.flush()
-    except (KeyboardInterrupt, click.Abort):
+    except (CtrlCError, KeyboardInterrupt, click.Abort):
+        if sys.stderr.isatty():
+            # The terminal has put "^C" where the prompt would begin.
+            click.echo(err=True)
         return _CTRL_C
     except (BrokenPipeError, ReaderGoneError):
         # The reader of the pipe has seen enough. What is still in the buffer would fail again when Python exits.

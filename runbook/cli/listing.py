@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -37,7 +38,7 @@ class _Column:
     is_right: bool = False
     styles: list[str] | None = None
 
-    @property
+    @functools.cached_property
     def width(self) -> int:
         return max(map(aligning.width_of, [self.title, *self.cells]))
 
@@ -50,7 +51,7 @@ class _Column:
     json="an array of objects with the fields of the registry (experiment_id, timestamp, status, custom_name, "
     "description, config, directory, completed_at, notes, metrics, tags, end_reason, parent, host).",
     example="runbook ls --since 2d --status failed\n"
-    "runbook ls 'config.lr < 1e-4 and metrics.test_f1 > 0.8' --sort -metrics.test_f1\n"
+    "runbook ls 'config.lr < 1e-4 and metrics.f1 > 0.8' --sort -metrics.f1\n"
     "runbook ls --tag hate --columns config.lr,config.seed -n 10",
 )
 @where_argument
@@ -82,7 +83,7 @@ def ls(
 ) -> int | None:
     """List experiments, newest first.
 
-    WHERE is an expression over their fields: config.… , metrics.… , status, name, tags, started, duration and so on.
+    WHERE is an expression over fields such as config.lr, metrics.test_f1, status, name, tags, started and duration.
     """
     try:
         found = context.manager.find(where, sort=_names(sort) or None, **chosen)
@@ -106,7 +107,8 @@ def ls(
     if left_out:
         notes.append(f"no room for {display.visible(', '.join(left_out))}")
     for note in notes if context.is_terminal else ():
-        context.print(note)
+        for line in aligning.folded(note, context.width):
+            context.print(line)
     return None
 
 
@@ -234,6 +236,8 @@ def _shown(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return display.visible(", ".join(value))
     return display.plain(value)
 
 

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 def report(
     context: Context, experiments: tuple[str, ...], *, where: str | None, output: Path, **chosen: Unpack[Filters]
 ) -> None:
-    """Write a report as one HTML file that needs no network: of the experiments given or chosen, or of all."""
+    """Write a report as one HTML file.
+
+    Of the experiments given or chosen, or of all. The file needs no network.
+    """
     is_filtered = where is not None or any(chosen.values())
     if experiments and is_filtered:
         raise click.UsageError("name the experiments, or choose them by options, not both")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from runbook.cli import COMPLETE_VARIABLE
 from runbook.cli.context import Context, command
 from runbook.cli.failures import NotPossibleError
 
@@ -18,13 +19,16 @@ _HOW = {
 @click.argument("shell", type=click.Choice(list(_HOW)))
 @click.pass_context
 def completion(ctx: click.Context, context: Context, shell: str) -> None:
-    """Print the script that makes a shell complete commands, options, ids, names, tags, metrics and fields."""
+    """Print the script for completion in a shell.
+
+    It completes commands, options, ids, names, tags, metrics and fields, as they are in the base directory.
+    """
     from click.shell_completion import get_completion_class
 
     made = get_completion_class(shell)
     assert made is not None
     try:
-        script = made(ctx.find_root().command, {}, "runbook", "_RUNBOOK_COMPLETE").source()
+        script = made(ctx.find_root().command, {}, "runbook", COMPLETE_VARIABLE).source()
     except RuntimeError as error:
         raise NotPossibleError(str(error)) from error
     if context.as_json:

@@ -97,7 +97,7 @@ def files_of(folder: Path) -> list[tuple[str, int]]:
 def _lines(view: ExperimentView, width: int) -> Iterator[str]:
     yield visible(view.id)
     yield ""
-    yield from aligning.pairs(_facts(view), width)
+    yield from aligning.pairs(_facts(view), width, whole=("folder",))
     for title, values in (("config", view.record.config), ("metrics", view.record.metrics)):
         if values:
             yield f"\n{title}"
@@ -122,7 +122,7 @@ def _facts(view: ExperimentView) -> list[tuple[str, str]]:
     facts = {
         "status": status_of(view),
         "error": "" if record.failure is None else f"{record.failure.type}: {record.failure.message}",
-        "traceback": str(view.layout.traceback) if view.layout.traceback.exists() else "",
+        "traceback": str(view.layout.traceback.relative_to(view.path)) if view.layout.traceback.exists() else "",
         "evidence": (record.attempts[-1].evidence or "") if record.attempts else "",
         "name": record.custom_name or "",
         "description": record.description or "",

@@ -41,7 +41,9 @@ _SILENT_S: Final = 60.0
 )
 @click.option("--once", is_flag=True, help="Look once, print and end.")
 def watch(context: Context, experiments: tuple[str, ...], *, interval: float, once: bool) -> int | None:
-    """Watch experiments while they run: their last metrics, their progress, and whether they live.
+    """Watch experiments while they run.
+
+    Their last metrics, their progress, and whether they live.
 
     Without EXPERIMENT all that run, and those that begin meanwhile, until Ctrl-C; with one or several, until they
     have ended. What ends meanwhile stays in view with its ending.

@@ -7,18 +7,22 @@ that the comment is not used.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
 import runbook
 from runbook import (
+    Comparison,
     EndReason,
     Experiment,
     ExperimentList,
     ExperimentManager,
     ExperimentNotFoundError,
     ExperimentView,
+    GroupComparison,
+    Progress,
+    QueryError,
     RunbookError,
     Status,
     UnknownStatusError,
@@ -294,7 +298,27 @@ assert_type(
 manager.find("config.lr < 1", "failed")  # type: ignore[call-arg]
 manager.find(limit="3")  # type: ignore[arg-type]
 manager.find(until=3)  # type: ignore[arg-type]
-assert_type(manager.compare_experiments(["a", "b"]), dict[str, Any])
+manager.find(statuss="failed")  # type: ignore[call-arg]
+found = manager.find(since=timedelta(days=2), until=date(2026, 1, 1), status=(Status.FAILED, "completed"), name="base*")
+assert_type(found[0], dict[str, Any])
+assert_type(found[:5], ExperimentList)
+manager.to_dataframe("config.lr < 1", status="failed", limit=3)
+manager.to_dataframe(statuss="failed")  # type: ignore[call-arg]
+assert_type(manager.compare_experiments(["a", "b"]), Comparison)
+compared: dict[str, Any] = manager.compare_experiments(("a", "b"), minimize=["loss"], maximize="f1")
+assert_type(manager.compare_experiments([]).to_text(80, colour=True), str)
+assert_type(manager.compare_experiments([]).to_json(), str)
+manager.compare_experiments(["a"], ["loss"])  # type: ignore[call-arg]
+assert_type(manager.compare_groups(), GroupComparison)
+groups = manager.compare_groups(
+    ["lr", "name"], ["a"], where="lr < 1", metrics="f1", predictions="p.json", status="failed"
+)
+assert_type(groups.to_text(), str)
+assert_type(groups.to_csv("pairs"), str)
+assert_type(groups.best, dict[str, list[str]])
+assert_type(groups.verdicts, list[str])
+groups.to_csv("all")  # type: ignore[arg-type]
+manager.compare_groups("lr", [], "lr < 1")  # type: ignore[call-arg]
 assert_type(manager.export_experiment("a", "./shared"), Path)
 assert_type(manager.import_experiment("./shared/a", progress=lambda done, total: print(done / total)), str | None)
 manager.export_experiment("a", "./shared", progress=lambda done: print(done))  # type: ignore[arg-type, misc]
@@ -314,6 +338,7 @@ assert_type(view.status, Status)
 assert_type(view.load_metrics(), dict[str, Any])
 assert_type(view.load_predictions("p.pkl", allow_pickle=True), Any)
 view.load_predictions("p.pkl", True)  # type: ignore[call-arg]
+assert_type(view.last_progress, Progress | None)
 view.log(loss=1)  # type: ignore[attr-defined]
 
 # --- errors ----------------------------------------------------------------------------------------------------------
@@ -325,6 +350,9 @@ except ExperimentNotFoundError as error:
     assert_type(error.nearest, tuple[str, ...])
 except UnknownStatusError as status_error:
     assert_type(status_error.allowed, tuple[str, ...])
+except QueryError as query_error:
+    assert_type(query_error.column, int)
+    assert_type(query_error.text, str)
 except RunbookError:
     pass
 
