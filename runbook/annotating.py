@@ -43,10 +43,7 @@ def annotate(
         return experiment_id
     stamp: JsonObject = {"time": codec.format_time(datetime.now(UTC)), "by": _by()}
     lines: list[JsonObject] = [{**stamp, **what} for what in said]
-    try:
-        registry.record(experiment_id)
-    except (FileNotFoundError, NotADirectoryError):
-        _annotate_line(registry, experiment_id, lines)
+    if not _has_record(registry, experiment_id) and _annotate_line(registry, experiment_id, lines):
         return experiment_id
     # First: of a process that is killed now, the mark shows others that there is something new.
     registry.announce(experiment_id)
@@ -66,11 +63,29 @@ def annotate(
     return experiment_id
 
 
-def _annotate_line(registry: Registry, experiment_id: str, lines: list[JsonObject]) -> None:
-    """The same for one without a record, of the seed's tool: its line in the registry is where its notes are."""
+def _has_record(registry: Registry, experiment_id: str) -> bool:
+    try:
+        registry.record(experiment_id)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _annotate_line(registry: Registry, experiment_id: str, lines: list[JsonObject]) -> bool:
+    """The same for one without a record, of the seed's tool: its line in the registry is where its notes are.
+
+    Returns:
+        Whether it has no record indeed; one that is being restored at this moment may have got it back.
+    """
+    layout = registry.layout.experiment(experiment_id)
     with marks.locked(registry.layout, LOCK_TIMEOUT_S):
         line = next((entry for entry in registry.entries() if entry["experiment_id"] == experiment_id), None)
-        if line is None:
+        # In this order: the folder may come back in between, and has a record then.
+        has_folder = layout.root.exists()
+        if layout.record.exists():
+            return False
+        # Only we write an end reason: of one of ours, whose folder is in the trash, the line alone is no experiment.
+        if line is None or ("end_reason" in line and not has_folder):
             raise errors.ExperimentNotFoundError(experiment_id, registry.layout.root)
         notes, tags = line.get("notes"), line.get("tags")
         before = (
@@ -79,6 +94,7 @@ def _annotate_line(registry: Registry, experiment_id: str, lines: list[JsonObjec
         )
         after, kept = annotation.applied(lines, *before)
         registry.adopt({"experiment_id": experiment_id, "notes": after, "tags": list(kept)})
+    return True
 
 
 def _by() -> str:
