@@ -18,6 +18,7 @@
     ├── what the world did
     │   ├── BaseDirectoryError        (OSError)         the base directory cannot hold experiments
     │   ├── TargetExistsError         (FileExistsError) an export would overwrite something
+    │   ├── ReportTargetError         (OSError)         a report cannot be made where it was to go
     │   ├── MissingExtraError         (ImportError)     a library that only some calls need is not installed
     │   └── ExperimentExistsError     (FileExistsError) an experiment would take the place of another
     └── what the disk holds
@@ -321,6 +322,22 @@ class TargetExistsError(RunbookError, FileExistsError):
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = fspath(path)
         super().__init__(f"{self.path} exists already; remove it or choose another export_path", self.path)
+
+
+class ReportTargetError(RunbookError, OSError):
+    """A report that cannot be made where it was to go.
+
+    Attributes:
+        path: the file that was to be made.
+        problem: what is in the way.
+    """
+
+    def __init__(self, path: str | PathLike[str], problem: str) -> None:
+        self.path = fspath(path)
+        self.problem = problem
+        super().__init__(
+            f"{self.path} {problem}; choose a file in a folder that exists, such as report.html", self.path, problem
+        )
 
 
 class ExperimentExistsError(RunbookError, FileExistsError):

@@ -226,6 +226,35 @@ class Experiment(ExperimentView):
             self._store.save_object(path, artifact)
         return self._saved(path)
 
+    def save_figure(self, figure: object, name: str) -> Path:
+        """Write a figure of matplotlib or plotly into `results/`; a report shows it.
+
+        Args:
+            figure: a figure, or something that knows its figure, such as the `Axes` that a plot of pandas returns.
+            name: what it is called there. Without a suffix it becomes `.png` for matplotlib, and for plotly `.json`,
+                which `plotly.io.read_json` reads back and a report shows live. matplotlib writes .png, .svg, .pdf,
+                .jpg and .webp as well, plotly .html, and these with kaleido.
+
+        Returns:
+            The file.
+
+        Raises:
+            TypeError: if it is no figure.
+            UnknownSuffixError: if the suffix names no format that the library writes.
+            InvalidNameError: if the name would leave the folder, or is no file name everywhere.
+            MissingExtraError: if plotly is to make an image, and kaleido is not installed.
+
+        Example:
+            >>> exp.save_figure(ConfusionMatrixDisplay(matrix).plot().figure_, "confusion")  # doctest: +SKIP
+            PosixPath('/…/results/confusion.png')
+        """
+        from runbook import figures
+
+        filename, content = figures.as_file(figure, identity.check_file_name("figure name", name))
+        path = self._layout.results / identity.check_file_name("figure name", filename)
+        self._store.write_bytes(path, content)
+        return self._saved(path)
+
     def note(self, text: str) -> None:
         """Add a line to the notes."""
         with self._lock:

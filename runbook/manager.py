@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date, datetime, timedelta
     from pathlib import Path
     from typing import Concatenate, ParamSpec, TypeVar, Unpack
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runbook.listing import ExperimentList
     from runbook.merging import MergeReport
     from runbook.query import QueryOptions
-    from runbook.registry import Registry
+    from runbook.registry import Listing, Registry
     from runbook.tracking import ExperimentBlock, TrackedDecorator
     from runbook.typing import ExperimentOptions, ProgressHook, StrPath, TrackedOptions
     from runbook.view import ExperimentView
@@ -135,6 +135,10 @@ class ExperimentManager:
     def save_eraser_results(self, results_path: StrPath) -> Path:
         """Copy rationales in ERASER's form into the experiment."""
         return self._active("save_eraser_results").save_eraser_results(results_path)
+
+    def save_figure(self, figure: object, name: str) -> Path:
+        """Save a figure of matplotlib or plotly in `results/`; see `Experiment.save_figure`."""
+        return self._active("save_figure").save_figure(figure, name)
 
     def save_final_metrics(self, metrics: Mapping[str, object]) -> Path:
         """Save the final metrics, and show their numbers in the registry."""
@@ -264,17 +268,35 @@ class ExperimentManager:
             ExperimentNotFoundError: if there is none, naming the nearest.
             AmbiguousExperimentError: if there are several.
         """
-        from runbook import annotation, codec, errors, identity
-        from runbook.view import ExperimentView
+        (view,) = self.get_experiments([experiment_id])
+        return view
+
+    def get_experiments(self, experiment_ids: Iterable[str]) -> list[ExperimentView]:
+        """Read-only views of several experiments, for which the registry is read once.
+
+        Args:
+            experiment_ids: each as for `get_experiment`.
+
+        Raises:
+            ExperimentNotFoundError: if there is no such experiment.
+            AmbiguousExperimentError: if there are several.
+        """
+        from runbook import identity
 
         listing = self._registry.listing()
-        found = identity.resolve(experiment_id, listing.entries, self._shown_base)
-        layout = self._layout.experiment(found)
+        found = [identity.resolve(one, listing.entries, self._shown_base) for one in experiment_ids]
+        return [self._view(one, listing) for one in found]
+
+    def _view(self, experiment_id: str, listing: Listing) -> ExperimentView:
+        from runbook import annotation, codec, errors
+        from runbook.view import ExperimentView
+
+        layout = self._layout.experiment(experiment_id)
         try:
-            record = annotation.annotated(self._registry.record(found), layout)
+            record = annotation.annotated(self._registry.record(experiment_id), layout)
         except (FileNotFoundError, errors.DamagedFileError, errors.NewerFormatError):
             # The seed's tool wrote none; of a damaged one, the registry has what is left.
-            entry = next(entry for entry in listing.entries if entry["experiment_id"] == found)
+            entry = next(entry for entry in listing.entries if entry["experiment_id"] == experiment_id)
             listing.complete(entry)
             record = codec.record_of_entry(entry, self._layout.registry)
         return ExperimentView(layout, record)
@@ -308,7 +330,7 @@ class ExperimentManager:
         from runbook import comparison
 
         ids = [experiment_ids] if isinstance(experiment_ids, str) else experiment_ids
-        views = [self.get_experiment(experiment_id) for experiment_id in ids]
+        views = self.get_experiments(ids)
         return comparison.compare(views, minimize=minimize, maximize=maximize)
 
     def compare_groups(
@@ -376,6 +398,14 @@ class ExperimentManager:
             allow_pickle=allow_pickle,
             view=self.get_experiment,
         )
+
+    def report(
+        self, path: StrPath, ids: Sequence[str] | None = None, *, progress: Callable[[int, int], None] | None = None
+    ) -> Path:
+        """Write experiments into one HTML file that opens from disk; see `runbook.report.write_report`."""
+        from runbook.report import write_report
+
+        return write_report(self, ids, path, progress=progress)
 
     def export_experiment(
         self, experiment_id: str, export_path: StrPath, *, progress: ProgressHook | None = None

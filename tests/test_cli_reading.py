@@ -162,6 +162,17 @@ def test_show_reads_what_the_old_tool_left(base, run):
     assert "lr  1" in run("show").stdout
 
 
+def test_a_damaged_record_is_not_shown_as_if_it_were_whole(run, shelf, manager):
+    """What the registry has of it is shown, the damage is said, and the code is 3; `why` names it as well."""
+    layout = manager.get_experiment("latest").layout
+    layout.record.write_text("{ torn")
+    result = run("show", "latest")
+    assert result.exit_code == 3
+    assert "killed" in result.stdout
+    assert f"{layout.record} is damaged" in result.stderr
+    assert f"{layout.record.name} is damaged" in run("why", "latest").stdout.replace("\n", "").replace(" " * 12, "")
+
+
 def test_path_prints_the_folder_alone(run, ask, shelf, manager):
     """For `cd $(runbook path latest)`."""
     where = str(manager.base_dir / shelf["killed"])

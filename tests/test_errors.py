@@ -167,6 +167,13 @@ TABLE = [
         "remove it or choose another export_path",
     ),
     (
+        errors.ReportTargetError,
+        ("/reports", "is a folder, and a report is one file"),
+        {"path": "/reports", "problem": "is a folder, and a report is one file"},
+        OSError,
+        "such as report.html",
+    ),
+    (
         errors.DamagedFileError,
         ("/data/a.json", "it is not JSON"),
         {"path": "/data/a.json", "problem": "it is not JSON"},

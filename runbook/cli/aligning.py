@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 GAP: Final = "  "
 _LEAST_NAME: Final = 12
 _LEAST_VALUE: Final = 20
+_MOST_LINES: Final = 4
 
 
 def width_of(text: str) -> int:
@@ -66,7 +67,7 @@ def folded(text: str, width: int) -> list[str]:
 def pairs(
     items: Sequence[tuple[str, str]], width: int, *, indent: str = "  ", whole: Collection[str] = ()
 ) -> list[str]:
-    """Names and values below each other, the values in line; a value that is too long goes on in the next line.
+    """Names and values below each other, the values in line; a long value takes a few lines, and ends in an ellipsis.
 
     Args:
         items: harmless text; a name that is very long stands on a line of its own.
@@ -83,7 +84,7 @@ def pairs(
     room = max(_LEAST_VALUE, width - len(indent) - column - len(GAP))
     lines = []
     for name, value in items:
-        first, *others = [value] if name in whole else fitting.fold(value, room, width_of)
+        first, *others = [value] if name in whole else fitting.fold(value, room, width_of, _MOST_LINES)
         if width_of(name) > column:
             lines.append(f"{indent}{name}")
             name = ""  # noqa: PLW2901 - it has been said

@@ -11,7 +11,7 @@ from runbook.cli.differing import differences, side
 from runbook.cli.failures import NothingFoundError
 from runbook.cli.following import last_logged
 from runbook.cli.reasons import sentence
-from runbook.cli.showing import duration_s, moment, status_of
+from runbook.cli.showing import damage_of, duration_s, moment, status_of
 from runbook.records import Status
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def _lines(view: ExperimentView, step: float | None, metrics: dict[str, Any], wi
     facts = {
         "status": f"{status_of(view)}: {sentence(view)}",
         "error": "" if failure is None else f"{failure.type}: {failure.message}",
+        "damage": damage_of(view) or "",
         "evidence": _evidence(view) or "",
         "ended": ", ".join([*([] if ended is None else [moment(ended)]), *after, *at]),
         "host": view.record.host or "",

@@ -96,20 +96,39 @@ class Sight:
         return max(0.0, told.remaining_s - since)
 
 
-def look(manager: ExperimentManager, watched: Collection[str], *, only: Collection[str] = ()) -> list[Sight]:
-    """The experiments that run, and those of `watched` that do no longer; oldest first.
+class Follower:
+    """Looks at what runs, again and again, and remembers how those ended that it has seen running.
 
     Args:
         manager: of the base directory.
-        watched: the ids that were seen running before.
         only: the ids to look at; empty for all that run.
     """
-    base = BaseLayout(manager.base_dir)
-    return [
-        _sight(base, entry)
-        for entry in manager.list_experiments()
-        if entry["experiment_id"] in (only or watched) or (not only and entry["status"] == Status.RUNNING)
-    ]
+
+    def __init__(self, manager: ExperimentManager, only: Collection[str] = ()) -> None:
+        self._manager = manager
+        self._base = BaseLayout(manager.base_dir)
+        self._only = frozenset(only)
+        self._running = frozenset(only)
+        self._ended: dict[str, Sight] = {}
+
+    def look(self) -> list[Sight]:
+        """The experiments that run, and those that did when it looked before; oldest first."""
+        entries = {
+            str(entry["experiment_id"]): entry
+            for entry in self._manager.find(status=Status.RUNNING)
+            if not self._only or entry["experiment_id"] in self._only
+        }
+        gone = self._running - entries.keys() - self._ended.keys()
+        # Only now, because it takes time in proportion to the whole base directory.
+        for entry in self._manager.list_experiments() if gone else ():
+            if entry["experiment_id"] in gone:
+                self._ended[entry["experiment_id"]] = _sight(self._base, entry)
+        # One that goes on in another attempt runs again.
+        for experiment_id in entries:
+            self._ended.pop(experiment_id, None)
+        self._running = frozenset(entries)
+        seen = [*self._ended.values(), *(_sight(self._base, entry) for entry in entries.values())]
+        return sorted(seen, key=lambda sight: sight.experiment_id)
 
 
 def _sight(base: BaseLayout, entry: dict[str, Any]) -> Sight:

@@ -133,7 +133,7 @@ def _getter(name: str, entries: Sequence[Entry]) -> Callable[[Entry], object]:
         raise errors.QueryError(name, first.column, "expected one field, such as config.lr", "columns")
     path: Any = first.value
     field = fields.FieldPath(path, first.text, first.column)
-    return fields.getter(field, entries, (name, "columns"), datetime.now(UTC))
+    return fields.getter(field, fields.Source(entries, datetime.now(UTC)), (name, "columns"))
 
 
 def print_table(

@@ -8,9 +8,10 @@ import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from runbook import errors
+from runbook import errors, folder
 from runbook.cli import aligning
 from runbook.cli.context import Context, command, experiment_argument
+from runbook.cli.failures import DAMAGED, say
 from runbook.display import age, duration, plain, visible
 from runbook.plain import flatten, to_plain
 from runbook.records import Status
@@ -36,14 +37,30 @@ _KIB: Final = 1024
     example="runbook show latest\nrunbook show baseline --json",
 )
 @experiment_argument(default="latest")
-def show(context: Context, experiment: str) -> None:
+def show(context: Context, experiment: str) -> int | None:
     """Show all that is known about an experiment."""
     view = context.experiment(experiment)
     if context.as_json:
         context.print_json(describe(context, view))
-        return
-    for line in _lines(view, context.width):
-        context.print(line)
+    else:
+        for line in _lines(view, context.width):
+            context.print(line)
+    damage = damage_of(view)
+    if damage is None:
+        return None
+    say(f"runbook: this is what the registry has of it: {damage}")
+    return DAMAGED
+
+
+def damage_of(view: ExperimentView) -> str | None:
+    """What is wrong with its record; None where nothing is, or where there is none, as of the seed's tool."""
+    try:
+        folder.read_record(view.layout)
+    except (errors.DamagedFileError, errors.NewerFormatError) as error:
+        return str(error)
+    except OSError:
+        return None
+    return None
 
 
 def describe(context: Context, view: ExperimentView) -> JsonObject:
@@ -82,15 +99,15 @@ def environment_of(view: ExperimentView) -> JsonObject | None:
     return None
 
 
-def files_of(folder: Path) -> list[tuple[str, int]]:
+def files_of(root: Path) -> list[tuple[str, int]]:
     """The files of an experiment with their sizes in bytes, by their path in its folder."""
     found = []
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(root):
         folders.sort()
         for name in sorted(names):
             path = os.path.join(place, name)  # noqa: PTH118 - a folder may hold very many files
             with contextlib.suppress(OSError):
-                found.append((os.path.relpath(path, folder), os.lstat(path).st_size))
+                found.append((os.path.relpath(path, root), os.lstat(path).st_size))
     return found
 
 
@@ -108,7 +125,8 @@ def _lines(view: ExperimentView, width: int) -> Iterator[str]:
         yield from aligning.pairs([(str(number), _attempt(attempt)) for number, attempt in attempts], width)
     if view.notes:
         yield "\nnotes"
-        yield from aligning.pairs([("", visible(line)) for line in view.notes.splitlines()], width, indent="")
+        for note in view.notes.splitlines():
+            yield from (f"  {line}" for line in aligning.folded(visible(note), width - 2))
     files = files_of(view.path)
     yield f"\nfiles: {len(files)}, {_size(sum(size for _, size in files))}"
     yield from aligning.pairs([(visible(path), _size(size)) for path, size in files[:_FILES_SHOWN]], width)

@@ -62,7 +62,7 @@ def watch(context: Context, experiments: tuple[str, ...], *, interval: float, on
 
 
 def _once(context: Context, only: Sequence[str]) -> int | None:
-    sights = following.look(context.manager, (), only=only)
+    sights = following.Follower(context.manager, only).look()
     if context.as_json:
         context.print_json([sight.as_plain() for sight in sights])
         return None if sights else 1
@@ -85,11 +85,10 @@ def _live(context: Context, only: Sequence[str], interval: float) -> None:
     from rich.live import Live
 
     console = Console(highlight=False, markup=False, emoji=False, no_color=not context.is_coloured)
-    seen: set[str] = set()
+    follower = following.Follower(context.manager, only)
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            sights = following.look(context.manager, seen, only=only)
-            seen.update(sight.experiment_id for sight in sights)
+            sights = follower.look()
             live.update(_screen(context, sights, console.width, console.height), refresh=True)
             if only and _are_over(sights):
                 return
@@ -126,9 +125,10 @@ def _screen(context: Context, sights: Sequence[Sight], width: int, height: int) 
 
 def _lines(context: Context, only: Sequence[str], interval: float) -> None:
     """A line for each change, for a file or a pipe."""
+    follower = following.Follower(context.manager, only)
     seen: dict[str, tuple[Any, ...]] = {}
     while True:
-        sights = following.look(context.manager, seen, only=only)
+        sights = follower.look()
         for sight in sights:
             told = None if sight.progress is None else sight.progress.done
             now = (sight.status, sight.state, sight.step, str(sight.metrics), told)

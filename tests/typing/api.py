@@ -30,6 +30,7 @@ from runbook import (
     experiment,
     tracked,
 )
+from runbook.report import write_report
 
 manager = ExperimentManager()
 assert_type(manager, ExperimentManager)
@@ -248,6 +249,8 @@ with experiment({"lr": 0.1}, name="n", description="d", tags=["t"], base_dir="x"
     assert_type(exp.save_metrics("mine", {"f1": 0.9}), Path)
     assert_type(exp.save_artifact("x"), Path)
     assert_type(exp.save_artifact({"a": 1}, "x.json"), Path)
+    assert_type(exp.save_figure(object(), "x.png"), Path)
+    exp.save_figure(object())  # type: ignore[call-arg]
     exp.log({"loss": 0.3}, step=10)
     exp.log(loss=0.3)
     exp.log(loss=0.3, step=10)
@@ -331,6 +334,11 @@ manager.remove_tags("a", "draft")
 manager.add_tags("a", 3)  # type: ignore[arg-type]
 manager.merge("./other", print)  # type: ignore[call-arg]
 assert_type(manager.get_experiment_path("a"), Path)
+assert_type(manager.save_figure(object(), "x.png"), Path)
+assert_type(manager.report("report.html"), Path)
+assert_type(manager.report(Path("report.html"), ["a", "b"], progress=lambda done, total: None), Path)
+manager.report("report.html", [1])  # type: ignore[list-item]
+assert_type(write_report(manager, None, "report.html"), Path)
 
 view = manager.get_experiment("a")
 assert_type(view, ExperimentView)
