@@ -154,6 +154,25 @@ def test_quickstart_keeps_four_trainings_and_prints_them(run_example):
     assert run.entries[-1]["metrics"]["val_accuracy"] > 0.9
 
 
+def test_the_sweep_keeps_the_good_runs_and_the_bad_ones(run_example):
+    """Twelve completed trainings, one that diverged and one that Ctrl-C stopped, with the same numbers everywhere."""
+    run = run_example("sweep.py")
+    run.check_success()
+    assert run.out == "diverged: the loss is nan after epoch 6\nstopped by Ctrl-C\n"
+    *completed, diverged, stopped = run.entries
+    assert {(entry["status"], entry["end_reason"]) for entry in completed} == {("completed", "returned")}
+    assert [entry["experiment_id"][-8:] for entry in (completed[0], completed[-1])] == ["23fe1726", "5b71004a"]
+    f1 = [round(entry["metrics"]["test_f1"], 4) for entry in completed]
+    assert f1 == [0.7059, 0.6797, 0.776, 0.7541, 0.828, 0.8498, 0.8328, 0.8408, 0.8302, 0.8535, 0.8339, 0.825]
+    for entry in completed:
+        predictions = strict_json(run.folder(entry) / "results" / "predictions.json")
+        assert {len(predictions["y_true"]), len(predictions["y_pred"])} == {300}
+        assert len(json_lines(run.folder(entry) / "metrics" / "history.jsonl")) == 15
+    assert (diverged["status"], diverged["end_reason"]) == ("failed", "exception")
+    assert (stopped["status"], stopped["end_reason"]) == ("interrupted", "keyboard")
+    assert len(json_lines(run.folder(stopped) / "metrics" / "history.jsonl")) == 7
+
+
 def test_decorated_training_keeps_the_failed_run_as_failed(run_example):
     """The arguments are the config, the returned numbers the metrics, and the diverged run is on record."""
     run = run_example("decorated_training.py")
