@@ -96,9 +96,7 @@ class Registry:
         if not self._is_due():
             return
         try:
-            with marks.locked(self._layout, LOCK_TIMEOUT_S):
-                while marks.is_marked(self._layout, experiment_id):
-                    self._fold()
+            self._fold_soon(experiment_id)
         except filelock.Timeout:
             warn(
                 f"another process has held {self._layout.registry_lock} for {LOCK_TIMEOUT_S:.0f} s, so "
@@ -113,6 +111,26 @@ class Registry:
                 f"the disk of {self._layout.root} has no file locks ({error.strerror}), so {self._layout.registry} is "
                 "not brought up to date; nothing is lost: listings read the experiments from their folders",
             )
+
+    def _fold_soon(self, experiment_id: str) -> None:
+        """Fold the mark of an experiment, unless another process does it first.
+
+        Raises:
+            filelock.Timeout: if other processes hold the lock for too long without doing it.
+        """
+        import filelock
+
+        end = time.monotonic() + LOCK_TIMEOUT_S
+        while marks.is_marked(self._layout, experiment_id):
+            try:
+                with marks.locked(self._layout, 0):
+                    while marks.is_marked(self._layout, experiment_id):
+                        self._fold()
+            except filelock.Timeout:
+                if time.monotonic() > end:
+                    raise
+                # Who holds the lock may well be folding our mark, too: of many that wait, one has to get the lock.
+                marks.wait_for(self._layout, experiment_id)
 
     def _is_due(self) -> bool:
         """Whether as many changes wait as are worth a rewrite; of a small registry, each one is."""

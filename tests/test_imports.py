@@ -58,10 +58,23 @@ def test_starting_an_experiment_loads_no_table_and_no_command_line(tmp_path):
     loaded = fresh(
         "import runbook, sys, json\n"
         "with runbook.experiment({'lr': 0.1}) as exp: exp.log(loss=1)\n"
-        "print(json.dumps([name.partition('.')[0] for name in sys.modules]))",
+        "print(json.dumps(sorted(sys.modules)))",
         cwd=tmp_path,
     )
-    assert set(loaded) & (HEAVY - {"cattrs", "filelock"}) == set()
+    assert {name.partition(".")[0] for name in loaded} & (HEAVY - {"cattrs", "filelock"}) == set()
+    readers = {
+        "comparison",
+        "tables",
+        "display",
+        "query",
+        "fields",
+        "listing",
+        "notebook",
+        "summary",
+        "doctor",
+        "bundle",
+    }
+    assert {name.removeprefix("runbook.") for name in loaded} & readers == set()
 
 
 NOTHING_HAPPENS = """
