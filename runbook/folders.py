@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runbook import codec, errors, folder, identity, liveness
+from runbook import annotation, codec, errors, folder, identity, liveness
 from runbook.notices import warn_once
 from runbook.records import ExperimentRecord, Status
 
@@ -130,7 +130,7 @@ class Folders:
         else:
             if bury and is_dead:
                 self._write_end(record)
-            return {**old, **codec.registry_entry(record, directory)}
+            return {**old, **codec.registry_entry(annotation.annotated(record, layout), directory)}
         config = old.get("config") or self._config_of(layout)
         unknown = ExperimentRecord(
             experiment_id=experiment_id,

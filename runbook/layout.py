@@ -202,6 +202,11 @@ class ExperimentLayout:
         return self.logs / "signals.jsonl"
 
     @property
+    def annotations(self) -> Path:
+        """Notes and tags that are from outside, one line each, appended by anybody at any time."""
+        return self.logs / "annotations.jsonl"
+
+    @property
     def progress(self) -> Path:
         """How far it has come: a hint for those who watch, replaced every moment and never made durable."""
         return self.logs / "progress.json"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from runbook.comparison import Comparison
     from runbook.doctor import Finding
+    from runbook.garbage import GarbageReport
     from runbook.group_comparison import GroupComparison
     from runbook.handle import Experiment
     from runbook.lifecycle import Lifecycle
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from runbook.query import QueryOptions
     from runbook.registry import Listing, Registry
     from runbook.tracking import ExperimentBlock, TrackedDecorator
-    from runbook.typing import ExperimentOptions, StrPath, TrackedOptions
+    from runbook.typing import ExperimentOptions, ProgressHook, StrPath, TrackedOptions
     from runbook.view import ExperimentView
 
     E = TypeVar("E", bound=Experiment)
@@ -287,17 +288,18 @@ class ExperimentManager:
         return [self._view(one, listing) for one in found]
 
     def _view(self, experiment_id: str, listing: Listing) -> ExperimentView:
-        from runbook import codec, errors
+        from runbook import annotation, codec, errors
         from runbook.view import ExperimentView
 
+        layout = self._layout.experiment(experiment_id)
         try:
-            record = self._registry.record(experiment_id)
+            record = annotation.annotated(self._registry.record(experiment_id), layout)
         except (FileNotFoundError, errors.DamagedFileError, errors.NewerFormatError):
             # The seed's tool wrote none; of a damaged one, the registry has what is left.
             entry = next(entry for entry in listing.entries if entry["experiment_id"] == experiment_id)
             listing.complete(entry)
             record = codec.record_of_entry(entry, self._layout.registry)
-        return ExperimentView(self._layout.experiment(experiment_id), record)
+        return ExperimentView(layout, record)
 
     def get_experiment_path(self, experiment_id: str) -> Path:
         """The folder of one experiment; for what it takes and raises see `get_experiment`."""
@@ -405,13 +407,17 @@ class ExperimentManager:
 
         return write_report(self, ids, path, progress=progress)
 
-    def export_experiment(self, experiment_id: str, export_path: StrPath) -> Path:
+    def export_experiment(
+        self, experiment_id: str, export_path: StrPath, *, progress: ProgressHook | None = None
+    ) -> Path:
         """Copy an experiment, as a folder or as one file.
 
         Args:
             experiment_id: an id, the beginning of one, or a name.
             export_path: the directory that the copy of the folder goes into, under the experiment's id; or, when it
                 ends in `.zip`, the file that is made, with a manifest of checksums.
+            progress: called with how many bytes are copied, and how many there are; what it raises ends the export,
+                and nothing of it is left.
 
         Returns:
             The path of the copy.
@@ -426,15 +432,23 @@ class ExperimentManager:
 
         target = Path(export_path).expanduser()
         export = bundle.export_zip if target.suffix.lower() == ".zip" else bundle.export_folder
-        return export(self.get_experiment(experiment_id), target)
+        return export(self.get_experiment(experiment_id), target, progress)
 
-    def import_experiment(self, path: StrPath, on_conflict: Literal["rename", "skip", "error"] = "error") -> str | None:
+    def import_experiment(
+        self,
+        path: StrPath,
+        on_conflict: Literal["rename", "skip", "error"] = "error",
+        *,
+        progress: ProgressHook | None = None,
+    ) -> str | None:
         """Take in an experiment that was exported; nothing in it is ever unpickled or run.
 
         Args:
             path: a `.zip` of `export_experiment`, or a copy of an experiment's folder.
             on_conflict: what happens when another experiment has its id: "rename" gives it a free one, "skip" leaves
                 it out, "error" raises. The same experiment with the same content is always left out.
+            progress: called with how many bytes have been read and found true, and how many there are; what it
+                raises ends the import, and nothing of it is left.
 
         Returns:
             Its id here; None if it was left out.
@@ -448,9 +462,9 @@ class ExperimentManager:
         from runbook import folder, importing
 
         folder.prepare_base(self._layout)
-        return importing.import_bundle(self._registry, Path(path).expanduser(), on_conflict)
+        return importing.import_bundle(self._registry, Path(path).expanduser(), on_conflict, progress=progress)
 
-    def merge(self, other_base_dir: StrPath) -> MergeReport:
+    def merge(self, other_base_dir: StrPath, *, progress: ProgressHook | None = None) -> MergeReport:
         """Take in all experiments of another base directory.
 
         It is safe in any order, can be repeated, and can be interrupted and run again; nothing is overwritten. Of two
@@ -459,6 +473,8 @@ class ExperimentManager:
 
         Args:
             other_base_dir: the other base directory; it is only read.
+            progress: called with how many experiments are done, and how many there are; what it raises ends the
+                merge, and what has come in by then is there whole.
 
         Returns:
             What became of each of its experiments.
@@ -468,7 +484,7 @@ class ExperimentManager:
         from runbook import folder, merging
 
         folder.prepare_base(self._layout)
-        return merging.merge(self._registry, Path(other_base_dir).expanduser())
+        return merging.merge(self._registry, Path(other_base_dir).expanduser(), progress)
 
     def delete_experiment(self, experiment_id: str) -> Path:
         """Move an experiment into the trash, from where `restore_experiment` brings it back.
@@ -514,6 +530,33 @@ class ExperimentManager:
 
         return trash.empty(self._registry)
 
+    def collect_garbage(
+        self, *, trash_older_than: timedelta | None = None, dry_run: bool = False, progress: ProgressHook | None = None
+    ) -> GarbageReport:
+        """Make room: delete for good what is in the trash, and what dead processes left behind.
+
+        No experiment is touched. What repairs and merges moved out of the way goes like what is in the trash.
+
+        Args:
+            trash_older_than: spare what was deleted more recently, and what nobody knows when; None spares nothing.
+            dry_run: change nothing, and say what would go.
+            progress: called with how many things are done, and how many there are.
+
+        Returns:
+            What went, or would go: `.experiments`, `.leftovers`, `.freed_bytes`, and what `.failed`.
+
+        Raises:
+            UsageError: if `trash_older_than` is negative.
+            BaseDirectoryError: if there is a link in the place of the trash.
+
+        Example:
+            >>> manager.collect_garbage(trash_older_than=timedelta(days=30)).freed_bytes  # doctest: +SKIP
+            1048576
+        """
+        from runbook import garbage
+
+        return garbage.collect(self._registry, older_than=trash_older_than, is_dry_run=dry_run, progress=progress)
+
     def doctor(self) -> list[Finding]:
         """What is wrong in the base directory, in plain words with the remedy, and what its disk promises.
 
@@ -554,6 +597,45 @@ class ExperimentManager:
 
         found = identity.resolve(experiment_id, self._registry.listing().entries, self._shown_base)
         doctor.declare_ended(self._registry, found, ending_status(status), notes)
+
+    def add_note(self, experiment_id: str, text: str) -> None:
+        """Add a note to an experiment from outside, whether it runs or has ended.
+
+        It is a line of the experiment's `logs/annotations.jsonl`, and is shown below its own notes. Of one of the
+        seed's tool, which has no record, it is kept in the registry.
+
+        Args:
+            experiment_id: an id, the beginning of one, or a name.
+            text: the note; of several lines, if you like.
+
+        Raises:
+            ExperimentNotFoundError: if there is no such experiment.
+            OSError: if it cannot be written.
+
+        Example:
+            >>> manager.add_note("baseline", "the loss explodes at epoch 3")  # doctest: +SKIP
+        """
+        from runbook.annotating import annotate
+
+        annotate(self._registry, experiment_id, note=str(text))
+
+    def add_tags(self, experiment_id: str, *tags: str) -> None:
+        """Give an experiment tags from outside, whether it runs or has ended; for the rest see `add_note`."""
+        from runbook.annotating import annotate
+        from runbook.handle import as_tags
+
+        annotate(self._registry, experiment_id, tags=as_tags(tags))
+
+    def remove_tags(self, experiment_id: str, *tags: str) -> None:
+        """Take tags from an experiment; for the rest see `add_note`.
+
+        A tag that it does not have is no error. What is said from outside has the last word: a tag that was taken
+        away here is not shown again when the experiment itself adds it, only when `add_tags` does.
+        """
+        from runbook.annotating import annotate
+        from runbook.handle import as_tags
+
+        annotate(self._registry, experiment_id, untags=as_tags(tags))
 
     def experiment(self, config: object = None, **options: Unpack[ExperimentOptions]) -> ExperimentBlock:
         """`runbook.experiment`, in this base directory."""

@@ -18,6 +18,9 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 JsonObject: TypeAlias = dict[str, Json]
 """The mapping at the top of most files."""
 
+ProgressHook: TypeAlias = "Callable[[int, int], None]"
+"""What is told how much is done, and how much there is to do: first 0, at the end all of it."""
+
 
 class ExperimentOptions(TypedDict, total=False):
     """What can be said of an experiment beside its config; see `runbook.experiment`."""

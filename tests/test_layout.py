@@ -27,6 +27,7 @@ IN_AN_EXPERIMENT = {
     "environment": "logs/environment.json",
     "patch": "logs/uncommitted.patch",
     "signals": "logs/signals.jsonl",
+    "annotations": "logs/annotations.jsonl",
     "progress": "logs/progress.json",
 }
 

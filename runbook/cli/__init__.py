@@ -29,6 +29,23 @@ _SECTIONS: Final = {
         "open": "places:open_",
         "report": "reporting:report",
     },
+    "Write": {
+        "note": "remarks:note",
+        "tag": "remarks:tag",
+        "end": "remarks:end",
+    },
+    "Move": {
+        "export": "moving:export",
+        "import": "moving:import_",
+        "merge": "moving:merge",
+    },
+    "Tidy up": {
+        "rm": "deleting:rm",
+        "restore": "deleting:restore",
+        "gc": "deleting:gc",
+        "doctor": "mending:doctor",
+        "repair": "mending:repair",
+    },
     "Shell": {"completion": "shells:completion"},
 }
 """Each command, and where it is: `module:function` below `runbook.cli`."""

@@ -88,7 +88,7 @@ def guarded(run: Callable[[], object]) -> int:
 def _explained(error: Exception) -> int:
     if not isinstance(error, click.ClickException):
         say(f"runbook: {error}")
-        return _code_of(error)
+        return code_of(error)
     say(f"runbook: {error.format_message()}")
     if isinstance(error, click.UsageError) and error.ctx is not None:
         say(f"{error.ctx.get_usage()}\n'{error.ctx.command_path} --help' explains it.")
@@ -101,7 +101,10 @@ def say(text: str) -> None:
         click.echo(visible(line), err=True)
 
 
-def _code_of(error: Exception) -> int:
+def code_of(error: Exception) -> int:
+    """The exit code that an error stands for."""
+    if isinstance(error, click.ClickException):
+        return error.exit_code
     if isinstance(error, errors.ExperimentNotFoundError):
         return NOTHING
     if isinstance(error, errors.DamagedFileError | errors.BundleError | errors.NewerFormatError):

@@ -323,6 +323,16 @@ assert_type(groups.verdicts, list[str])
 groups.to_csv("all")  # type: ignore[arg-type]
 manager.compare_groups("lr", [], "lr < 1")  # type: ignore[call-arg]
 assert_type(manager.export_experiment("a", "./shared"), Path)
+assert_type(manager.import_experiment("./shared/a", progress=lambda done, total: print(done / total)), str | None)
+manager.export_experiment("a", "./shared", progress=lambda done: print(done))  # type: ignore[arg-type, misc]
+manager.merge("./other", progress=print)
+assert_type(manager.collect_garbage(trash_older_than=timedelta(days=30), dry_run=True).experiments, tuple[str, ...])
+manager.collect_garbage(trash_older_than=30)  # type: ignore[arg-type]
+assert_type(manager.add_note("a", "looks good"), None)
+manager.add_tags("a", "keep", "paper")
+manager.remove_tags("a", "draft")
+manager.add_tags("a", 3)  # type: ignore[arg-type]
+manager.merge("./other", print)  # type: ignore[call-arg]
 assert_type(manager.get_experiment_path("a"), Path)
 assert_type(manager.save_figure(object(), "x.png"), Path)
 assert_type(manager.report("report.html"), Path)
