@@ -26,7 +26,7 @@ _PRECISION: Final = 1e-5
 """Half the bytes are enough where the loss is smaller than this part of the curve's height: no screen shows it."""
 
 _BASE64: Final = 4 / 3
-_ONE: Final = ("step", "time", "attempt")
+_NO_METRICS: Final = ("step", "time", "attempt")
 
 
 def _as_array(values: Iterable[float]) -> array[float]:
@@ -91,7 +91,7 @@ def of_history(history: Mapping[str, Sequence[Any]], owner: int) -> list[Curve]:
     steps = [_finite(_number(step)) for step in history.get("step", ())]
     curves = []
     for metric, column in history.items():
-        if metric in _ONE:
+        if metric in _NO_METRICS:
             continue
         points = [
             (step, number)
