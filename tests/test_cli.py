@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -82,13 +83,13 @@ def test_every_command_has_help_with_an_example_and_its_json(name, run):
 def test_the_example_of_a_command_can_be_parsed(name):
     """An example with an option that there is not would be a lie."""
     command = main.get_command(click.Context(main), name)
-    lines = re.findall(rf"runbook {name}( [^\n#|)]*)?", command.epilog.partition("Example:")[2])
+    lines = [line for line in command.epilog.partition("Example:")[2].splitlines() if f"runbook {name}" in line]
     assert lines
     for line in lines:
-        import shlex
-
-        words = shlex.split(line.removesuffix('"'))
-        command.make_context(name, words, parent=click.Context(main, obj=None))
+        words = line.partition(f"runbook {name}")[2].partition(" | ")[0]
+        if "$(" in line:
+            words = words.partition(")")[0]
+        command.make_context(name, shlex.split(words, comments=True), parent=click.Context(main))
 
 
 def test_it_imports_only_what_a_command_needs(program, shelf):

@@ -75,7 +75,7 @@ def tag(context: Context, experiment: str, tags: tuple[str, ...], remove: tuple[
 @command(
     "end",
     json="an object with experiment_id and status.",
-    example='runbook end baseline --note "the node was switched off"',
+    example="runbook end baseline --note 'the node was switched off'",
 )
 @experiment_argument()
 @click.option(

@@ -230,7 +230,7 @@ function makeChart(metric, curves, means) {
       const traces = series.flatMap((one) => tracesOf(one, isCrowded));
       const drawn = plotly.react(plot, traces, layoutOf(metric, isLog(), isCrowded), { ...PLOT_OPTIONS, toImageButtonOptions: { filename: metric.replace(/[^\w.-]+/g, "_") } });
       plot.classList.remove("waiting");
-      plot.ariaLabel = `${metric} over steps, ${plural(series.length, "line")}`;
+      plot.setAttribute("aria-label", `${metric} over steps, ${plural(series.length, "line")}`);
       remark.textContent = gapsText(data.curves, isLog());
       await drawn;
     } catch (error) {

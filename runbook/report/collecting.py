@@ -103,12 +103,12 @@ def _views(
     ids = [str(entry["experiment_id"]) for entry in entries]
     try:
         return manager.get_experiments(ids)
-    except errors.RunbookError:
+    except (errors.RunbookError, OSError):
         found = []
         for one in ids:
             try:
                 found.append(manager.get_experiment(one))
-            except errors.RunbookError as error:
+            except (errors.RunbookError, OSError) as error:
                 # Deleted since the list was made, or damaged beyond what the registry has of it.
                 remarks.append(f"{one} is only in the table: {error}")
         return found

@@ -26,7 +26,11 @@ _PRECISION: Final = 1e-5
 """Half the bytes are enough where the loss is smaller than this part of the curve's height: no screen shows it."""
 
 _BASE64: Final = 4 / 3
-_ONE: Final = ("step", "time", "attempt")
+_NO_METRICS: Final = ("step", "time", "attempt")
+
+
+def _as_array(values: Iterable[float]) -> array[float]:
+    return values if isinstance(values, array) else array("d", values)
 
 
 @attrs.frozen
@@ -45,10 +49,11 @@ class Curve:
 
     metric: str
     owner: int
-    steps: tuple[float, ...]
-    values: tuple[float, ...]
-    low: tuple[float, ...] | None = None
-    high: tuple[float, ...] | None = None
+    # Arrays take a quarter of the memory of other sequences, and there may be many millions of points.
+    steps: array[float] = attrs.field(converter=_as_array)
+    values: array[float] = attrs.field(converter=_as_array)
+    low: array[float] | None = attrs.field(default=None, converter=attrs.converters.optional(_as_array))
+    high: array[float] | None = attrs.field(default=None, converter=attrs.converters.optional(_as_array))
     left_out: int = 0
 
     @property
@@ -65,12 +70,15 @@ class Curve:
         """The curve with at most so many points; its spikes stay."""
         if len(self.values) <= limit:
             return self
-        chosen = thinning.kept(self.low or self.values, limit, self.high)
+        chosen = thinning.kept(self.values if self.low is None else self.low, limit, self.high)
 
-        def of(values: tuple[float, ...] | None) -> Any:
-            return None if values is None else tuple(values[at] for at in chosen)
+        def of(values: array[float]) -> list[float]:
+            return [values[at] for at in chosen]
 
-        return attrs.evolve(self, **{name: of(getattr(self, name)) for name in ("steps", "values", "low", "high")})
+        steps, values = of(self.steps), of(self.values)
+        if self.low is None or self.high is None:
+            return attrs.evolve(self, steps=steps, values=values)
+        return attrs.evolve(self, steps=steps, values=values, low=of(self.low), high=of(self.high))
 
 
 def of_history(history: Mapping[str, Sequence[Any]], owner: int) -> list[Curve]:
@@ -80,10 +88,10 @@ def of_history(history: Mapping[str, Sequence[Any]], owner: int) -> list[Curve]:
         history: columns, as `ExperimentView.history` gives them.
         owner: the position of the experiment in the report.
     """
-    steps = [_number(step) for step in history.get("step", ())]
+    steps = [_finite(_number(step)) for step in history.get("step", ())]
     curves = []
     for metric, column in history.items():
-        if metric in _ONE:
+        if metric in _NO_METRICS:
             continue
         points = [
             (step, number)
@@ -107,21 +115,22 @@ def of_groups(curves: Iterable[Curve], groups: Sequence[Sequence[int]]) -> list[
         groups: for each group the positions of its members.
     """
     group_of = {member: group for group, members in enumerate(groups) for member in members}
-    gathered: dict[tuple[str, int], dict[float, list[float]]] = {}
+    together: dict[tuple[str, int], list[Curve]] = {}
     for curve in curves:
         if curve.owner in group_of:
-            steps = gathered.setdefault((curve.metric, group_of[curve.owner]), {})
-            for step, value in zip(curve.steps, curve.values, strict=True):
-                if math.isfinite(value):
-                    steps.setdefault(step, []).append(value)
-    means = []
-    for (metric, group), steps in gathered.items():
-        at = sorted(steps)
-        of_step = [steps[step] for step in at]
-        mean = tuple(_mean(values) for values in of_step)
-        low, high = tuple(map(min, of_step)), tuple(map(max, of_step))
-        means.append(Curve(metric, group, tuple(at), mean, low, high))
-    return means
+            together.setdefault((curve.metric, group_of[curve.owner]), []).append(curve)
+    return [_mean_of(members, group) for (_, group), members in together.items()]
+
+
+def _mean_of(members: Sequence[Curve], group: int) -> Curve:
+    values_at: dict[float, list[float]] = {}
+    for curve in members:
+        for step, value in zip(curve.steps, curve.values, strict=True):
+            if math.isfinite(value):
+                values_at.setdefault(step, []).append(value)
+    steps = sorted(values_at)
+    columns = [values_at[step] for step in steps]
+    return Curve(members[0].metric, group, steps, map(_mean, columns), map(min, columns), map(max, columns))
 
 
 def _mean(values: list[float]) -> float:
@@ -138,6 +147,10 @@ def _number(value: object) -> float | None:
         return float(value)
     except OverflowError:
         return None
+
+
+def _finite(step: float | None) -> float | None:
+    return step if step is not None and math.isfinite(step) else None
 
 
 def limit_for(curves: Sequence[Curve], budget: float) -> int:
@@ -163,7 +176,7 @@ class Packing:
 
     def __init__(self) -> None:
         self.steps: list[JsonObject] = []
-        self._known: dict[tuple[float, ...], int] = {}
+        self._known: dict[bytes, int] = {}
 
     def curve(self, curve: Curve, limit: int) -> JsonObject:
         """A curve as the page reads it.
@@ -187,11 +200,12 @@ class Packing:
             packed |= {"low": packed_numbers(short.low), "high": packed_numbers(short.high)}
         return packed
 
-    def _position(self, steps: tuple[float, ...]) -> int:
-        if steps not in self._known:
-            self._known[steps] = len(self.steps)
+    def _position(self, steps: array[float]) -> int:
+        key = steps.tobytes()
+        if key not in self._known:
+            self._known[key] = len(self.steps)
             self.steps.append(packed_numbers(steps))
-        return self._known[steps]
+        return self._known[key]
 
 
 def packed_numbers(values: Sequence[float]) -> JsonObject:

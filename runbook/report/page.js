@@ -75,7 +75,7 @@ function build() {
   // Of a single experiment the summary says what its line in a table would.
   const parts = [summarySection(), isOne ? null : experimentTable(), failuresSection(isOne), curvesSection(), settingsSection(), detailsSection()].filter(Boolean);
   document.getElementById("main").append(...parts);
-  document.getElementById("sections").append(...parts.slice(1).map((one) => el("a", { href: `#${one.id}` }, one.ariaLabel)));
+  document.getElementById("sections").append(...parts.slice(1).map((one) => el("a", { href: `#${one.id}` }, one.getAttribute("aria-label"))));
   document.getElementById("about").append(
     el("p", {}, `Made ${moment(DATA.made_at, 19)} UTC by runbook ${DATA.version} from ${DATA.base_dir}. This file loads nothing and sends nothing.`),
     el("p", {}, `Charts by plotly.js ${DATA.plotly}, MIT licence.`));

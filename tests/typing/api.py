@@ -340,6 +340,7 @@ assert_type(manager.report(Path("report.html"), ["a", "b"], progress=lambda done
 manager.report("report.html", [1])  # type: ignore[list-item]
 assert_type(write_report(manager, None, "report.html"), Path)
 
+assert_type(manager.get_experiments(["a", "b"]), list[ExperimentView])
 view = manager.get_experiment("a")
 assert_type(view, ExperimentView)
 assert_type(view.status, Status)
