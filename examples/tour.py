@@ -29,9 +29,7 @@ from pathlib import Path
 EXAMPLES = Path(__file__).resolve().parent
 COLUMNS = 108
 FOLDER = "/home/you/project"
-BLOCK = re.compile(
-    r"^<!-- tour(?P<live>: live)? -->\n```(?P<language>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
-)
+BLOCK = re.compile(r"(?ms)^<!-- tour(?P<live>: live)? -->\n```(?P<language>\w+)\n(?P<body>.*?)^```$")
 LIVE = """
 import sys, time
 from runbook import experiment

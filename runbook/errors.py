@@ -158,7 +158,7 @@ class QueryError(RunbookError, ValueError):
         shown = shown_before + _printable(after) + ("…" if column + self._AROUND < len(text) else "")
         caret = " " * sum(_cells(char) for char in shown_before) + "^"
         super().__init__(
-            f"{what} cannot be read at column {column}:\n  {shown}\n  {caret}\n{problem}", text, column, problem, what
+            f"{what} cannot be read at column {column + 1}:\n  {shown}\n  {caret}\n{problem}", text, column, problem, what
         )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _PAGE_BYTES: Final = 5_800_000
 _CURVE_BYTES: Final = 2_900_000
+_SUFFIXES: Final = {"", ".html", ".htm"}
 
 
 def write_report(
@@ -68,6 +69,8 @@ def write_report(
 
 
 def _check(target: Path) -> None:
+    if target.suffix.lower() not in _SUFFIXES:
+        raise errors.ReportTargetError(target, f"would be HTML in a file that calls itself {target.suffix}")
     if target.is_dir():
         raise errors.ReportTargetError(target, "is a folder, and a report is one file")
     if not target.parent.is_dir():
