@@ -186,7 +186,9 @@ def test_an_unknown_command_is_a_usage_error_with_the_nearest(run):
     assert "'runbook --help'" in CliRunner().invoke(main, ["xyzzy"], prog_name="runbook").stderr
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("delete", "rm"), ("list", "ls"), ("plot", "history"), ("help", "--help")])
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("delete", "rm"), ("list", "ls"), ("plot", "history"), ("help", "--help")]
+)
 def test_what_other_programs_call_it_is_understood(typed, meant, run):
     """A word whose letters are nothing like ours."""
     result = run(typed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _PAGE_BYTES: Final = 5_800_000
 _CURVE_BYTES: Final = 2_900_000
-_SUFFIXES: Final = {"", ".html", ".htm"}
 
 
 def write_report(
@@ -69,12 +69,13 @@ def write_report(
 
 
 def _check(target: Path) -> None:
-    if target.suffix.lower() not in _SUFFIXES:
-        raise errors.ReportTargetError(target, f"would be HTML in a file that calls itself {target.suffix}")
     if target.is_dir():
         raise errors.ReportTargetError(target, "is a folder, and a report is one file")
     if not target.parent.is_dir():
         raise errors.ReportTargetError(target, f"has no folder: there is no {target.parent}")
+    # `report.pdf` would be a file that no viewer of PDF opens.
+    if mimetypes.guess_type(target.name)[0] not in {None, "text/html"}:
+        raise errors.ReportTargetError(target, f"is called {target.suffix}, and a report is HTML")
 
 
 def _within(collected: Collected, room: int) -> JsonObject:
