@@ -24,6 +24,7 @@ def test_every_python_block_runs_in_the_order_of_the_page(tmp_path):
     """A reader can type what the page shows, from the top to the bottom."""
     pytest.importorskip("sklearn")
     pytest.importorskip("pandas")
+    pytest.importorskip("matplotlib")
     program = tmp_path / "readme.py"
     program.write_text("\n".join(block.replace('__name__ == "__main__"', "True") for block in blocks("python")))
     done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, timeout=100)
