@@ -35,7 +35,9 @@ def parse(arguments):
     parser = argparse.ArgumentParser("benchmarks", description=DESCRIPTION)
     names = [operation.name for operation in OPERATIONS if operation.run]
     add = parser.add_argument
-    add("--systems", nargs="+", default=[*systems.ALL], choices=systems.ALL, metavar="NAME", help="default: all of them")
+    add(
+        "--systems", nargs="+", default=[*systems.ALL], choices=systems.ALL, metavar="NAME", help="default: all of them"
+    )
     add("--operations", nargs="+", default=names, choices=names, metavar="NAME", help=f"of {', '.join(names)}")
     add("--sizes", nargs="*", type=int, default=[1_000, 10_000, 100_000], help="experiments already there")
     add("--repeats", type=int, default=5, help="of each measurement")

@@ -20,13 +20,15 @@ class TookTooLong(Exception):
 def first(driver, started, base):
     """From the first import of a process to the moment at which its first experiment is ready for the training."""
     ready = []
-    driver.run(driver.open(base), workload.name(0), workload.config(0), lambda log: ready.append(time.perf_counter()))
+    driver.run(
+        driver.connect(base), workload.name(0), workload.config(0), lambda log: ready.append(time.perf_counter())
+    )
     return {"ready_ms": 1e3 * (ready[0] - started), "ended_ms": 1e3 * (time.perf_counter() - started)}
 
 
 def start_finish(driver, started, base, there, count, warm_up=WARM_UP):
     """Experiments one after the other in one process that does nothing in between."""
-    session = driver.open(base)
+    session = driver.connect(base)
     opened = time.perf_counter()
     spans = [_timed_run(driver, session, there + index) for index in range(warm_up + count)]
     times = spans[warm_up:]
@@ -47,10 +49,17 @@ def start_finish(driver, started, base, there, count, warm_up=WARM_UP):
 
 
 def _timed_run(driver, session, index):
+    """An experiment that logs once: some systems write nothing of one that does not."""
     inside = []
+    values = workload.step(0)
+
+    def body(log):
+        inside.append(time.perf_counter())
+        log(values, step=0)
+
     config = workload.extra(index)
     begun = time.perf_counter()
-    driver.run(session, workload.name(index), config, lambda log: inside.append(time.perf_counter()))
+    driver.run(session, workload.name(index), config, body)
     ended = time.perf_counter()
     return {
         "start": 1e3 * (inside[0] - begun),
@@ -74,7 +83,7 @@ def log(driver, started, base, calls, limit_s):
             if number % 256 == 0 and time.monotonic() > deadline:
                 break
 
-    session = driver.open(base)
+    session = driver.connect(base)
     driver.run(session, workload.name(0), workload.config(0), body)
     ended = time.perf_counter()
     times.sort()
@@ -100,7 +109,7 @@ def killed(driver, started, base, calls, limit_s, counter):
         os.pwrite(descriptor, str(number + 1).encode(), 0)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    driver.run(driver.open(base), workload.name(0), workload.config(0), body)
+    driver.run(driver.connect(base), workload.name(0), workload.config(0), body)
 
 
 def survivors(driver, started, base):
@@ -182,7 +191,7 @@ def compare(driver, started, base, count):
 
 def storm(driver, started, base, index, count, ready, go):
     """One of many processes that start and finish experiments at once; it waits for the file `go` when it is ready."""
-    session = driver.open(base)
+    session = driver.connect(base)
     with open(ready, "w"):
         pass
     while not os.path.exists(go):
@@ -212,7 +221,7 @@ def host(driver, started, base):
             log(workload.step(number), step=number)
         after.update(_status())
 
-    driver.run(driver.open(base), workload.name(0), workload.config(0), body)
+    driver.run(driver.connect(base), workload.name(0), workload.config(0), body)
     if not before:
         return {"unavailable": "this system has no /proc"}
     return {
@@ -230,7 +239,7 @@ def count(driver, started, base):
 
 def prepare(driver, started, base, count, limit_s):
     """Experiments 0 to `count`, each with its final metrics, through the API; the time it took."""
-    session = driver.open(base)
+    session = driver.connect(base)
     sample = min(50, count)
     for index in range(count):
         driver.run(session, workload.name(index), workload.config(index), lambda log: workload.metrics(index))
@@ -245,7 +254,7 @@ def prepare(driver, started, base, count, limit_s):
 def prepare_directly(driver, started, base, count, limit_s):
     """The same, written straight in the system's own format, and one more through the API, which looks at them all."""
     driver.prepare(base, count)
-    driver.run(driver.open(base), "warm-up", workload.extra(0), lambda log: None)
+    _timed_run(driver, driver.connect(base), count)
     finish_preparing(driver, base)
     return {"seconds": time.perf_counter() - started}
 

@@ -237,7 +237,7 @@ OPERATIONS = (
         run_start_finish,
         lambda options: [{"there": there, "count": options.experiments} for there in (0, *options.sizes)],
         references=("floor", "runbook"),
-        note="{count} experiments one after the other in one process, after three that do not count.",
+        note="{count} experiments one after the other in one process, after three that do not count. Each logs one step.",
     ),
     Operation(
         "fsyncs",

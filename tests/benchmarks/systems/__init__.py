@@ -8,7 +8,7 @@ in words:
     IMPORT            the statement that brings the names that a training script uses
     ENVIRONMENT       the variables that switch off its network, its telemetry and its output
     ABSENT            {operation: why there is none}
-    open(base)        a session: the imports, and the store in the folder `base`, made if it is missing
+    connect(base)     a session: the imports, and the store in the folder `base`, made if it is missing
     run(session, name, config, body)
                       one experiment from start to finish; in the midst of it calls `body(log)`, where
                       `log(values, step=i)` records scalars; what `body` returns, if anything, are the final metrics

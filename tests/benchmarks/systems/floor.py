@@ -34,7 +34,7 @@ class Floor:
         self.birth, self.config, self.environment, self.end = bytes_of_runbook()
 
 
-def open(base):
+def connect(base):
     return Floor(base)
 
 

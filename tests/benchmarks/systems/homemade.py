@@ -62,7 +62,7 @@ def entry(experiment_id, name, config, status, metrics=None):
     }
 
 
-def open(base):
+def connect(base):
     return Manager(base)
 
 
@@ -79,9 +79,7 @@ def count(base):
 
 def listing(base):
     wanted = [
-        one
-        for one in Manager(base).entries()
-        if one["status"] == "completed" and workload.is_wanted(one["config"])
+        one for one in Manager(base).entries() if one["status"] == "completed" and workload.is_wanted(one["config"])
     ]
     return [one["custom_name"] for one in sorted(wanted, key=lambda one: -one["metrics"]["f1"])]
 

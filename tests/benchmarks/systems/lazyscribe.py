@@ -18,7 +18,7 @@ ABSENT = {
 INDEX = "project.json"
 
 
-def open(base):
+def connect(base):
     from lazyscribe import Project
 
     os.makedirs(base, exist_ok=True)
@@ -39,7 +39,7 @@ def run(session, name, config, body):
 
 
 def _experiments(base):
-    make, path = open(base)
+    make, path = connect(base)
     return make(fpath=path, mode="r").experiments if os.path.exists(path) else []
 
 
@@ -54,15 +54,15 @@ def listing(base):
 
 def prepare(base, count):
     """Copies of one real experiment, each with its own values."""
-    session = open(base)
+    session = connect(base)
     run(session, workload.name(0), workload.config(0), lambda log: workload.metrics(0))
     path = session[1]
-    with __builtins__["open"](path) as file:
+    with open(path) as file:
         (template,) = json.load(file)
     entries = [template]
     for index in range(1, count):
         own = {"name": workload.name(index), "parameters": workload.config(index), "metrics": workload.metrics(index)}
         slugs = {key: template[key].replace(workload.name(0), own["name"]) for key in ("slug", "short_slug")}
         entries.append({**template, **own, **slugs})
-    with __builtins__["open"](path, "w") as file:
+    with open(path, "w") as file:
         json.dump(entries, file, sort_keys=True, indent=4)

@@ -17,7 +17,7 @@ ABSENT = {"compare": "comparing is a page of its server"}
 INDEX = "mlflow.db"
 
 
-def open(base):
+def connect(base):
     import mlflow
 
     os.makedirs(base, exist_ok=True)
@@ -41,7 +41,7 @@ def run(session, name, config, body):
 
 
 def _runs(base):
-    mlflow = open(base)
+    mlflow = connect(base)
     client = mlflow.MlflowClient()
     experiment = client.get_experiment_by_name("bench")
     token = None
@@ -67,7 +67,7 @@ def listing(base):
 
 
 def history(base):
-    mlflow = open(base)
+    mlflow = connect(base)
     client = mlflow.MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name("bench").experiment_id])
     return {name: [m.value for m in client.get_metric_history(run.info.run_id, name)] for name in workload.SERIES}

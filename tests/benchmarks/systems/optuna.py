@@ -13,7 +13,7 @@ ABSENT = {"compare": "it compares trials in figures only"}
 INDEX = "journal.log"
 
 
-def open(base):
+def connect(base):
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -38,7 +38,7 @@ def run(session, name, config, body):
 def _completed(base):
     import optuna
 
-    return open(base).get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+    return connect(base).get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
 
 
 def count(base):
@@ -52,20 +52,20 @@ def listing(base):
 
 
 def history(base):
-    (trial,) = open(base).get_trials(deepcopy=False)
+    (trial,) = connect(base).get_trials(deepcopy=False)
     return {"loss": [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]}
 
 
 def prepare(base, count):
     """Copies of the lines of one real trial, each with its own values; trials are numbered as they come."""
     path = f"{base}/journal.log"
-    session = open(base)
-    with __builtins__["open"](path) as file:
+    session = connect(base)
+    with open(path) as file:
         head = file.read()
     run(session, workload.name(0), workload.config(0), lambda log: workload.metrics(0))
-    with __builtins__["open"](path) as file:
+    with open(path) as file:
         lines = [json.loads(line) for line in file.read().removeprefix(head).splitlines()]
-    with __builtins__["open"](path, "a") as file:
+    with open(path, "a") as file:
         for index in range(1, count):
             own = {"name": workload.name(index), "config": workload.config(index), "metrics": workload.metrics(index)}
             for line in lines:

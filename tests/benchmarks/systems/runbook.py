@@ -16,7 +16,7 @@ INDEX = "experiment_registry.json"
 LISTING_COMMAND = ("runbook", "--dir", "{base}", "ls")
 
 
-def open(base):
+def connect(base):
     from runbook import ExperimentManager
 
     return ExperimentManager(base)
@@ -30,11 +30,11 @@ def run(session, name, config, body):
 
 
 def count(base):
-    return len(open(base).list_experiments("completed"))
+    return len(connect(base).list_experiments("completed"))
 
 
 def listing(base):
-    manager = open(base)
+    manager = connect(base)
     if hasattr(manager, "find"):
         found = manager.find("config.learning_rate < 1e-3", status="completed", sort="-metrics.f1")
         return [entry["custom_name"] for entry in found]
@@ -43,18 +43,18 @@ def listing(base):
 
 
 def history(base):
-    manager = open(base)
+    manager = connect(base)
     (entry,) = manager.list_experiments()
     return manager.get_experiment(entry["experiment_id"]).history()
 
 
 def compare(base, names):
-    return open(base).compare_experiments(names)["config_diff"]
+    return connect(base).compare_experiments(names)["config_diff"]
 
 
 def prepare(base, count):
     """Copies of one real experiment: its folder, its record and its line in the registry, with its own values."""
-    run(open(base), workload.name(0), workload.config(0), lambda log: workload.metrics(0))
+    run(connect(base), workload.name(0), workload.config(0), lambda log: workload.metrics(0))
     registry = Path(base, "experiment_registry.json")
     (line,) = json.loads(registry.read_bytes())["experiments"]
     template = Path(base, line["experiment_id"])
@@ -62,7 +62,11 @@ def prepare(base, count):
     environment = Path(template, "logs", "environment.json").read_bytes()
     lines = [json.dumps(line)]
     for index in range(1, count):
-        own = {"config": workload.config(index), "metrics": workload.metrics(index), "custom_name": workload.name(index)}
+        own = {
+            "config": workload.config(index),
+            "metrics": workload.metrics(index),
+            "custom_name": workload.name(index),
+        }
         # One second a thousand ids, so that they sort as they were made.
         minutes, second = divmod(index // 1000, 60)
         own["experiment_id"] = f"20250101_12{minutes:02}{second:02}_{workload.name(index)}_{index:08x}"

@@ -13,7 +13,7 @@ ENVIRONMENT = {}
 ABSENT = {"compare": "it has nothing that reads its files"}
 
 
-def open(base):
+def connect(base):
     import logging
 
     import sacred
@@ -67,14 +67,16 @@ def listing(base):
 
 
 def history(base):
-    (path,) = Path(base).glob("[0-9]*/metrics.json")
-    series = json.loads(path.read_text())
-    return {name: series[name]["values"] for name in workload.SERIES if name in series}
+    # It writes them every ten seconds and at the end.
+    for path in Path(base).glob("[0-9]*/metrics.json"):
+        series = json.loads(path.read_text())
+        return {name: series[name]["values"] for name in workload.SERIES if name in series}
+    return {}
 
 
 def prepare(base, count):
     """Copies of one real run, each with its own values."""
-    run(open(base), workload.name(0), workload.config(0), lambda log: workload.metrics(0))
+    run(connect(base), workload.name(0), workload.config(0), lambda log: workload.metrics(0))
     (template,) = Path(base).glob("[0-9]*/run.json")
     record = json.loads(template.read_text())
     seed = json.loads((template.parent / "config.json").read_text())

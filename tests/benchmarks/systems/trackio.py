@@ -1,6 +1,5 @@
 """Trackio, local: its API is that of Weights & Biases, its store SQLite."""
 
-import json
 import os
 
 import workload
@@ -13,7 +12,7 @@ ABSENT = {"compare": "comparing is a page of its dashboard"}
 INDEX = "bench.db"
 
 
-def open(base):
+def connect(base):
     os.makedirs(base, exist_ok=True)
     os.environ["TRACKIO_DIR"] = base
     import trackio
@@ -30,7 +29,7 @@ def run(session, name, config, body):
 
 
 def _runs(base):
-    return open(base).Api().runs("bench")
+    return connect(base).Api().runs("bench")
 
 
 def count(base):
@@ -42,16 +41,17 @@ def count(base):
 
 
 def listing(base):
+    runs = _runs(base)
     from trackio.sqlite_storage import SQLiteStorage
 
-    wanted = [run for run in _runs(base) if workload.is_wanted(run.config)]
+    wanted = [run for run in runs if workload.is_wanted(run.config)]
     found = [(SQLiteStorage.get_logs("bench", run.name, run_id=run.id), run.name) for run in wanted]
     return [name for logs, name in sorted(found, key=lambda one: -one[0][-1]["f1"])]
 
 
 def history(base):
+    (run,) = _runs(base)
     from trackio.sqlite_storage import SQLiteStorage
 
-    (run,) = _runs(base)
     logs = SQLiteStorage.get_logs("bench", run.name, run_id=run.id)
     return {name: [row.get(name) for row in logs] for name in workload.SERIES}
