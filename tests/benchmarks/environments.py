@@ -71,11 +71,22 @@ class Environments:
 
 
 def _runbook_version():
+    """The version, the last commit that changed the code, and a digest of the code where that is not all of it."""
+    import hashlib
     import importlib.metadata
+    import importlib.util
 
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(git, capture_output=True, text=True)
-    return f"{importlib.metadata.version('runbook')} {done.stdout.strip()}".strip()
+    code = Path(importlib.util.find_spec("runbook").origin).parent
+    parts = [importlib.metadata.version("runbook"), _git(code, "log", "-1", "--format=%h", "--", ".")]
+    if not parts[1] or _git(code, "status", "--porcelain", "--", "."):
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(code.rglob("*.py")))).hexdigest()
+        parts.append(f"code {digest[:8]}")
+    return " ".join(part for part in parts if part)
+
+
+def _git(folder, *arguments):
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _first_error(text):

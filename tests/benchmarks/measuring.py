@@ -37,7 +37,6 @@ class Measuring:
         self._scratch = self._work / "scratch"
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(parents=True)
-        self.repository = _repository(self._work / "repository")
 
     def worker(self, system, operation, *, is_killed=False, prefix=(), timeout_s=None, **arguments):
         """The numbers of one operation, from a process of its own."""
@@ -53,7 +52,7 @@ class Measuring:
         with open(f"{result}.err", "wb") as errors:
             process = subprocess.Popen(
                 [*prefix, *worker],
-                cwd=self.repository,
+                cwd=_repository(self._work / "repositories" / system),
                 env={**_clean_environment(), **driver_of(system).ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -146,6 +145,7 @@ class Measuring:
 
         def fill(base):
             self.worker(system, "log", base=base, calls=calls, limit_s=limit_s)
+            self.worker(system, "index", base=base)
 
         return str(self._kept(system, f"history-{calls}", fill))
 
@@ -176,7 +176,10 @@ class Measuring:
 
 
 def _repository(folder):
-    """A small git repository with a change that is not committed: what a training script is started in."""
+    """A small git repository with a change that is not committed: what a training script is started in.
+
+    Each system has one of its own: some write into it.
+    """
     if not (folder / ".git").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(100):

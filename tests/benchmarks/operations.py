@@ -247,7 +247,7 @@ def prepare(driver, started, base, count, limit_s):
         if (index == sample and taken / sample * count > limit_s) or taken > limit_s:
             hours = taken / index * count / 3600
             raise TookTooLong(f"not prepared: at least {hours:.1f} h through its API")
-    finish_preparing(driver, base)
+    index(driver, started, base)
     return {"seconds": time.perf_counter() - started}
 
 
@@ -255,14 +255,15 @@ def prepare_directly(driver, started, base, count, limit_s):
     """The same, written straight in the system's own format, and one more through the API, which looks at them all."""
     driver.prepare(base, count)
     _timed_run(driver, driver.connect(base), count)
-    finish_preparing(driver, base)
+    index(driver, started, base)
     return {"seconds": time.perf_counter() - started}
 
 
-def finish_preparing(driver, base):
-    """What a system wants done once before its experiments can be listed."""
+def index(driver, started, base):
+    """What a system wants done once before its experiments can be read."""
     if hasattr(driver, "index"):
         driver.index(base)
+    return {}
 
 
 def peak_memory():

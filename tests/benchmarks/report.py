@@ -6,6 +6,7 @@ import statistics
 import systems
 from environments import driver_of
 from plan import IMPORTS, OPERATIONS
+from targets import TARGETS
 
 NOT_THERE = "–"
 
@@ -20,7 +21,7 @@ def write(results):
     records = [record for record in results.records if "operation" in record]
     newest = {record["system"]: record["version"] for record in records}
     records = [record for record in records if record["version"] == newest[record["system"]]]
-    parts = ["# Benchmark\n", _machine(runs[-1], records) if runs else ""]
+    parts = ["# Benchmark\n", _machine(runs[-1], records) if runs else "", _targets(records)]
     for operation in OPERATIONS:
         name = "start_finish" if operation.name == "disk" else operation.name
         own = [record for record in records if record["operation"] == name]
@@ -50,6 +51,29 @@ def _machine(run, records):
     when = f"Measured from {dates[0]} to {dates[-1]}.\n\n" if dates else ""
     versions = "".join(f"- {title_of(system)}: {version}\n" for system, version in run["systems"].items())
     return f"{when}{facts}{busy}\nSystems:\n\n{versions}"
+
+
+def _targets(records):
+    def median(operation, key, system, **params):
+        return medians(
+            [
+                record
+                for record in records
+                if (record["operation"], record["system"]) == (operation, system)
+                and params.items() <= record["params"].items()
+            ],
+            key,
+        )
+
+    lines = ["| target | limit | measured | holds |\n| --- | ---: | ---: | --- |\n"]
+    for target in TARGETS:
+        value, sign = target.value(median), "≥" if target.at_least else "≤"
+        holds = value is not None and (value >= target.limit if target.at_least else value <= target.limit)
+        limit = f"{sign} {target.limit:g} {target.unit}".strip()
+        measured = NOT_THERE if value is None else f"{value:.3g} {target.unit}".strip()
+        word = "not measured" if value is None else "yes" if holds else "**no**"
+        lines.append(f"| {target.what} | {limit} | {measured} | {word} |\n")
+    return f"## Targets\n\n{''.join(lines)}"
 
 
 def _table(operation, params, records):

@@ -8,6 +8,8 @@ in words:
     IMPORT            the statement that brings the names that a training script uses
     ENVIRONMENT       the variables that switch off its network, its telemetry and its output
     ABSENT            {operation: why there is none}
+    INDEX             the file in `base` that lists all experiments, whose size memory is compared with
+    LISTING_COMMAND   the command line that lists, where there is one to measure
     connect(base)     a session: the imports, and the store in the folder `base`, made if it is missing
     run(session, name, config, body)
                       one experiment from start to finish; in the midst of it calls `body(log)`, where
@@ -16,6 +18,7 @@ in words:
     listing(base)     the names of those for which `workload.is_wanted(config)`, highest `f1` first
     history(base)     {series: values} of the only experiment in `base`
     survivors(base)   the same of an experiment whose process was killed; `history` where there is none
+    index(base)       what has to be done before experiments that ended are seen by `listing` and `history`
     compare(base, names)
                       their settings that differ, side by side: {setting: …}
     prepare(base, count)

@@ -62,7 +62,12 @@ def _by_step(metric):
     return [value for _, value in sorted(zip(steps, values, strict=True))]
 
 
+def survivors(base):
+    index(base)
+    return history(base)
+
+
 def index(base):
-    """Its queries see only what is indexed; a server that runs beside does that."""
+    """What is not indexed is not seen by its queries and curves; a server that runs beside does that."""
     aim = os.path.join(os.path.dirname(sys.executable), "aim")
     subprocess.run([aim, "storage", "--repo", base, "reindex", "-y"], check=True)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import workload
+
 from systems.leveldb_log import records
 
 TITLE = "SwanLab, offline"

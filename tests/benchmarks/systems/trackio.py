@@ -50,7 +50,11 @@ def listing(base):
 
 
 def history(base):
-    (run,) = _runs(base)
+    try:
+        (run,) = _runs(base)
+    except ValueError:
+        # Nothing has reached the database.
+        return {}
     from trackio.sqlite_storage import SQLiteStorage
 
     logs = SQLiteStorage.get_logs("bench", run.name, run_id=run.id)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import workload
+
 from systems.leveldb_log import records
 
 TITLE = "W&B, offline"
