@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 
 import machine
@@ -70,9 +71,12 @@ def measure(options, results):
                 for system in rows[turn:] + rows[:turn]:
                     version = versions.get(system, versions.get("runbook", ""))
                     if not results.has(operation.name, params, system, version, repeat):
-                        load = machine.load()
+                        load, begun = machine.load(), time.monotonic()
                         numbers = _numbers(measuring, operation, params, system)
-                        results.add(operation.name, params, system, version, repeat, numbers, load)
+                        seconds = time.monotonic() - begun
+                        results.add(
+                            operation.name, params, system, version, repeat, numbers, load=load, seconds=seconds
+                        )
                         _say(operation, params, system, repeat, numbers)
                         measuring.clean()
 

@@ -33,7 +33,7 @@ class Measuring:
     def __init__(self, environments, work, timeout_s, prepare_limit_s):
         self.environments = environments
         self._work = Path(work).absolute()
-        self._timeout_s, self._prepare_limit_s = timeout_s, prepare_limit_s
+        self.timeout_s, self._prepare_limit_s = timeout_s, prepare_limit_s
         self._scratch = self._work / "scratch"
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(parents=True)
@@ -63,7 +63,7 @@ class Measuring:
 
     def wait(self, process, result, *, is_killed=False, timeout_s=None):
         """The numbers of a process that was started."""
-        limit_s = timeout_s or self._timeout_s
+        limit_s = timeout_s or self.timeout_s
         try:
             code = process.wait(limit_s)
         except subprocess.TimeoutExpired:
@@ -93,7 +93,7 @@ class Measuring:
             env={**_clean_environment(), **environment},
             capture_output=True,
             text=True,
-            timeout=self._timeout_s,
+            timeout=self.timeout_s,
         )
         taken_ms = 1e3 * (time.perf_counter() - begun)
         if done.returncode != 0:

@@ -247,15 +247,21 @@ def prepare(driver, started, base, count, limit_s):
         if (index == sample and taken / sample * count > limit_s) or taken > limit_s:
             hours = taken / index * count / 3600
             raise TookTooLong(f"not prepared: at least {hours:.1f} h through its API")
-    index(driver, started, base)
-    return {"seconds": time.perf_counter() - started}
+    return _prepared(driver, started, base, count)
 
 
 def prepare_directly(driver, started, base, count, limit_s):
     """The same, written straight in the system's own format, and one more through the API, which looks at them all."""
     driver.prepare(base, count)
     _timed_run(driver, driver.connect(base), count)
+    return _prepared(driver, started, base, count + 1)
+
+
+def _prepared(driver, started, base, expected):
     index(driver, started, base)
+    found = driver.count(base)
+    if found != expected:
+        raise AssertionError(f"of {expected} prepared experiments {found} are there")
     return {"seconds": time.perf_counter() - started}
 
 

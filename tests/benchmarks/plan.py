@@ -171,10 +171,11 @@ def run_storm(measuring, system, there, processes, count):
         members.append((ready, *measuring.start(system, "storm", **arguments)))
     _wait_for([(ready, process) for ready, process, _ in members])
     go.touch()
+    deadline = time.monotonic() + measuring.timeout_s
     ends, failed = [], []
     for _, process, result in members:
         try:
-            ends.append(measuring.wait(process, result))
+            ends.append(measuring.wait(process, result, timeout_s=max(1, deadline - time.monotonic())))
         except Unavailable as error:
             failed.append(str(error))
     if not ends:

@@ -17,7 +17,7 @@ class Results:
     def has(self, *key):
         return any(_key(record) == _normal(key) for record in self.records if "operation" in record)
 
-    def add(self, operation, params, system, version, repeat, numbers, load):
+    def add(self, operation, params, system, version, repeat, numbers, *, load, seconds):
         self._append(
             {
                 "operation": operation,
@@ -27,6 +27,7 @@ class Results:
                 "repeat": repeat,
                 "numbers": numbers,
                 "load": load,
+                "seconds": round(seconds, 1),
                 "at": _now(),
             }
         )

@@ -1,6 +1,7 @@
 """MLflow with its SQLite store, through the fluent API."""
 
 import os
+import sqlite3
 
 import workload
 
@@ -71,3 +72,30 @@ def history(base):
     client = mlflow.MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name("bench").experiment_id])
     return {name: [m.value for m in client.get_metric_history(run.info.run_id, name)] for name in workload.SERIES}
+
+
+def prepare(base, count):
+    """Copies of the rows of one real run, each with its own values."""
+    run(connect(base), workload.name(0), workload.config(0), lambda log: workload.metrics(0))
+    with sqlite3.connect(f"{base}/mlflow.db") as database:
+        for table in ("runs", "params", "metrics", "latest_metrics", "tags"):
+            found = database.execute(f"SELECT * FROM {table}")
+            columns = [column[0] for column in found.description]
+            templates = [dict(zip(columns, row, strict=True)) for row in found]
+            marks = ", ".join("?" * len(columns))
+            rows = (_copy(table, template, index) for index in range(1, count) for template in templates)
+            database.executemany(f"INSERT INTO {table} VALUES ({marks})", (tuple(row.values()) for row in rows))
+
+
+def _copy(table, template, index):
+    row = {**template, "run_uuid": f"{index:032x}"}
+    if table == "runs":
+        row["name"] = workload.name(index)
+        row["artifact_uri"] = template["artifact_uri"].replace(template["run_uuid"], row["run_uuid"])
+    elif table == "params":
+        row["value"] = str(workload.config(index)[row["key"]])
+    elif table in {"metrics", "latest_metrics"}:
+        row["value"] = workload.metrics(index)[row["key"]]
+    elif row["key"] == "mlflow.runName":
+        row["value"] = workload.name(index)
+    return row

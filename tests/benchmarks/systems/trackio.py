@@ -1,6 +1,8 @@
 """Trackio, local: its API is that of Weights & Biases, its store SQLite."""
 
+import json
 import os
+import sqlite3
 
 import workload
 
@@ -59,3 +61,27 @@ def history(base):
 
     logs = SQLiteStorage.get_logs("bench", run.name, run_id=run.id)
     return {name: [row.get(name) for row in logs] for name in workload.SERIES}
+
+
+def prepare(base, count):
+    """Copies of the rows of one real run, each with its own values."""
+    run(connect(base), workload.name(0), workload.config(0), lambda log: workload.metrics(0))
+    with sqlite3.connect(f"{base}/bench.db") as database:
+        for table, content, own in (
+            ("configs", "config", workload.config),
+            ("metrics", "metrics", workload.metrics),
+        ):
+            found = database.execute(f"SELECT * FROM {table}")
+            columns = [column[0] for column in found.description]
+            (template,) = [dict(zip(columns, row, strict=True)) for row in found]
+            marks = ", ".join("?" * len(columns))
+            database.executemany(
+                f"INSERT INTO {table} VALUES ({marks})",
+                (tuple(_copy(template, content, own(index), index).values()) for index in range(1, count)),
+            )
+
+
+def _copy(template, content, own, index):
+    row = {**template, "id": None, "run_id": f"{index:032x}", "run_name": workload.name(index)}
+    row[content] = json.dumps({**json.loads(template[content]), **own}).encode()
+    return {**row, "log_id": f"{index:032x}"} if "log_id" in row else row
