@@ -100,6 +100,12 @@ def test_the_answers_are_right(run, operation, system):
     assert [numbers["right"] for numbers in run.numbers(operation, system)] == [True]
 
 
+def test_the_first_experiment_is_measured_with_all_that_it_captures(run):
+    """An experiment that left git out would be ready sooner."""
+    (numbers,) = run.numbers("first", "runbook")
+    assert numbers["captured"] is True
+
+
 def test_a_run_that_is_started_again_measures_only_what_is_missing(run):
     """An interrupted run goes on where it stopped."""
     path = run.folder / "results.jsonl"

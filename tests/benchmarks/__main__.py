@@ -47,6 +47,7 @@ def parse(arguments):
     add("--log-limit", type=float, default=60, metavar="S", help="after which a slow system may stop logging")
     add("--processes", nargs="*", type=int, default=[16, 64], help="that start and finish at once")
     add("--storm-count", type=int, default=25, help="experiments of each of these processes")
+    add("--storm-limit", type=float, default=120, metavar="S", help="after which they begin no other one")
     add("--prepare-limit", type=float, default=900, metavar="S", help="for filling a base directory through an API")
     add("--timeout", type=float, default=900, metavar="S", help="of one measurement")
     add("--venvs", default="benchmark-environments", help="folder of the environments of the peers, made on demand")

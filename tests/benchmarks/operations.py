@@ -23,7 +23,8 @@ def first(driver, started, base):
     driver.run(
         driver.connect(base), workload.name(0), workload.config(0), lambda log: ready.append(time.perf_counter())
     )
-    return {"ready_ms": 1e3 * (ready[0] - started), "ended_ms": 1e3 * (time.perf_counter() - started)}
+    numbers = {"ready_ms": 1e3 * (ready[0] - started), "ended_ms": 1e3 * (time.perf_counter() - started)}
+    return numbers | ({"captured": driver.captured(base)} if hasattr(driver, "captured") else {})
 
 
 def start_finish(driver, started, base, there, count, warm_up=WARM_UP):
@@ -189,8 +190,11 @@ def compare(driver, started, base, count):
     }
 
 
-def storm(driver, started, base, index, count, ready, go):
-    """One of many processes that start and finish experiments at once; it waits for the file `go` when it is ready."""
+def storm(driver, started, base, index, count, ready, go, limit_s=None):
+    """One of many processes that start and finish experiments at once; it waits for the file `go` when it is ready.
+
+    After `limit_s` it begins no other one.
+    """
     session = driver.connect(base)
     with open(ready, "w"):
         pass
@@ -199,6 +203,8 @@ def storm(driver, started, base, index, count, ready, go):
     begun = time.monotonic()
     spans, failures = [], []
     for number in range(count):
+        if limit_s is not None and time.monotonic() - begun > limit_s:
+            break
         try:
             spans.append(_timed_run(driver, session, index + number))
         except Exception as error:
@@ -206,6 +212,7 @@ def storm(driver, started, base, index, count, ready, go):
     return {
         "begun": begun,
         "ended": time.monotonic(),
+        "done": len(spans),
         "longest_ms": max((max(span["start"], span["finish"]) for span in spans), default=None),
         "failures": failures,
     }

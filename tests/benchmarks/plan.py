@@ -160,14 +160,15 @@ def run_compare(measuring, system, there, count):
     return measuring.worker(system, "compare", base=measuring.prepared(system, there), count=count)
 
 
-def run_storm(measuring, system, there, processes, count):
+def run_storm(measuring, system, there, processes, count, limit_s):
     base = measuring.base(system, there)
     before = measuring.worker(system, "count", base=base)["count"]
     go = measuring.scratch("go")
     members = []
     for number in range(processes):
         ready = measuring.scratch("ready")
-        arguments = {"base": base, "index": there + number * count, "count": count, "ready": str(ready), "go": str(go)}
+        arguments = {"base": base, "index": there + number * count, "count": count, "limit_s": limit_s}
+        arguments |= {"ready": str(ready), "go": str(go)}
         members.append((ready, *measuring.start(system, "storm", **arguments)))
     _wait_for([(ready, process) for ready, process, _ in members])
     go.touch()
@@ -181,13 +182,16 @@ def run_storm(measuring, system, there, processes, count):
     if not ends:
         raise Unavailable(failed[0])
     failures = [failure for end in ends for failure in end["failures"]] + failed
+    total_s = max(end["ended"] for end in ends) - min(end["begun"] for end in ends)
+    done = sum(end["done"] for end in ends)
     there_now = measuring.worker(system, "count", base=base)["count"]
     longest = [end["longest_ms"] for end in ends if end["longest_ms"] is not None]
     return {
-        "total_s": max(end["ended"] for end in ends) - min(end["begun"] for end in ends),
+        "each_ms": 1e3 * total_s / done if done else None,
+        "total_s": total_s,
         "longest_s": max(longest, default=0) / 1e3,
-        "started": processes * count,
-        "lost": processes * count - (there_now - before),
+        "done": done,
+        "lost": max(0, done - (there_now - before)),
         "failed": len(failures),
         "first_failure": failures[0] if failures else None,
     }
@@ -217,10 +221,14 @@ OPERATIONS = (
     Operation(
         "first",
         "The first experiment of a process",
-        (Column("ready_ms", "import to ready, ms"), Column("ended_ms", "to its end, ms")),
+        (
+            Column("ready_ms", "import to ready, ms"),
+            Column("ended_ms", "to its end, ms"),
+            Column("captured", "git and packages recorded", 0),
+        ),
         run_first,
-        note="In a git repository of a hundred files with one uncommitted change. runbook has captured commit, patch and "
-        "packages when it is ready; what the others capture is theirs to say.",
+        note="In a git repository of a hundred files with one uncommitted change. Whether commit, patch and packages are "
+        "recorded is checked for runbook alone; what the others record is theirs to say.",
     ),
     Operation(
         "start_finish",
@@ -318,18 +326,21 @@ OPERATIONS = (
         "storm",
         "{processes} processes start and finish {count} each at once, {there:,} there",
         (
+            Column("each_ms", "ms an experiment", 2),
             Column("total_s", "total, s", 2),
+            Column("done", "finished", 0),
             Column("longest_s", "longest single wait, s", 2),
             Column("lost", "lost", 0),
             Column("failed", "failed calls", 0),
         ),
         run_storm,
         lambda options: [
-            {"there": there, "processes": processes, "count": options.storm_count}
+            {"there": there, "processes": processes, "count": options.storm_count, "limit_s": options.storm_limit}
             for there in (0, *[size for size in options.sizes if size <= 10_000][-1:])
             for processes in options.processes
         ],
-        note="Each has imported and opened before all begin.",
+        note="Each has imported and opened before all begin. After {limit_s:.0f} s they begin no other one. Lost is what was "
+        "finished without an error and is not there afterwards.",
     ),
     Operation(
         "host",

@@ -110,7 +110,7 @@ def _table(operation, params, records):
 def _cell(value, column):
     if value is None:
         return NOT_THERE
-    if column.key == "right":
+    if column.key in {"right", "captured"}:
         return "yes" if value == 1 else "**no**"
     return f"{value:,.{column.digits}f}"
 

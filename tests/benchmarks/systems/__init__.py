@@ -14,6 +14,7 @@ in words:
     run(session, name, config, body)
                       one experiment from start to finish; in the midst of it calls `body(log)`, where
                       `log(values, step=i)` records scalars; what `body` returns, if anything, are the final metrics
+    captured(base)    whether the only experiment in `base` has the state of git and the packages, where that is promised
     count(base)       how many ended experiments are in `base`, from the disk
     listing(base)     the names of those for which `workload.is_wanted(config)`, highest `f1` first
     history(base)     {series: values} of the only experiment in `base`

@@ -29,6 +29,14 @@ def run(session, name, config, body):
             exp.save_final_metrics(metrics)
 
 
+def captured(base):
+    """Whether the commit, the uncommitted change and the packages have been recorded."""
+    (path,) = Path(base).glob("*/logs/environment.json")
+    environment = json.loads(path.read_bytes())
+    git = environment["git"] or {}
+    return bool(git.get("commit") and path.with_name("uncommitted.patch").exists() and environment["packages"])
+
+
 def count(base):
     return len(connect(base).list_experiments("completed"))
 
