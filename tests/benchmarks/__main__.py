@@ -25,6 +25,8 @@ def main(arguments=None):
     results = Results(options.results)
     if not options.report_only:
         measure(options, results)
+    elif not results.records:
+        sys.exit(f"{options.results} has no results; run without --report-only first")
     text = report.write(results)
     if options.report:
         Path(options.report).write_text(text)
@@ -43,6 +45,7 @@ def parse(arguments):
     add("--sizes", nargs="*", type=int, default=[1_000, 10_000, 100_000], help="experiments already there")
     add("--repeats", type=int, default=5, help="of each measurement")
     add("--experiments", type=int, default=30, help="that are started and finished one after the other")
+    add("--run-limit", type=float, default=60, metavar="S", help="after which a slow system may stop starting them")
     add("--log-calls", type=int, default=100_000, help="of one experiment")
     add("--log-limit", type=float, default=60, metavar="S", help="after which a slow system may stop logging")
     add("--processes", nargs="*", type=int, default=[16, 64], help="that start and finish at once")

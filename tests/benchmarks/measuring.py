@@ -17,7 +17,7 @@ MOST_COPIED = 10_000
 """A base directory with more experiments than this is not copied for each measurement, which adds a few to it."""
 
 HELPERS_S = 15
-"""How long the helper processes of a killed worker may go on writing."""
+"""How long the helper processes of a worker that has ended may go on writing."""
 
 
 class Measuring:
@@ -69,7 +69,7 @@ class Measuring:
         except subprocess.TimeoutExpired:
             _end(process)
             raise Unavailable(f"took longer than {limit_s:.0f} s") from None
-        _let_helpers_end(process.pid, HELPERS_S if is_killed else 0)
+        _let_helpers_end(process.pid)
         if is_killed and code == -signal.SIGKILL:
             return {}
         if code != 0 or not result.exists():
@@ -203,9 +203,9 @@ def _reason(path, code):
     return reason.removeprefix("operations.TookTooLong: ")[:160]
 
 
-def _let_helpers_end(session, seconds):
+def _let_helpers_end(session):
     """Wait for the processes that a worker has started and left; what they still write counts. Then end them."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + HELPERS_S
     while _is_any_in(session) and time.monotonic() < deadline:
         time.sleep(0.1)
     _kill_group(session)

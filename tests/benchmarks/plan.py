@@ -70,11 +70,11 @@ def run_first(measuring, system):
     return measuring.worker(system, "first", base=measuring.empty(system))
 
 
-def run_start_finish(measuring, system, there, count):
+def run_start_finish(measuring, system, there, count, limit_s):
     base = measuring.base(system, there)
     before = _count(measuring, system, base, there)
     files, size, on_disk = _usage(base) if there == 0 else (0, 0, 0)
-    numbers = measuring.worker(system, "start_finish", base=base, there=there, count=count)
+    numbers = measuring.worker(system, "start_finish", base=base, there=there, count=count, limit_s=limit_s)
     if before is not None:
         numbers["lost"] = numbers["experiments"] - (_count(measuring, system, base, there) - before)
     if there == 0:
@@ -244,9 +244,13 @@ OPERATIONS = (
             Column("lost", "lost", 0),
         ),
         run_start_finish,
-        lambda options: [{"there": there, "count": options.experiments} for there in (0, *options.sizes)],
+        lambda options: [
+            {"there": there, "count": options.experiments, "limit_s": options.run_limit}
+            for there in (0, *options.sizes)
+        ],
         references=("floor", "runbook"),
-        note="{count} experiments one after the other in one process, after three that do not count. Each logs one step.",
+        note="{count} experiments one after the other in one process, after three that do not count; fewer where that "
+        "takes longer than {limit_s:.0f} s. Each logs one step.",
     ),
     Operation(
         "fsyncs",

@@ -21,7 +21,7 @@ def write(results):
     records = [record for record in results.records if "operation" in record]
     newest = {record["system"]: record["version"] for record in records}
     records = [record for record in records if record["version"] == newest[record["system"]]]
-    parts = ["# Benchmark\n", _machine(runs[-1], records) if runs else "", _targets(records)]
+    parts = ["# Benchmark\n", _machine(runs, records), _targets(records)]
     for operation in OPERATIONS:
         name = "start_finish" if operation.name == "disk" else operation.name
         own = [record for record in records if record["operation"] == name]
@@ -43,14 +43,16 @@ def title_of(system):
     return f"`{IMPORTS[system]}`" if system in IMPORTS else driver_of(system).TITLE
 
 
-def _machine(run, records):
-    facts = "".join(f"- {name}: {value}\n" for name, value in run["machine"].items())
+def _machine(runs, records):
+    facts = "".join(f"- {name}: {value}\n" for name, value in runs[-1]["machine"].items())
     loads = [record["load"] for record in records]
     busy = f"- load while it ran: median {statistics.median(loads):.1f}, most {max(loads):.1f}\n" if loads else ""
     dates = sorted(record["at"] for record in records)
     when = f"Measured from {dates[0]} to {dates[-1]}.\n\n" if dates else ""
-    versions = "".join(f"- {title_of(system)}: {version}\n" for system, version in run["systems"].items())
-    return f"{when}{facts}{busy}\nSystems:\n\n{versions}"
+    # One run may have measured some of the systems, another one the others.
+    versions = {system: version for run in runs for system, version in run["systems"].items()}
+    listed = "".join(f"- {title_of(system)}: {version}\n" for system, version in versions.items())
+    return f"{when}{facts}{busy}\nSystems:\n\n{listed}"
 
 
 def _targets(records):
