@@ -1,11 +1,14 @@
 """The benchmark works and counts right; how fast anything is, is not a matter of tests."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 SYSTEMS = ["runbook", "floor", "homemade"]
@@ -21,7 +24,7 @@ class Run:
 
     def start(self):
         options = ["--systems", *SYSTEMS, "--operations", *OPERATIONS, "--sizes", "20", "--repeats", "1"]
-        options += ["--experiments", "2", "--log-calls", "100", "--processes", "3", "--storm-count", "2"]
+        options += ["--experiments", "2", "--log-calls", "100", "--processes", "2", "--storm-count", "2"]
         options += ["--work", "work", "--results", "results.jsonl", "--report", "report.md"]
         done = subprocess.run(
             [sys.executable, str(BENCHMARKS), *options], cwd=self.folder, capture_output=True, text=True, timeout=110
@@ -44,9 +47,13 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """One run for all tests here."""
-    run = Run(tmp_path_factory.mktemp("benchmark"))
-    run.start()
+    """One run for all tests here, whichever of pytest's processes they are in."""
+    base = tmp_path_factory.getbasetemp()
+    run = Run((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "benchmark")
+    with FileLock(f"{run.folder}.lock"):
+        if not run.report.exists():
+            run.folder.mkdir(exist_ok=True)
+            run.start()
     return run
 
 
@@ -106,8 +113,9 @@ def test_the_first_experiment_is_measured_with_all_that_it_captures(run):
     assert numbers["captured"] is True
 
 
-def test_a_run_that_is_started_again_measures_only_what_is_missing(run):
+def test_a_run_that_is_started_again_measures_only_what_is_missing(run, tmp_path):
     """An interrupted run goes on where it stopped."""
+    run = Run(shutil.copytree(run.folder, tmp_path / "benchmark"))
     path = run.folder / "results.jsonl"
     measured = [record for record in run.records() if "operation" in record]
     kept = [line for line in path.read_text().splitlines() if '"operation": "host"' not in line]
