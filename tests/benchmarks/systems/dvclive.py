@@ -5,6 +5,8 @@ from pathlib import Path
 
 import workload
 
+from systems import copies
+
 TITLE = "DVCLive"
 PACKAGE = "dvclive"
 IMPORT = "from dvclive import Live"
@@ -46,3 +48,9 @@ def history(base):
 
     (folder,) = Path(base).glob("*/plots/metrics")
     return {name: [float(row[name]) for row in parse_tsv(folder / f"{name}.tsv")] for name in workload.SERIES}
+
+
+def prepare(base, count):
+    """Copies of the folder of one real experiment."""
+    run(connect(base), workload.name(0), workload.config(0), lambda log: workload.metrics(0))
+    copies.of(f"{base}/{workload.name(0)}", (workload.name(index) for index in range(1, count)))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import workload
 
+from systems import copies
 from systems.leveldb_log import records
 
 TITLE = "SwanLab, offline"
@@ -58,3 +59,10 @@ def survivors(base):
             if record.HasField("scalar") and record.scalar.key in series:
                 series[record.scalar.key].append(record.scalar.value.number)
     return series
+
+
+def prepare(base, count):
+    """Copies of the folder of one real run."""
+    run(connect(base), workload.name(0), workload.config(0), lambda log: workload.metrics(0))
+    (log,) = _logs(base)
+    copies.of(log.parent, (f"run-20250101_120000-{index:08x}" for index in range(1, count)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import workload
 
+from systems import copies
 from systems.leveldb_log import records
 
 TITLE = "W&B, offline"
@@ -59,3 +60,10 @@ def survivors(base):
             items = record.history.item
             rows.append({item.key or item.nested_key[0]: json.loads(item.value_json) for item in items})
     return {name: [row.get(name) for row in rows] for name in workload.SERIES}
+
+
+def prepare(base, count):
+    """Copies of the folder of one real run."""
+    run(connect(base), workload.name(0), workload.config(0), lambda log: workload.metrics(0))
+    (log,) = _logs(base)
+    copies.of(log.parent, (f"offline-run-20250101_120000-{index:08x}" for index in range(1, count)))
