@@ -1,6 +1,8 @@
 """What is measured: each operation with its parameters, its columns in the table, and how it is run."""
 
+import contextlib
 import os
+import pty
 import shutil
 import subprocess
 import time
@@ -148,12 +150,28 @@ def run_command(measuring, system, there):
     program = Path(python).with_name(command)
     if not program.exists():
         raise Unavailable(f"there is no command `{command}` yet")
+    terminal_s, shown = _timed_command([str(program), *arguments], is_terminal=True)
+    pipe_s, lines = _timed_command([str(program), *arguments], is_terminal=False)
+    return {"terminal_s": terminal_s, "shown": shown, "pipe_s": pipe_s, "lines": lines}
+
+
+def _timed_command(command, *, is_terminal):
+    """The seconds and the lines of a command that prints to a terminal or into a pipe."""
+    reader, writer = pty.openpty() if is_terminal else os.pipe()
     begun = time.perf_counter()
-    done = subprocess.run([str(program), *arguments], capture_output=True, text=True, check=False)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    lines = 0
+    # Linux reports the end of a terminal's output as an error.
+    with contextlib.suppress(OSError):
+        while chunk := os.read(reader, 65536):
+            lines += chunk.count(b"\n")
+    os.close(reader)
+    _, errors = process.communicate()
     taken = time.perf_counter() - begun
-    if done.returncode != 0:
-        raise Unavailable(f"fails: {done.stderr.strip().splitlines()[-1][:160]}")
-    return {"s": taken, "lines": done.stdout.count("\n")}
+    if process.returncode != 0:
+        raise Unavailable(f"fails: {errors.decode(errors='replace').strip()[-160:]}")
+    return taken, lines
 
 
 def run_compare(measuring, system, there, count):
@@ -315,7 +333,12 @@ OPERATIONS = (
     Operation(
         "command",
         "The listing command with {there:,} experiments",
-        (Column("s", "s", 3), Column("lines", "lines", 0)),
+        (
+            Column("terminal_s", "on a terminal, s", 3),
+            Column("shown", "lines", 0),
+            Column("pipe_s", "into a pipe, s", 3),
+            Column("lines", "lines", 0),
+        ),
         run_command,
         lambda options: [{"there": there} for there in options.sizes if there <= 10_000][-1:],
     ),
