@@ -152,7 +152,9 @@ class Measuring:
     def _kept(self, system, name, fill):
         """A folder in the work folder that is made once for each version of a system and of its driver."""
         driver = (HERE / "systems" / f"{system}.py").read_bytes() + (HERE / "workload.py").read_bytes()
-        stamp = f"{self.environments.version(system)} {hashlib.sha256(driver).hexdigest()}"
+        # What the floor and the home-made manager write is in their drivers.
+        version = "" if system in {"floor", "homemade"} else self.environments.version(system)
+        stamp = f"{version} {hashlib.sha256(driver).hexdigest()}"
         folder = self._work / "prepared" / f"{system}-{name}"
         if (folder / "made").exists() and (folder / "made").read_text() == stamp:
             if (folder / "failed").exists():
@@ -193,7 +195,7 @@ def _repository(folder):
 
 def _clean_environment():
     """Our own environment, without settings of the systems that are measured."""
-    prefixes = ("RUNBOOK_", "WANDB_", "MLFLOW_", "TRACKIO_", "AIM_", "SWANLAB_", "DVC_", "PYTHONPATH", "COVERAGE_")
+    prefixes = ("RUNBOOK_", "WANDB_", "MLFLOW_", "TRACKIO_", "AIM_", "SWANLAB_", "DVC_", "PYTHONPATH", "COV")
     return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
 
 
