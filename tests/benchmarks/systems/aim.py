@@ -9,7 +9,7 @@ import workload
 TITLE = "Aim"
 PACKAGE = "aim"
 IMPORT = "from aim import Repo, Run"
-ENVIRONMENT = {"AIM_ACCESS_LOG_LEVEL": "error", "__AIM_ANALYTICS__": "0", "DO_NOT_TRACK": "1"}
+ENVIRONMENT = {}
 ABSENT = {"compare": "comparing is a page of its interface"}
 
 

@@ -10,7 +10,7 @@ from systems import copies
 TITLE = "DVCLive"
 PACKAGE = "dvclive"
 IMPORT = "from dvclive import Live"
-ENVIRONMENT = {"DVC_NO_ANALYTICS": "true", "DVC_STUDIO_OFFLINE": "true", "DVC_TEST": "true"}
+ENVIRONMENT = {"DVC_NO_ANALYTICS": "true", "DVC_STUDIO_OFFLINE": "true"}
 ABSENT = {
     "list": "experiments are listed by DVC alone, from commits that it makes",
     "compare": "experiments are compared by DVC alone, from commits that it makes",

@@ -11,7 +11,6 @@ IMPORT = "import mlflow"
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
-    "MLFLOW_DISABLE_AGENT_TIPS": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 ABSENT = {"compare": "comparing is a page of its server"}

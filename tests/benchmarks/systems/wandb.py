@@ -12,7 +12,7 @@ from systems.leveldb_log import records
 TITLE = "W&B, offline"
 PACKAGE = "wandb"
 IMPORT = "import wandb"
-ENVIRONMENT = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false", "DO_NOT_TRACK": "1"}
+ENVIRONMENT = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
 ABSENT = {
     "list": "offline runs are listed by nothing but a server that they are synchronised to",
     "compare": "comparing is a page of its server",
