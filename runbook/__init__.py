@@ -8,19 +8,24 @@ from __future__ import annotations
 # Type checkers know this name; importing it from `typing` would be most of what `import runbook` costs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runbook.comparison import Comparison
     from runbook.errors import (
         AmbiguousExperimentError,
         BaseDirectoryError,
         BundleError,
+        ComparisonError,
         ConfigDiffersError,
         ConfigError,
         DamagedFileError,
         ExperimentExistsError,
         ExperimentNotFoundError,
         InvalidNameError,
+        MissingExtraError,
         NewerFormatError,
         NoActiveExperimentError,
         PickleNotAllowedError,
+        QueryError,
+        ReportTargetError,
         ResumeError,
         RunbookError,
         TargetExistsError,
@@ -28,8 +33,11 @@ if TYPE_CHECKING:
         UnknownSuffixError,
         UsageError,
     )
+    from runbook.group_comparison import GroupComparison
     from runbook.handle import Experiment
+    from runbook.listing import ExperimentList
     from runbook.manager import ExperimentManager
+    from runbook.progress import Progress
     from runbook.records import EndReason, Status
     from runbook.tracking import current_experiment, experiment, tracked
     from runbook.view import ExperimentView
@@ -40,19 +48,27 @@ __all__ = [
     "AmbiguousExperimentError",
     "BaseDirectoryError",
     "BundleError",
+    "Comparison",
+    "ComparisonError",
     "ConfigDiffersError",
     "ConfigError",
     "DamagedFileError",
     "EndReason",
     "Experiment",
     "ExperimentExistsError",
+    "ExperimentList",
     "ExperimentManager",
     "ExperimentNotFoundError",
     "ExperimentView",
+    "GroupComparison",
     "InvalidNameError",
+    "MissingExtraError",
     "NewerFormatError",
     "NoActiveExperimentError",
     "PickleNotAllowedError",
+    "Progress",
+    "QueryError",
+    "ReportTargetError",
     "ResumeError",
     "RunbookError",
     "Status",
@@ -66,10 +82,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Comparison": "comparison",
     "EndReason": "records",
     "Experiment": "handle",
+    "ExperimentList": "listing",
     "ExperimentManager": "manager",
     "ExperimentView": "view",
+    "GroupComparison": "group_comparison",
+    "Progress": "progress",
     "Status": "records",
     "current_experiment": "tracking",
     "experiment": "tracking",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runbook.layout import BaseLayout
+    from runbook.metering import Meter
     from runbook.registry import Registry
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,13 +82,16 @@ def free_id(layout: BaseLayout, experiment_id: str, taken: Iterable[str] = ()) -
     raise errors.ExperimentExistsError(experiment_id, layout.root)
 
 
-def copy_members(source: ExperimentLayout, found: Iterable[bundle.Member], target: Path) -> None:
+def copy_members(
+    source: ExperimentLayout, found: Iterable[bundle.Member], target: Path, meter: Meter | None = None
+) -> None:
     """Copy files into a folder that is being built, durably.
 
     Args:
         source: the experiment's folder.
         found: the files in it, its record first.
         target: the folder that is being built.
+        meter: counts the bytes.
 
     Raises:
         OSError: if one cannot be read or written.
@@ -97,7 +100,10 @@ def copy_members(source: ExperimentLayout, found: Iterable[bundle.Member], targe
         with bundle.unless_removed(source), member.path.open("rb") as content:
             copy = placing.make_parents(target, member.name)
             with files.replacing(copy, sync_directory=False) as file:
-                shutil.copyfileobj(content, file, _BLOCK)
+                while block := content.read(_BLOCK):
+                    file.write(block)
+                    if meter is not None:
+                        meter.advance(len(block))
             os.utime(copy, ns=(member.modified_ns, member.modified_ns))
 
 
@@ -108,7 +114,8 @@ def settle(layout: ExperimentLayout) -> None:
     """
     for inner in layout.folders:
         files.ensure_directory(inner)
-    newest = max((member.modified_ns for member in bundle.members(layout.root)), default=0)
+    own = [member for member in bundle.members(layout.root) if member.name != _annotations(layout)]
+    newest = max((member.modified_ns for member in own), default=0)
     for place, _, _ in os.walk(layout.root, topdown=False):
         files.fsync_directory(Path(place))
         os.utime(place, ns=(newest, newest))
@@ -165,7 +172,9 @@ def _raw(layout: ExperimentLayout) -> bytes | None:
 
 
 def is_same_files(one: ExperimentLayout, other: ExperimentLayout, *, is_time_trusted: bool = False) -> bool:
-    """Whether two folders hold the same files with the same content; their records are passed over.
+    """Whether two folders hold the same files with the same content.
+
+    Their records are passed over, and what was said of them from outside, which `annotation.take_over` unites.
 
     Args:
         one: a folder.
@@ -180,8 +189,16 @@ def is_same_files(one: ExperimentLayout, other: ExperimentLayout, *, is_time_tru
 
 
 def files_of(layout: ExperimentLayout) -> dict[str, bundle.Member]:
-    """The files of an experiment by their names, but for its record, which a reader may have brought up to date."""
-    return {member.name: member for member in bundle.members(layout.root) if member.name != layout.record.name}
+    """The files of an experiment by their names, but for the record and what is said of it from outside.
+
+    Those two may have been brought up to date by others than the experiment.
+    """
+    passed_over = {layout.record.name, _annotations(layout)}
+    return {member.name: member for member in bundle.members(layout.root) if member.name not in passed_over}
+
+
+def _annotations(layout: ExperimentLayout) -> str:
+    return layout.annotations.relative_to(layout.root).as_posix()
 
 
 def _is_same_file(one: bundle.Member, other: bundle.Member, *, is_time_trusted: bool) -> bool:

@@ -23,12 +23,14 @@ import attrs
 
 from runbook import codec, errors, files, folder
 from runbook.layout import MANIFEST_FILE, ExperimentLayout
+from runbook.metering import Meter
 from runbook.notices import warn
 from runbook.records import FORMAT_VERSION, ExperimentRecord, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from runbook.typing import ProgressHook
     from runbook.view import ExperimentView
 
 MOST_RATIO: Final = 200
@@ -102,12 +104,13 @@ class Member:
     modified_ns: int
 
 
-def export_folder(view: ExperimentView, directory: Path) -> Path:
+def export_folder(view: ExperimentView, directory: Path, progress: ProgressHook | None = None) -> Path:
     """Copy an experiment's folder into a directory, whole or not at all.
 
     Args:
         view: the experiment.
         directory: where the copy goes, under the experiment's id; made if it does not exist.
+        progress: told how many bytes are copied, of how many.
 
     Returns:
         The path of the copy.
@@ -121,11 +124,13 @@ def export_folder(view: ExperimentView, directory: Path) -> Path:
         raise errors.TargetExistsError(target)
     directory.mkdir(parents=True, exist_ok=True)
     # A backup may be put into the very experiment; it does not hold itself.
-    files.copy_tree(view.path, target, directory)
+    meter = Meter(progress, files.size_of_tree(view.path, directory))
+    files.copy_tree(view.path, target, directory, copied=meter.advance)
+    meter.finish()
     return target
 
 
-def export_zip(view: ExperimentView, path: Path) -> Path:
+def export_zip(view: ExperimentView, path: Path, progress: ProgressHook | None = None) -> Path:
     """Put an experiment's folder into one zip file, which appears whole or not at all.
 
     Symbolic links that stay inside of the folder are stored as what they point to. Other links, and what is neither
@@ -135,6 +140,7 @@ def export_zip(view: ExperimentView, path: Path) -> Path:
     Args:
         view: the experiment.
         path: the file to make, usually ending in `.zip`; its directory is made if it does not exist.
+        progress: told how many bytes are in it, of how many.
 
     Returns:
         The path of the file.
@@ -148,15 +154,17 @@ def export_zip(view: ExperimentView, path: Path) -> Path:
     found = members(view.path)
     _check_names(path, view.id, found)
     path.parent.mkdir(parents=True, exist_ok=True)
+    meter = Meter(progress, sum(member.size for member in found))
     with files.replacing(path) as file:
         with zipfile.ZipFile(file, "w") as archive:
-            stored = list(_store(archive, view, found))
+            stored = list(_store(archive, view, found, meter))
             manifest = Manifest(experiment_id=view.id, record=view.record, files=tuple(stored))
             info = _info(MANIFEST_FILE, None, zipfile.ZIP_DEFLATED)
             archive.writestr(info, codec.encode(codec.to_json(manifest)))
         _check_free(path)
     if view.status is Status.RUNNING:
         warn(f"{view.id} is running; {path} has it as far as it has come")
+    meter.finish()
     return path
 
 
@@ -174,10 +182,12 @@ def _check_names(path: Path, experiment_id: str, found: Iterable[Member]) -> Non
             raise errors.BundleError(path, member.name, problem, remedy)
 
 
-def _store(archive: zipfile.ZipFile, view: ExperimentView, found: Iterable[Member]) -> Iterator[BundledFile]:
+def _store(
+    archive: zipfile.ZipFile, view: ExperimentView, found: Iterable[Member], meter: Meter
+) -> Iterator[BundledFile]:
     for member in found:
         with unless_removed(view.layout), member.path.open("rb") as source:
-            yield _store_one(archive, f"{view.id}/{member.name}", member.name, source)
+            yield _store_one(archive, f"{view.id}/{member.name}", member.name, source, meter)
 
 
 @contextlib.contextmanager
@@ -198,7 +208,7 @@ def unless_removed(layout: ExperimentLayout) -> Iterator[None]:
             raise
 
 
-def _store_one(archive: zipfile.ZipFile, stored_as: str, name: str, source: BinaryIO) -> BundledFile:
+def _store_one(archive: zipfile.ZipFile, stored_as: str, name: str, source: BinaryIO, meter: Meter) -> BundledFile:
     status = os.fstat(source.fileno())
     # Not beyond the size that it has now: a log may grow faster than it is read.
     left = status.st_size
@@ -214,6 +224,7 @@ def _store_one(archive: zipfile.ZipFile, stored_as: str, name: str, source: Bina
             digest.update(block)
             target.write(block)
             size += len(block)
+            meter.advance(len(block))
             block = source.read(min(_BLOCK, left - size))
     return BundledFile(path=name, size=size, sha256=digest.hexdigest(), modified_ns=status.st_mtime_ns)
 

@@ -40,6 +40,22 @@ def encode(data: Json, *, indent: int | None = 2) -> bytes:
     return json.dumps(data, ensure_ascii=False, allow_nan=False, indent=indent).encode(errors=HALF) + b"\n"
 
 
+def encode_fields(data: JsonObject) -> bytes:
+    """The bytes of a JSON file with one field a line, ending in a newline.
+
+    Only the lines are for people: what is inside a field is written by the C encoder, which knows no indentation and
+    is many times as fast as the one that does.
+    """
+    write = _compact().encode
+    fields = ",\n".join(f"  {write(key)}: {write(value)}" for key, value in data.items())
+    return f"{{\n{fields}\n}}\n".encode(errors=HALF)
+
+
+@functools.cache
+def _compact() -> json.JSONEncoder:
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
 def decode(raw: bytes, path: StrPath) -> Json:
     """The data in a JSON file.
 

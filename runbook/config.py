@@ -116,12 +116,22 @@ def config_hash(plain: Mapping[str, Json], exclude: Iterable[str] = ()) -> str:
             dotted path from the top. Both may hold the wildcards of the shell: `"wandb_*"`, `"logging.*"`.
     """
     import hashlib
+
+    return hashlib.sha256(canonical(plain, exclude).encode("utf-8")).hexdigest()[:_HASH_LENGTH]
+
+
+def canonical(plain: object, exclude: Iterable[str] = ()) -> str:
+    """One text for all that `config_hash` takes for the same: the text that it hashes.
+
+    Args:
+        plain: a config, or one setting of it.
+        exclude: as for `config_hash`.
+    """
     import json
 
     patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     counted = _counted(to_plain(plain), (), patterns)
-    canonical = json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:_HASH_LENGTH]
+    return json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def without_outputs(flat: Mapping[str, V], exclude: Iterable[str] = ()) -> dict[str, V]:
@@ -135,7 +145,7 @@ def without_outputs(flat: Mapping[str, V], exclude: Iterable[str] = ()) -> dict[
     return {
         dotted: value
         for dotted, value in flat.items()
-        if not any(_is_left_out(key, dotted, patterns) for key in dotted.split("."))
+        if not any(key in OUTPUT_KEYS or _matches(key, dotted, patterns) for key in dotted.split("."))
     }
 
 
@@ -193,12 +203,12 @@ def _counted(plain: Json, path: tuple[str, ...], patterns: tuple[str, ...]) -> J
         return {
             key: _counted(item, (*path, key), patterns)
             for key, item in plain.items()
-            if not _is_left_out(key, ".".join((*path, key)), patterns)
+            if key not in OUTPUT_KEYS and not (patterns and _matches(key, ".".join((*path, key)), patterns))
         }
     if isinstance(plain, list):
         return [_counted(item, (*path, str(index)), patterns) for index, item in enumerate(plain)]
     return int(plain) if isinstance(plain, float) and plain.is_integer() else plain
 
 
-def _is_left_out(key: str, dotted: str, patterns: tuple[str, ...]) -> bool:
-    return key in OUTPUT_KEYS or any(fnmatchcase(key, one) or fnmatchcase(dotted, one) for one in patterns)
+def _matches(key: str, dotted: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(key, one) or fnmatchcase(dotted, one) for one in patterns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import checksums, disks, errors, files, folder, identity, index, liveness, marks
+from runbook import checksums, disks, errors, files, folder, identity, index, leftovers, liveness, marks
 from runbook.records import EndReason, Status, joined_notes
 
 if TYPE_CHECKING:
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
     from runbook.registry import Registry
     from runbook.typing import JsonObject
 
-_TEMPORARY: Final = re.compile(r"\..+\.(?:(?P<pid>[0-9]+)-[0-9]+\.)?tmp")
 _BY_HAND: Final = "declared by a person"
-_OLD_S: Final = 3600.0
-"""The age from which a temporary whose writer cannot be asked after is nobody's any more."""
 
 
 class Severity(StrEnum):
@@ -163,7 +159,7 @@ def _experiment(registry: Registry, experiment_id: str, line: JsonObject | None)
     except FileNotFoundError:
         if line is None and not layout.config.exists():
             age_s = time.time() - liveness.last_sign_of_life(layout).timestamp()
-            if age_s > _OLD_S:
+            if age_s > leftovers.OLD_S:
                 half = "the folder was made for an experiment that never started"
                 yield _note("half-made", experiment_id, half, "delete it, if nothing in it is yours")
         elif line is None:
@@ -221,47 +217,15 @@ def _checksums(layout: ExperimentLayout, experiment_id: str, recorded: dict[str,
 def _leftovers(registry: Registry) -> Iterator[Finding]:
     layout = registry.layout
     for place in (layout.root, *(layout.experiment(name).root for name in sorted(registry.folders()))):
-        for path in _temporaries(place, is_base=place == layout.root):
-            if not _has_a_writer(path):
+        for path in leftovers.temporaries(place, is_deep=place != layout.root):
+            if leftovers.is_old(path):
                 yield _problem("temporary", path, "a write that was never finished left it", "repair() moves it aside")
-    for path in _files_in(layout.life_locks):
-        if _is_stale_lock(registry, path):
+    for path in leftovers.life_locks(registry):
+        if leftovers.is_stale_lock(registry, path):
             yield _problem("lock", path, "the experiment that held it has ended", "repair() moves it aside")
     for name in sorted(marks.marked(layout)):
         if layout.experiment(name).root.exists():
             yield _problem("mark", layout.mark(name), "the registry does not show the latest of it yet")
-
-
-def _temporaries(place: Path, *, is_base: bool) -> Iterator[Path]:
-    for path in sorted(place.glob(".*.tmp") if is_base else place.rglob(".*.tmp")):
-        if _TEMPORARY.fullmatch(path.name):
-            yield path
-
-
-def _has_a_writer(path: Path) -> bool:
-    with contextlib.suppress(OSError):
-        if time.time() - path.stat().st_mtime > _OLD_S:
-            return False
-    match = _TEMPORARY.fullmatch(path.name)
-    pid = match["pid"] if match else None
-    # Another machine may have a process of that number that is writing just now.
-    return pid is None or liveness.is_there(int(pid))
-
-
-def _is_stale_lock(registry: Registry, path: Path) -> bool:
-    try:
-        return registry.record(path.name).status is not Status.RUNNING
-    except FileNotFoundError:
-        return time.time() - path.stat().st_mtime > _OLD_S
-    except (OSError, errors.DamagedFileError, errors.NewerFormatError):
-        return False
-
-
-def _files_in(place: Path) -> list[Path]:
-    try:
-        return sorted(place.iterdir())
-    except OSError:
-        return []
 
 
 def _move_aside(path: Path, layout: BaseLayout, aside: Path) -> None:
@@ -281,6 +245,8 @@ def _mend_record(registry: Registry, layout: ExperimentLayout, aside: Path) -> N
     if line is None or line.get("status") in {Status.RUNNING.value, Status.UNKNOWN.value, None}:
         # Nothing says how it ended, so nothing is written that would.
         return
+    # The line has what was said from outside as well, and so will have the new record.
+    _move_aside(layout.annotations, registry.layout, aside)
     folder.write_record(layout, codec.record_of_entry(line, registry.layout.registry))
 
 

@@ -7,6 +7,8 @@
     │   ├── UnknownStatusError        (ValueError)      a status outside the closed set
     │   ├── UnknownSuffixError        (ValueError)      a file name whose suffix names no format we write
     │   ├── PickleNotAllowedError     (ValueError)      a pickle asked for without allow_pickle=True
+    │   ├── QueryError                (ValueError)      a question that cannot be read
+    │   ├── ComparisonError           (ValueError)      a comparison that cannot be made
     │   ├── UsageError                (RuntimeError)    the right call at the wrong moment
     │   │   ├── NoActiveExperimentError                 a save without an experiment to save into
     │   │   └── ResumeError                             an experiment that cannot go on
@@ -16,6 +18,8 @@
     ├── what the world did
     │   ├── BaseDirectoryError        (OSError)         the base directory cannot hold experiments
     │   ├── TargetExistsError         (FileExistsError) an export would overwrite something
+    │   ├── ReportTargetError         (OSError)         a report cannot be made where it was to go
+    │   ├── MissingExtraError         (ImportError)     a library that only some calls need is not installed
     │   └── ExperimentExistsError     (FileExistsError) an experiment would take the place of another
     └── what the disk holds
         ├── DamagedFileError          (ValueError)      a file of ours that cannot be understood
@@ -128,6 +132,69 @@ class PickleNotAllowedError(RunbookError, ValueError):
             f"{self.path} is a pickle, and loading a pickle runs code that it contains; "
             "pass allow_pickle=True if you trust whoever wrote it",
             self.path,
+        )
+
+
+class QueryError(RunbookError, ValueError):
+    """A question about experiments that cannot be read.
+
+    Attributes:
+        text: the question as given.
+        column: the place in it, 0-based; the length of the text where something is missing at its end.
+        problem: what is wrong there, and what to write instead.
+        what: which part of the question the text is, such as `where`, `sort` or `since`.
+    """
+
+    _AROUND = 60
+
+    def __init__(self, text: str, column: int, problem: str, what: str = "where") -> None:
+        self.text = text
+        self.column = column
+        self.problem = problem
+        self.what = what
+        before = text[max(0, column - self._AROUND) : column]
+        after = text[column : column + self._AROUND]
+        shown_before = ("…" if column > self._AROUND else "") + _printable(before)
+        shown = shown_before + _printable(after) + ("…" if column + self._AROUND < len(text) else "")
+        caret = " " * sum(_cells(char) for char in shown_before) + "^"
+        super().__init__(
+            f"{what} cannot be read at column {column}:\n  {shown}\n  {caret}\n{problem}", text, column, problem, what
+        )
+
+
+def _printable(text: str) -> str:
+    # One line, whatever is in it: the caret below has to stand under its place.
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def _cells(char: str) -> int:
+    """How many columns of a terminal a character takes."""
+    import unicodedata
+
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+class ComparisonError(RunbookError, ValueError):
+    """A comparison that cannot be made of these experiments, with what to ask for instead."""
+
+
+class MissingExtraError(RunbookError, ImportError):
+    """A library that only some calls need is not installed.
+
+    Attributes:
+        library: what is missing.
+        extra: the extra of runbook that brings it.
+        purpose: what it is needed for, as half a sentence.
+    """
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        self.library = library
+        self.extra = extra
+        self.purpose = purpose
+        super().__init__(
+            f'{library} is not installed, and {purpose}; run: pip install "runbook[{extra}]"', library, extra, purpose
         )
 
 
@@ -255,6 +322,22 @@ class TargetExistsError(RunbookError, FileExistsError):
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = fspath(path)
         super().__init__(f"{self.path} exists already; remove it or choose another export_path", self.path)
+
+
+class ReportTargetError(RunbookError, OSError):
+    """A report that cannot be made where it was to go.
+
+    Attributes:
+        path: the file that was to be made.
+        problem: what is in the way.
+    """
+
+    def __init__(self, path: str | PathLike[str], problem: str) -> None:
+        self.path = fspath(path)
+        self.problem = problem
+        super().__init__(
+            f"{self.path} {problem}; choose a file in a folder that exists, such as report.html", self.path, problem
+        )
 
 
 class ExperimentExistsError(RunbookError, FileExistsError):

@@ -22,6 +22,7 @@ _GROUP_BITS: Final = stat.S_IRGRP | stat.S_IWGRP
 _WINDOWS: Final = sys.platform == "win32"
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
 _numbers: Final = itertools.count()
+_BLOCK: Final = 1024 * 1024
 _REPLACE_TRIES: Final = 20
 _REPLACE_PAUSE_S: Final = 0.01
 
@@ -41,7 +42,7 @@ def replacing(path: Path, *, sync_directory: bool = True, is_locked: bool = Fals
     path = path.resolve() if path.is_symlink() else path
     temporary, descriptor = _open_locked_temporary(path) if is_locked else _open_temporary(path)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
             yield file
             file.flush()
             _keep_mode(descriptor, path)
@@ -59,6 +60,20 @@ def write_whole(path: Path, data: bytes, *, sync_directory: bool = True, is_lock
     """Make or replace a file, whole and durable; see `replacing`."""
     with replacing(path, sync_directory=sync_directory, is_locked=is_locked) as file:
         file.write(data)
+
+
+def write_hint(path: Path, data: bytes) -> None:
+    """Make or replace a file whole, but not durable: after a power cut the old one may be there, or an empty one."""
+    temporary, descriptor = _open_temporary(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            _keep_mode(descriptor, path)
+        _replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
 
 
 def _open_locked_temporary(path: Path) -> tuple[Path, int]:
@@ -254,7 +269,7 @@ def copy_file(source: Path, target: Path) -> None:
         shutil.copyfileobj(original, copy)
 
 
-def copy_tree(source: Path, target: Path, *without: Path) -> None:
+def copy_tree(source: Path, target: Path, *without: Path, copied: Callable[[int], None] | None = None) -> None:
     """Copy a directory; the target must not exist and appears whole or not at all.
 
     Symbolic links are copied as links. The target itself is left out of the copy where it lies inside of the source.
@@ -263,13 +278,15 @@ def copy_tree(source: Path, target: Path, *without: Path) -> None:
         source: the directory.
         target: what it becomes.
         *without: directories that are left out of the copy.
+        copied: told of each block of bytes; what it raises ends the copy, and nothing is left.
     """
     import shutil
 
     temporary = _temporary_for(target)
     shutil.rmtree(temporary, ignore_errors=True)
+    copy = _copying(copied) if copied else shutil.copy2
     try:
-        shutil.copytree(source, temporary, symlinks=True, ignore=_but(temporary, *without))
+        shutil.copytree(source, temporary, symlinks=True, ignore=_but(temporary, *without), copy_function=copy)
         for folder, _, names in os.walk(temporary):
             for name in names:
                 path = Path(folder, name)
@@ -281,6 +298,42 @@ def copy_tree(source: Path, target: Path, *without: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     fsync_directory(target.parent)
+
+
+def _copying(copied: Callable[[int], None]) -> Callable[[str, str], object]:
+    import shutil
+
+    def copy(source: str, target: str) -> object:
+        if not stat.S_ISREG(os.stat(source).st_mode):  # noqa: PTH116 - strings, as shutil gives them
+            # It refuses what would be waited for, such as a pipe.
+            return shutil.copy2(source, target)
+        with open(source, "rb") as original, open(target, "wb") as fresh:  # noqa: PTH123 - likewise
+            while block := original.read(_BLOCK):
+                fresh.write(block)
+                copied(len(block))
+        shutil.copystat(source, target)
+        return target
+
+    return copy
+
+
+def size_of_tree(directory: Path, *without: Path) -> int:
+    """How many bytes the files in a directory have; links are not followed.
+
+    Args:
+        directory: the directory.
+        *without: directories in it that are passed over.
+    """
+    is_left_out = _but(*without)
+    size = 0
+    for place, folders, names in os.walk(directory):
+        folders[:] = set(folders) - is_left_out(place, folders)
+        for name in names:
+            # A running experiment may have removed it meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                status = os.lstat(os.path.join(place, name))  # noqa: PTH118 - as os.walk gives them
+                size += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return size
 
 
 def _but(*without: Path) -> Callable[[str, list[str]], set[str]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from runbook.environment import Capture
     from runbook.layout import BaseLayout, ExperimentLayout
+    from runbook.records import Environment
     from runbook.typing import JsonObject
 
 _MOST_OF_ONE_SECOND: Final = 100_000
@@ -111,11 +112,11 @@ def write_birth(folder: ExperimentLayout, record: ExperimentRecord, capture: Cap
     for inner in folder.folders:
         files.make_directory(inner)
     # The record first: a folder with a config but without a record was never an experiment of ours.
-    files.write_whole(folder.record, codec.encode(codec.to_json(record)), sync_directory=False)
+    files.write_whole(folder.record, _encoded(record), sync_directory=False)
     files.write_whole(folder.config, codec.encode(record.config), sync_directory=False)
     if capture.patch is not None:
         files.write_whole(folder.patch, capture.patch, sync_directory=False)
-    files.write_whole(folder.environment, codec.encode(codec.to_json(capture.environment)))
+    files.write_whole(folder.environment, _environment(capture.environment))
     files.fsync_directory(folder.root)
     files.fsync_directory(folder.root.parent)
 
@@ -131,18 +132,43 @@ def write_attempt(folder: ExperimentLayout, record: ExperimentRecord, capture: C
         files.write_whole(folder.config, codec.encode(record.config))
     if capture.patch is not None:
         files.write_whole(folder.patch_of(attempt), capture.patch)
-    files.write_whole(folder.environment_of(attempt), codec.encode(codec.to_json(capture.environment)))
+    files.write_whole(folder.environment_of(attempt), _environment(capture.environment))
+
+
+def _encoded(record: ExperimentRecord) -> bytes:
+    return codec.encode_fields(codec.to_json(record))
+
+
+def _environment(environment: Environment) -> bytes:
+    """The file of an environment; the experiments of one process have the same, with hundreds of packages."""
+    global _last_environment  # noqa: PLW0603
+    known, encoded = _last_environment
+    if environment != known:
+        encoded = codec.encode(codec.to_json(environment))
+        _last_environment = environment, encoded
+    return encoded
+
+
+_last_environment: tuple[Environment | None, bytes] = (None, b"")
 
 
 def _reserve(layout: BaseLayout, draft: ExperimentRecord) -> ExperimentRecord:
-    for nth in range(1, _MOST_OF_ONE_SECOND):
+    global _last_reserved  # noqa: PLW0603
+    # A quick sweep starts hundreds of one name in a second: those that this process made need not be tried again.
+    wanted = identity.make_id(draft.timestamp, draft.custom_name, draft.config_hash)
+    place = str(layout.root / wanted)
+    for nth in range(_last_reserved[1] + 1 if _last_reserved[0] == place else 1, _MOST_OF_ONE_SECOND):
         experiment_id = identity.make_id(draft.timestamp, draft.custom_name, draft.config_hash, nth)
         try:
             files.make_directory(layout.root / experiment_id)
         except FileExistsError:
             continue
+        _last_reserved = place, nth
         return attrs.evolve(draft, experiment_id=experiment_id)
     raise FileExistsError(errno.EEXIST, "more experiments than there are ids for one second", str(layout.root))
+
+
+_last_reserved: tuple[str, int] = ("", 0)
 
 
 def read_record(folder: ExperimentLayout) -> ExperimentRecord:
@@ -176,7 +202,7 @@ def write_record(folder: ExperimentLayout, record: ExperimentRecord) -> None:
     """
     if record.format_version > FORMAT_VERSION:
         raise errors.NewerFormatError(folder.record, record.format_version, FORMAT_VERSION)
-    files.write_whole(folder.record, codec.encode(codec.to_json(record)))
+    files.write_whole(folder.record, _encoded(record))
 
 
 def read_object(path: Path) -> JsonObject:

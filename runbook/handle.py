@@ -17,6 +17,7 @@ from runbook.codec import encode, format_time
 from runbook.endings import Ending
 from runbook.notices import warn, warn_once
 from runbook.plain import numbers_of, to_plain
+from runbook.progress import ProgressLog
 from runbook.records import EndReason, ExperimentRecord, Status, joined_notes
 from runbook.view import ExperimentView, final_metrics
 
@@ -53,6 +54,7 @@ class Experiment(ExperimentView):
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._log = history.MetricLog(store.append_history)
+        self._progress = ProgressLog(store.write_progress)
 
     @property
     def config(self) -> Any:
@@ -86,13 +88,35 @@ class Experiment(ExperimentView):
                 return
             metrics = None
         try:
-            self._log.log({**({} if metrics is None else metrics), **named}, step)
+            if metrics is None:
+                metrics = named
+            elif named or type(metrics) is not dict:
+                metrics = {**metrics, **named}
+            self._log.log(metrics, step)
         except OSError as error:
             warn_once(
                 f"log {self.id}",
                 f"{self.id}: metrics cannot be logged ({error}); the training goes on without them, free the disk "
                 "and later ones are logged again",
             )
+
+    def progress(self, done: float, total: float | None = None) -> None:
+        """Say how far it has come, for those who watch it with `runbook watch`.
+
+        It may be called as often as one likes: it writes once in half a second at most, and always when all is done.
+
+        Args:
+            done: how much is done, in any unit; less than before begins a new count, such as that of the next epoch.
+            total: how much there is to do; None where nobody knows.
+
+        Example:
+            >>> for number, batch in enumerate(batches, start=1):  # doctest: +SKIP
+            ...     exp.progress(number, len(batches))
+        """
+        try:
+            self._progress.report(done, total)
+        except OSError as error:
+            warn_once(f"progress {self.id}", f"{self.id}: its progress cannot be shown ({error}); the training goes on")
 
     def save_training_history(self, history_: object = None) -> Path:
         """Write `metrics/training_history.json`, as columns.
@@ -202,6 +226,35 @@ class Experiment(ExperimentView):
             self._store.save_object(path, artifact)
         return self._saved(path)
 
+    def save_figure(self, figure: object, name: str) -> Path:
+        """Write a figure of matplotlib or plotly into `results/`; a report shows it.
+
+        Args:
+            figure: a figure, or something that knows its figure, such as the `Axes` that a plot of pandas returns.
+            name: what it is called there. Without a suffix it becomes `.png` for matplotlib, and for plotly `.json`,
+                which `plotly.io.read_json` reads back and a report shows live. matplotlib writes .png, .svg, .pdf,
+                .jpg and .webp as well, plotly .html, and these with kaleido.
+
+        Returns:
+            The file.
+
+        Raises:
+            TypeError: if it is no figure.
+            UnknownSuffixError: if the suffix names no format that the library writes.
+            InvalidNameError: if the name would leave the folder, or is no file name everywhere.
+            MissingExtraError: if plotly is to make an image, and kaleido is not installed.
+
+        Example:
+            >>> exp.save_figure(ConfusionMatrixDisplay(matrix).plot().figure_, "confusion")  # doctest: +SKIP
+            PosixPath('/…/results/confusion.png')
+        """
+        from runbook import figures
+
+        filename, content = figures.as_file(figure, identity.check_file_name("figure name", name))
+        path = self._layout.results / identity.check_file_name("figure name", filename)
+        self._store.write_bytes(path, content)
+        return self._saved(path)
+
     def note(self, text: str) -> None:
         """Add a line to the notes."""
         with self._lock:
@@ -247,6 +300,7 @@ class Experiment(ExperimentView):
                 if ending.failure is not None:
                     self._store.write_bytes(self._layout.traceback, ending.failure.traceback.encode())
                 self._store.sync_history()
+                self._progress.flush()
             except OSError as error:
                 # The status matters more; the record holds the traceback as well.
                 warn(f"{self.id}: its logs are not whole ({error})")
@@ -286,6 +340,7 @@ class Experiment(ExperimentView):
         """Start over with open locks, in a forked child whose parent may have held them."""
         self._lock = threading.RLock()
         self._log.forget_lock()
+        self._progress.forget_lock()
 
     def _folder(self) -> ExperimentLayout:
         return self._store.shown_folder()

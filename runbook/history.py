@@ -10,10 +10,13 @@ import contextlib
 import itertools
 import json
 import threading
+import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from runbook import codec, errors, files
+from runbook.leaves import NON_FINITE
 from runbook.notices import warn_once
 from runbook.plain import flatten, numbers_of, restore_floats, to_plain
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 RESERVED: Final = ("step", "time")
 _NUL: Final = b"\0"
+_LONG: Final = 2**63
 
 
 class MetricLog:
@@ -40,6 +44,8 @@ class MetricLog:
         self._append = append
         self._lock = _open_lock()
         self._next_step: float = 0
+        self._labels: dict[str, str] = {}
+        self._second = 0, ""
         self.latest: dict[str, Json] = {}
         """The last value of each metric."""
 
@@ -53,14 +59,50 @@ class MetricLog:
         Raises:
             OSError: if the line could not be written.
         """
-        values = self._values(metrics)
+        fields = self._plain_fields(metrics) if step is None or _is_short(step) else None
+        values: JsonObject = {} if fields is None else cast("JsonObject", metrics)
+        if fields is None:
+            values = self._values(metrics)
         with self._lock:
-            number = self._number(step, values)
-            moment = datetime.now(UTC).isoformat(timespec="microseconds")
-            line = {"step": number, "time": moment, **values}
-            self._append(json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+            moment = self._now()
+            if fields is None:
+                number = self._number(step, values)
+                line = _line({"step": number, "time": moment, **values})
+                self._labels.update({name: f", {_text(name)}: " for name in values if name.isascii()})
+            else:
+                number = self._next_step if step is None else cast("int", step)
+                line = f'{{"step": {number!r}, "time": "{moment}"{fields}}}\n'.encode()
+            self._append(line)
             self._next_step = number + 1
             self.latest.update(values)
+
+    def _plain_fields(self, metrics: Mapping[str, Any]) -> str | None:
+        """Finite numbers under names that were logged before, as they stand in a line; None for anything else.
+
+        Nearly every call brings the names of the one before and plain numbers. Making each of those plain, flat and
+        JSON again takes three times as long as writing them does.
+        """
+        fields = []
+        for name, value in metrics.items():
+            label = self._labels.get(name)
+            if label is None:
+                return None
+            if issubclass(type(value), float) and isfinite(value):
+                # Also NumPy's float64, whose own repr is no JSON.
+                fields.append(label + float.__repr__(value))
+            elif _is_short(value):
+                fields.append(label + repr(value))
+            else:
+                return None
+        return "".join(fields)
+
+    def _now(self) -> str:
+        """This moment, as ISO 8601 in UTC."""
+        second, rest = divmod(time.time_ns(), 1_000_000_000)
+        if second != self._second[0]:
+            # All but the fraction is the same a second long; to format it anew took a third of a call's time.
+            self._second = second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._second[1]}.{rest // 1000:06d}+00:00"
 
     def go_on(self, rows: list[JsonObject]) -> None:
         """Count steps up from, and take as the latest values, what an earlier attempt logged."""
@@ -104,6 +146,19 @@ def _open_lock() -> AbstractContextManager[bool]:
     return threading.RLock()
 
 
+def _is_short(value: object) -> bool:
+    # Not a bool, which is an int, nor an int too long to be written in digits.
+    return type(value) is int and -_LONG < value < _LONG
+
+
+def _text(data: Json) -> str:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False)
+
+
+def _line(row: JsonObject) -> bytes:
+    return _text(row).encode() + b"\n"
+
+
 def _free(name: str, taken: JsonObject) -> str:
     while name in taken or name in RESERVED:
         name += "_"
@@ -122,8 +177,16 @@ def read_rows(path: Path) -> list[JsonObject]:
         raw = path.read_bytes()
     except FileNotFoundError:
         return []
-    lines = raw.split(b"\n")
-    torn = lines.pop()
+    *lines, torn = raw.split(b"\n")
+    with contextlib.suppress(ValueError, RecursionError):
+        # All at once, which takes half the time; where that fails, the line that is to blame is looked for.
+        rows = json.loads(b"[" + b",".join(lines) + b"]")
+        if len(rows) == len(lines) and all(type(row) is dict for row in rows):
+            return cast("list[JsonObject]", rows)
+    return _rows_one_by_one(lines, torn, path)
+
+
+def _rows_one_by_one(lines: list[bytes], torn: bytes, path: Path) -> list[JsonObject]:
     rows: list[JsonObject] = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -180,7 +243,14 @@ def columns(rows: list[JsonObject]) -> dict[str, list[Any]]:
     The values are numbers, as a rule; whatever else was logged is there as it was written.
     """
     names = dict.fromkeys([*RESERVED, *(name for row in rows for name in row)])
-    return {name: [restore_floats(row.get(name)) for row in rows] for name in names}
+    return {name: _column([row.get(name) for row in rows]) for name in names}
+
+
+def _column(values: list[Json]) -> list[Any]:
+    # Nearly every column is all numbers, or all times.
+    if {*map(type, values)} <= {int, float, type(None)}:
+        return values
+    return [restore_floats(value) if type(value) is not str else NON_FINITE.get(value, value) for value in values]
 
 
 def as_columns(history: object) -> JsonObject:

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import unicodedata
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from runbook.typing import JsonObject, StrPath
 
 SLUG_BYTES: Final = 64
+LATEST: Final = "latest"
 _ID: Final = re.compile(r"[0-9]{8}_[0-9]{6}(?:_[A-Za-z0-9._-]+)?_[0-9a-f]{8}")
 _SEED_ID: Final = re.compile(r"[0-9]{8}_[0-9]{6}_.*[0-9a-f]{8}", re.DOTALL)
 _NOT_IN_A_SLUG: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _WINDOWS_DEVICES: Final = frozenset(
     {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)}
 )
+_COUNTED: Final = re.compile(r"@([0-9]{1,9})")
 _NEAREST_SHOWN: Final = 3
 _NEAREST_OF: Final = 1000
 _NOT_IN_A_FOLDER_NAME: Final = "/\\\0\n" + (":" if sys.platform == "win32" else "")
@@ -127,10 +129,11 @@ def resolve(wanted: StrPath, entries: Sequence[JsonObject], base_dir: StrPath) -
     """The id that `wanted` stands for.
 
     Args:
-        wanted: an id, the name of an experiment (its latest is meant), or the beginning of exactly one id; they
-            are tried in this order. The path of an experiment's folder stands for its id.
+        wanted: an id; `latest`, or `@1`, for the newest experiment, `@2` for the one before it, and so on; the name
+            of an experiment (its latest is meant); the beginning of exactly one id; the path of an experiment's
+            folder. They are tried in this order, so that no name can change what `latest` means.
         entries: lines of the registry, oldest first.
-        base_dir: where they are from, for the message.
+        base_dir: where they are from.
 
     Raises:
         ExperimentNotFoundError: naming the nearest ids and names.
@@ -143,6 +146,9 @@ def resolve(wanted: StrPath, entries: Sequence[JsonObject], base_dir: StrPath) -
     ids = [str(entry["experiment_id"]) for entry in entries]
     if wanted in ids:
         return wanted
+    nth = _place(wanted)
+    if nth is not None and 1 <= nth <= len(ids):
+        return ids[-nth]
     named = [entry for entry in entries if wanted and entry.get("custom_name") == wanted]
     if named:
         return str(max(named, key=lambda entry: str(entry.get("timestamp")))["experiment_id"])
@@ -151,10 +157,34 @@ def resolve(wanted: StrPath, entries: Sequence[JsonObject], base_dir: StrPath) -
         return begun[0]
     if begun:
         raise errors.AmbiguousExperimentError(wanted, begun)
+    name = _name_of_folder(wanted, base_dir)
+    if name in ids:
+        return name
     names = (entry.get("custom_name") for entry in entries)
     raise errors.ExperimentNotFoundError(
         wanted, base_dir, _nearest(wanted, [*ids, *(name for name in names if isinstance(name, str))])
     )
+
+
+def _place(wanted: str) -> int | None:
+    """Which experiment is meant, counted from the newest; None if `wanted` is no such word."""
+    if wanted == LATEST:
+        return 1
+    counted = _COUNTED.fullmatch(wanted)
+    return None if counted is None else int(counted[1])
+
+
+def _name_of_folder(wanted: str, base_dir: StrPath) -> str:
+    """The name of the folder that `wanted` is the path of; empty unless it lies in the base directory."""
+    if not any(separator in wanted for separator in (os.sep, os.altsep) if separator):
+        return ""
+    try:
+        path = Path(wanted).expanduser()
+        is_here = path.is_dir() and path.absolute().parent.samefile(Path(base_dir).expanduser())
+    except (OSError, RuntimeError, ValueError):
+        # Not the path of anything that can be looked at: too long, forbidden, with a NUL in it.
+        return ""
+    return path.absolute().name if is_here else ""
 
 
 def _nearest(wanted: str, candidates: Iterable[str]) -> list[str]:

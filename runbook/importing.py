@@ -10,9 +10,10 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, Literal
 
-from runbook import arrivals, bundle, codec, errors, folder, identity, liveness, placing, unpacking
+from runbook import annotation, arrivals, bundle, codec, errors, folder, identity, liveness, placing, unpacking
 from runbook.arrivals import Arrival
 from runbook.layout import BaseLayout, ExperimentLayout
+from runbook.metering import Meter
 from runbook.records import ExperimentRecord, Status
 from runbook.unpacking import LIMITS, Limits
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runbook.registry import Registry
+    from runbook.typing import ProgressHook
 
 OnConflict = Literal["error", "rename", "skip"]
 
@@ -28,12 +30,17 @@ _CHOICES: Final = ("error", "rename", "skip")
 
 
 def import_bundle(
-    registry: Registry, path: Path, on_conflict: OnConflict = "error", limits: Limits = LIMITS
+    registry: Registry,
+    path: Path,
+    on_conflict: OnConflict = "error",
+    limits: Limits = LIMITS,
+    progress: ProgressHook | None = None,
 ) -> str | None:
     """Bring in an experiment, whole or not at all.
 
     A running experiment is not alive in its copy: there it is interrupted, since its last sign of life. One that is
-    there already, with the same content, is left as it is, whatever id it goes by.
+    there already, with the same content, is left as it is, whatever id it goes by; only the notes and tags that were
+    said of it from outside, and are not known here, are taken over.
 
     Args:
         registry: the index of the base directory.
@@ -41,6 +48,7 @@ def import_bundle(
         on_conflict: what to do when another experiment has its id: `error` raises, `rename` gives it the next free
             id, `skip` leaves it out.
         limits: how much the bundle may hold.
+        progress: told how many bytes have been read and found true, of how many.
 
     Returns:
         Its id here; None if it was left out.
@@ -61,7 +69,7 @@ def import_bundle(
     folder.prepare_base(registry.layout)
     with placing.building(registry.layout) as place:
         read = _copied if stat.S_ISDIR(mode) else _unpacked
-        arrival = read(path, ExperimentLayout(place), limits)
+        arrival = read(path, ExperimentLayout(place), limits, progress)
         if not arrivals.is_admissible(registry.layout, arrival.experiment_id):
             problem = f"holds an experiment with the impossible id {arrival.experiment_id!r}"
             raise errors.BundleError(path, None, problem)
@@ -86,6 +94,7 @@ def _let_in(registry: Registry, arrival: Arrival, on_conflict: OnConflict) -> tu
             experiment_id = arrivals.free_id(registry.layout, arrival.experiment_id)
         else:
             return experiment_id, True
+    annotation.take_over(arrival.layout, registry.layout.experiment(there))
     return there, False
 
 
@@ -104,9 +113,9 @@ def _same_here(layout: BaseLayout, arrival: Arrival) -> str | None:
     return None
 
 
-def _unpacked(path: Path, target: ExperimentLayout, limits: Limits) -> Arrival:
+def _unpacked(path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None) -> Arrival:
     """The experiment in a bundle."""
-    manifest = unpacking.unpack(path, target.root, limits)
+    manifest = unpacking.unpack(path, target.root, limits, progress)
     record = _settled(path, target)
     if record is not None:
         return Arrival(manifest.experiment_id, target, _ended(target, record))
@@ -115,13 +124,15 @@ def _unpacked(path: Path, target: ExperimentLayout, limits: Limits) -> Arrival:
     return Arrival(manifest.experiment_id, target, None, line)
 
 
-def _copied(path: Path, target: ExperimentLayout, limits: Limits) -> Arrival:
+def _copied(path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None) -> Arrival:
     """The experiment in a folder."""
     source = ExperimentLayout(path.resolve())
     found = bundle.members(source.root)
     if len(found) > limits.files:
         raise errors.BundleError(path, None, f"holds {len(found)} files, more than {limits.files}")
-    arrivals.copy_members(source, found, target.root)
+    meter = Meter(progress, sum(member.size for member in found))
+    arrivals.copy_members(source, found, target.root, meter)
+    meter.finish()
     record = _settled(path, target)
     named = source.root.name
     if record is None:

@@ -1,16 +1,20 @@
 """What the registry file means: one JSON document with one experiment a line.
 
 Everything here is a function of bytes; `runbook.registry` does the locking and the writing. Because each experiment
-has a line of its own, an update replaces the bytes of one line and never decodes the others:
+has a line of its own, an update replaces the bytes of a few lines and never decodes the others:
 
     {"experiments": [
-    {"experiment_id": "20241216_143052_baseline_a1b2c3d4", "timestamp": …},
-    {"experiment_id": "20241216_153045_multilayer_e5f6a7b8", "timestamp": …}
+    {"experiment_id": "20241216_143052_baseline_a1b2c3d4", "timestamp": …, "config": {…}},
+    {"experiment_id": "20241216_153045_multilayer_e5f6a7b8", "timestamp": …, "config": {…}}
     ]}
+
+The config, which is most of a line and of which most questions need nothing, stands last, so that a reader can leave
+it alone: see `Contents`.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import TYPE_CHECKING, Final
@@ -19,7 +23,7 @@ from runbook import codec, errors
 from runbook.plain import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from runbook.typing import JsonObject, StrPath
 
@@ -27,6 +31,14 @@ EMPTY: Final = b'{"experiments": []}\n'
 _NONE: Final = b'"experiments": []}\n'
 _OPEN: Final = b'"experiments": [\n'
 _CLOSE: Final = b"\n]}\n"
+_BETWEEN: Final = b",\n"
+_START: Final = b'{"experiment_id": '
+_CONFIG: Final = b', "config": '
+_BEFORE_CONFIG: Final = "host"
+"""The field that only a line with its config behind everything else has before it."""
+_BLOCK: Final = 1000
+"""How many lines are decoded at once: enough to be quick, and few enough for their copies to cost no memory."""
+_ID: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _ENTRY_START: Final = re.compile(r'\{(\s*)"experiment_id"\s*:')
 _SPACE: Final = 200
 _OUR_ENTRY_START: Final = re.compile(r'(?<=\n)\{"experiment_id":')
@@ -71,8 +83,10 @@ def others_of(raw: bytes, path: StrPath) -> JsonObject:
 
 
 def line_of(entry: JsonObject) -> bytes:
-    """The line of one experiment, its id first, without the newline."""
-    return _bytes({"experiment_id": entry["experiment_id"], **entry})
+    """The line of one experiment, its id first and its config last, without the newline."""
+    config = {"config": entry["config"]} if "config" in entry else {}
+    others = {key: value for key, value in entry.items() if key not in {"experiment_id", "config"}}
+    return _bytes({"experiment_id": entry["experiment_id"], **others, **config})
 
 
 def _text(value: object) -> str:
@@ -100,63 +114,163 @@ def _is_empty(raw: bytes) -> bool:
     return raw.endswith(_NONE) and raw.count(b"\n") == 1
 
 
-def find(raw: bytes, experiment_id: str) -> JsonObject | None:
-    """The entry of one experiment, without decoding the others.
+class Selection:
+    """The lines of some experiments, found without decoding the others.
 
     Args:
         raw: a registry for which `is_spliceable` holds.
-        experiment_id: which.
-
-    Raises:
-        DamagedFileError: if its line cannot be read.
+        ids: which; they need not be there.
     """
-    found = _find_line(raw, experiment_id)
-    return None if found is None else codec.decode_object(raw[slice(*found)], f"the line of {experiment_id}")
+
+    def __init__(self, raw: bytes, ids: Collection[str]) -> None:
+        self._raw = raw.removesuffix(_NONE) + _OPEN + _CLOSE if _is_empty(raw) else raw
+        self._spans = _spans(raw, ids)
+
+    def entries(self) -> dict[str, JsonObject]:
+        """Those that are there, decoded.
+
+        Raises:
+            DamagedFileError: if one of them cannot be read.
+        """
+        return {
+            experiment_id: codec.decode_object(self._raw[slice(*spans[-1])], f"the line of {experiment_id}")
+            for experiment_id, spans in self._spans.items()
+        }
+
+    def replaced(self, entries: Mapping[str, JsonObject | None]) -> bytes:
+        """The registry with some of them put in their places, added at the end, or taken out.
+
+        Args:
+            entries: experiments of the selection as they are now, by their ids; None takes one out.
+        """
+        raw, spans = self._raw, self._spans
+        lines = {experiment_id: None if entry is None else line_of(entry) for experiment_id, entry in entries.items()}
+        # Of two lines of one id the last counts, as it does for `decode`; what is taken out goes with all its lines.
+        edits = sorted(
+            (start, end, experiment_id)
+            for experiment_id in lines.keys() & spans.keys()
+            for start, end in (spans[experiment_id] if lines[experiment_id] is None else spans[experiment_id][-1:])
+        )
+        view = memoryview(raw)
+        at, last = raw.find(b"\n") + 1, len(raw) - len(_CLOSE)
+        first = at
+        blocks: list[bytes | memoryview | None] = []
+        for start, end, experiment_id in edits:
+            if start > at:
+                blocks.append(view[at : start - len(_BETWEEN)])
+            blocks.append(lines[experiment_id])
+            at = end + len(_BETWEEN)
+        if at < last:
+            blocks.append(view[at:last])
+        blocks += [line for experiment_id, line in lines.items() if experiment_id not in spans]
+        kept = [block for block in blocks if block is not None]
+        if not kept:
+            return raw[: first - len(_OPEN)] + _NONE
+        return b"".join([view[:first], _BETWEEN.join(kept), _CLOSE])
 
 
-def splice(raw: bytes, entry: JsonObject) -> bytes:
-    """The registry with one entry put in its place, or added at the end.
+def _spans(raw: bytes, ids: Collection[str]) -> dict[str, list[tuple[int, int]]]:
+    """Where the lines of some experiments begin and end, without the comma; in one pass over the lines."""
+    wanted = {_bytes(experiment_id): experiment_id for experiment_id in ids}
+    # Up to the next quote there is the whole id, or one with a quote in it, which is none without a backslash.
+    is_plain = not any(b"\\" in text for text in wanted)
+    found: dict[str, list[tuple[int, int]]] = {}
+    at = len(_START)
+    for start, end in _lines(raw):
+        if is_plain:
+            text = raw[start + at : raw.find(b'"', start + at + 1) + 1]
+        else:
+            match = _ID.match(raw, start + at)
+            text = b"" if match is None else match[0]
+        if text in wanted and raw.startswith(_START, start):
+            found.setdefault(wanted[text], []).append((start, end))
+    return found
 
-    Args:
-        raw: a registry for which `is_spliceable` holds.
-        entry: the experiment as it is now.
+
+def _lines(raw: bytes) -> Iterator[tuple[int, int]]:
+    """Where the lines of a spliceable registry begin and end, without the comma.
+
+    A newline inside a JSON string is always escaped, so each one ends a line.
     """
     if _is_empty(raw):
-        return raw.removesuffix(_NONE) + _OPEN + line_of(entry) + _CLOSE
-    found = _find_line(raw, str(entry["experiment_id"]))
-    if found is None:
-        return raw[: -len(_CLOSE)] + b",\n" + line_of(entry) + _CLOSE
-    start, end = found
-    return raw[:start] + line_of(entry) + raw[end:]
+        return
+    start = raw.find(b"\n") + 1
+    last = len(raw) - len(_CLOSE)
+    while start < last:
+        end = raw.find(b"\n", start)
+        yield start, end - 1 if end < last else end
+        start = end + 1
 
 
-def remove(raw: bytes, experiment_id: str) -> bytes:
-    """The registry without an experiment.
+class Contents:
+    """What a registry says, of which the configs are decoded only where they are asked for.
 
     Args:
-        raw: a registry for which `is_spliceable` holds.
-        experiment_id: which; it need not be there.
+        raw: the content of the registry, whoever wrote it.
+        path: where it came from, for the message.
+        with_configs: whether every config is asked for.
+
+    Raises:
+        DamagedFileError: if it is not a registry, as far as it was decoded.
     """
-    while (found := _find_line(raw, experiment_id)) is not None:
-        start, end = found
-        if raw[end : end + 1] == b",":
-            raw = raw[:start] + raw[end + len(b",\n") :]
-        elif raw[:start].endswith(b",\n"):
-            raw = raw[: start - len(b",\n")] + raw[end:]
-        else:
-            raw = raw[: start - len(_OPEN)] + _NONE
-    return raw
 
+    def __init__(self, raw: bytes, path: StrPath, *, with_configs: bool = False) -> None:
+        self._raw = raw
+        self._path = path
+        self._configs: dict[str, int] = {}
+        heads = self._heads() if is_spliceable(raw) and not with_configs else None
+        self.entries: list[JsonObject] = decode(raw, path) if heads is None else heads
+        """The entries, each id once; some without their config, which `complete` adds."""
 
-def _find_line(raw: bytes, experiment_id: str) -> tuple[int, int] | None:
-    # A newline inside a JSON string is always escaped, so this can only be the beginning of a line. Of two lines of
-    # one id the last counts, as it does for `decode`.
-    beginning = b'\n{"experiment_id": ' + _bytes(experiment_id)
-    start = max(raw.rfind(beginning + end) for end in (b",", b"}"))
-    if start < 0:
-        return None
-    end = raw.index(b"\n", start + 1)
-    return start + 1, end - 1 if raw[end - 1 : end] == b"," else end
+    def complete(self, *entries: JsonObject) -> None:
+        """Add their configs to those entries that lack them.
+
+        Raises:
+            DamagedFileError: if one cannot be read.
+        """
+        lacking = [entry for entry in entries if "config" not in entry and entry["experiment_id"] in self._configs]
+        for at in range(0, len(lacking), _BLOCK):
+            block = lacking[at : at + _BLOCK]
+            texts = [self._config_text(self._configs[str(entry["experiment_id"])]) for entry in block]
+            try:
+                configs = json.loads(b"[" + b",".join(texts) + b"]")
+            except (ValueError, RecursionError):
+                configs = []
+            if len(configs) != len(block):
+                # The one that is to blame says so.
+                configs = [
+                    codec.decode(text, f"the line of {entry['experiment_id']}")
+                    for text, entry in zip(texts, block, strict=True)
+                ]
+            for entry, config in zip(block, configs, strict=True):
+                entry["config"] = config
+
+    def _config_text(self, start: int) -> bytes:
+        # The brace that closes the line goes, and the comma behind it.
+        return self._raw[start : self._raw.index(b"\n", start)].removesuffix(b",")[:-1]
+
+    def _heads(self) -> list[JsonObject] | None:
+        """The entries without their configs; None if a line has another form than ours, and all must be decoded."""
+        by_id: dict[str, JsonObject] = {}
+        lines = _lines(self._raw)
+        while block := list(itertools.islice(lines, _BLOCK)):
+            cuts = [self._raw.find(_CONFIG, start, end) for start, end in block]
+            if min(cuts) < 0:
+                return None
+            heads = [self._raw[start:cut] for (start, _), cut in zip(block, cuts, strict=True)]
+            try:
+                # One that was cut inside of an inner object makes the whole no JSON: its braces do not close.
+                entries = json.loads(b"[" + b"},".join(heads) + b"}]")
+            except (ValueError, RecursionError):
+                return None
+            if len(entries) != len(block):
+                return None
+            for entry, cut in zip(entries, cuts, strict=True):
+                if _BEFORE_CONFIG not in entry or not isinstance(entry.get("experiment_id"), str):
+                    return None
+                by_id[entry["experiment_id"]] = entry
+                self._configs[entry["experiment_id"]] = cut + len(_CONFIG)
+        return list(by_id.values())
 
 
 def salvage(raw: bytes) -> list[JsonObject]:

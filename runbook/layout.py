@@ -1,8 +1,12 @@
-"""Every file and folder name that runbook uses on disk."""
+"""Every file and folder name that runbook uses on disk.
+
+The paths that each experiment asks for several times are made once: joining them was a tenth of its whole cost.
+"""
 
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -25,27 +29,27 @@ class BaseLayout:
     root: Path
     registry_name: str = REGISTRY_FILE
 
-    @property
+    @cached_property
     def registry(self) -> Path:
         """The index of all experiments."""
         return self.root / self.registry_name
 
-    @property
+    @cached_property
     def private(self) -> Path:
         """Our own folder: locks and pending marks; safe to delete while nothing runs."""
         return self.root / ".runbook"
 
-    @property
+    @cached_property
     def registry_lock(self) -> Path:
         """The lock around a change of the registry; its file is never deleted."""
         return self.private / f"{Path(self.registry_name).name}.lock"
 
-    @property
+    @cached_property
     def pending(self) -> Path:
         """Marks of the experiments whose record is newer than their line in the registry."""
         return self.private / f"{Path(self.registry_name).name}.pending"
 
-    @property
+    @cached_property
     def life_locks(self) -> Path:
         """One lock file for each experiment, held while it runs.
 
@@ -114,42 +118,42 @@ class ExperimentLayout:
 
     root: Path
 
-    @property
+    @cached_property
     def record(self) -> Path:
         """The truth about this experiment."""
         return self.root / "experiment.json"
 
-    @property
+    @cached_property
     def config(self) -> Path:
         """The config as plain JSON, for people and other programs."""
         return self.root / "config.json"
 
-    @property
+    @cached_property
     def checkpoints(self) -> Path:
         """The model's own files."""
         return self.root / "checkpoints"
 
-    @property
+    @cached_property
     def results(self) -> Path:
         """Predictions and other artifacts."""
         return self.root / "results"
 
-    @property
+    @cached_property
     def metrics(self) -> Path:
         """All metrics."""
         return self.root / "metrics"
 
-    @property
+    @cached_property
     def logs(self) -> Path:
         """What explains a run: environment, traceback, uncommitted changes."""
         return self.root / "logs"
 
-    @property
+    @cached_property
     def folders(self) -> tuple[Path, ...]:
         """The folders that every experiment has from its birth."""
         return (self.checkpoints, self.results, self.metrics, self.logs)
 
-    @property
+    @cached_property
     def history(self) -> Path:
         """The live metrics, one line a `log` call."""
         return self.metrics / "history.jsonl"
@@ -159,7 +163,7 @@ class ExperimentLayout:
         """The history as columns, when it was saved."""
         return self.metrics / "training_history.json"
 
-    @property
+    @cached_property
     def final_summary(self) -> Path:
         """The final metrics."""
         return self.metrics / "final_summary.json"
@@ -169,12 +173,12 @@ class ExperimentLayout:
         """Rationales in ERASER's JSONL form."""
         return self.results / "eraser_formatted_results.jsonl"
 
-    @property
+    @cached_property
     def traceback(self) -> Path:
         """The traceback of the exception that ended the experiment."""
         return self.logs / "traceback.txt"
 
-    @property
+    @cached_property
     def environment(self) -> Path:
         """Interpreter, packages, git, argv, host."""
         return self.logs / "environment.json"
@@ -196,6 +200,16 @@ class ExperimentLayout:
     def signals(self) -> Path:
         """Signals that reached the process, one line each, written as they came."""
         return self.logs / "signals.jsonl"
+
+    @property
+    def annotations(self) -> Path:
+        """Notes and tags that are from outside, one line each, appended by anybody at any time."""
+        return self.logs / "annotations.jsonl"
+
+    @property
+    def progress(self) -> Path:
+        """How far it has come: a hint for those who watch, replaced every moment and never made durable."""
+        return self.logs / "progress.json"
 
     def metrics_file(self, name: str) -> Path:
         """The file of the metrics saved under `name`."""

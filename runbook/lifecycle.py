@@ -21,6 +21,7 @@ from runbook.starting import start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from runbook.endings import Ending
     from runbook.handle import Experiment
@@ -32,6 +33,7 @@ _current: ContextVar[tuple[Lifecycle, ...]] = ContextVar("runbook_current", defa
 _open: dict[int, Lifecycle] = {}
 _prepared: set[int] = set()
 _owed: list[tuple[int, Experiment, Ending, datetime]] = []
+_written: dict[Path, Registry] = {}
 
 
 class Lifecycle:
@@ -97,6 +99,8 @@ class Lifecycle:
         _prepare_process()
         self._is_open = True
         _open[id(self)] = self
+        if self._registry is not None:
+            _written[self._registry.layout.registry] = self._registry
 
     def activate(self) -> None:
         """Make it the current experiment of this thread or task."""
@@ -165,13 +169,7 @@ class Lifecycle:
 
 
 def current_experiment() -> Experiment | None:
-    """The innermost running experiment of this thread or task; None outside of any.
-
-    Example:
-        >>> from runbook import current_experiment
-        >>> current_experiment() is None
-        True
-    """
+    """The innermost running experiment of this thread or task; None outside of any."""
     found = next(open_here(), None)
     return None if found is None else found.experiment
 
@@ -228,6 +226,7 @@ def _prepare_process() -> None:
 def _at_exit() -> None:
     _end_abandoned(list(_open.values()))
     _pay()
+    _settle()
 
 
 def _pay() -> None:
@@ -242,9 +241,15 @@ def _pay() -> None:
             warn(f"{experiment.id}: its ending ({ending.status.value}) is not recorded ({problem})")
 
 
+def _settle() -> None:
+    for registry in _written.values():
+        registry.settle()
+
+
 def _at_worker_exit() -> None:
     # Threads of the worker may still be at work, and are waited for after this.
     _end_abandoned([lifecycle for lifecycle in _open.values() if lifecycle.is_of_main_thread()])
+    _settle()
 
 
 def _end_abandoned(lifecycles: list[Lifecycle]) -> None:
@@ -269,4 +274,5 @@ def _in_forked_child() -> None:
     for lifecycle in _open.values():
         lifecycle.experiment.forget_parent()
     _open.clear()
+    _written.clear()
     signals.forget_parent()

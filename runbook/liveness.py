@@ -108,7 +108,7 @@ def judge(owner: Owner, life_lock: Path) -> Verdict:
     ):
         # Its lock says less here: a child that it has just forked holds it for a moment after its death.
         return _judge_process(owner)
-    held = _is_held(life_lock) if owner.is_locked else None
+    held = is_held(life_lock) if owner.is_locked else None
     if held:
         return Verdict(State.ALIVE, "it holds its life lock")
     if owner.boot_id is not None and owner.boot_id == here.boot_id:
@@ -121,6 +121,8 @@ def judge(owner: Owner, life_lock: Path) -> Verdict:
 
 
 def _judge_process(owner: Owner) -> Verdict:
+    if owner.pid == os.getpid() and owner.process_started == _owner(owner.pid).process_started:
+        return Verdict(State.ALIVE, "it is this process")
     if not is_there(owner.pid):
         return Verdict(State.DEAD, f"process {owner.pid} is gone")
     stat = _process_stat(owner.pid)
@@ -196,10 +198,13 @@ def _oom_kills(path: str | None) -> int | None:
 
 def last_sign_of_life(folder: ExperimentLayout) -> datetime:
     """When the experiment last wrote into its folder, as far as its own files tell."""
+    # A note that somebody adds from outside changes these two, and says nothing of the experiment.
+    not_its_own = {str(folder.logs), str(folder.annotations)}
     latest = 0.0
     for place in (folder.root, *folder.folders):
         with contextlib.suppress(OSError), os.scandir(place) as inside:
-            latest = max([latest, *(entry.stat(follow_symlinks=False).st_mtime for entry in inside)])
+            own = (entry.stat(follow_symlinks=False) for entry in inside if entry.path not in not_its_own)
+            latest = max([latest, *(status.st_mtime for status in own)])
     return datetime.fromtimestamp(latest, UTC)
 
 
@@ -293,7 +298,7 @@ class LifeLock:
             lock.release()
 
 
-def _is_held(path: Path) -> bool | None:
+def is_held(path: Path) -> bool | None:
     """Whether somebody holds a lock; None where that cannot be found out."""
     import filelock
 

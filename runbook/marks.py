@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from typing import TYPE_CHECKING, Final
 
 from runbook import files, folder, identity
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from runbook.layout import BaseLayout
 
 _POLL_S: Final = 0.015
+_LOOKS: Final = 3
+"""How often to look for a mark between two tries for the lock, which cost fifty times as much."""
 _TAKEN: Final = ".taken"
 _locks: dict[tuple[int, Path], FileLock] = {}
 
@@ -44,10 +47,26 @@ def marked(layout: BaseLayout) -> set[str]:
     return {experiment_id for experiment_id in ids if identity.is_folder_name(experiment_id)}
 
 
+def count(layout: BaseLayout) -> int:
+    """How many marks there are."""
+    try:
+        return len(os.listdir(layout.pending))
+    except FileNotFoundError:
+        return 0
+
+
 def is_marked(layout: BaseLayout, experiment_id: str) -> bool:
     """Whether an experiment is marked, taken or not."""
     mark = layout.mark(experiment_id)
     return mark.exists() or _taken(mark).exists()
+
+
+def wait_for(layout: BaseLayout, experiment_id: str) -> None:
+    """Wait a moment, and no longer than the mark of an experiment is there."""
+    for _ in range(_LOOKS):
+        if not is_marked(layout, experiment_id):
+            return
+        time.sleep(_POLL_S / _LOOKS)
 
 
 def take(layout: BaseLayout) -> set[str]:

@@ -4,7 +4,7 @@ Nothing is deleted or overwritten here, and nothing changes there but what any l
 held against all experiments here that could be the same one, which are those of the same moment and with the same
 hash of the config, whatever they are called:
 
-- the same content: it is here already;
+- the same content: it is here already, and gets the notes and tags that are only said of it there;
 - an earlier state of one that is here (fewer attempts, or cut off earlier): it is here already, and further on;
 - a later state of one that is here: it takes its place, and the earlier state goes into the trash;
 - anything else of the same id: it gets the next free id, and both are here.
@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import arrivals, bundle, codec, errors, folder, placing, trash
+from runbook import annotation, arrivals, bundle, codec, errors, folder, placing, trash
 from runbook.arrivals import Arrival
 from runbook.layout import REGISTRY_FILE, BaseLayout, ExperimentLayout
+from runbook.metering import Meter
 from runbook.notices import warn
 from runbook.records import Attempt, ExperimentRecord, Status
 from runbook.registry import Registry
-from runbook.typing import JsonObject
+from runbook.typing import JsonObject, ProgressHook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,7 @@ class MergeReport:
         renamed: they have come in under another id, given here, because a different experiment has theirs.
         damaged: what is wrong with their records, or why they could not be copied; those that could be copied are
             in one of the others as well.
+        annotated: those of the skipped that have got notes or tags which were only known there.
     """
 
     added: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ class MergeReport:
     updated: tuple[str, ...] = ()
     renamed: dict[str, str] = attrs.field(factory=dict)
     damaged: dict[str, str] = attrs.field(factory=dict)
+    annotated: tuple[str, ...] = ()
 
 
 class _Relation(Enum):
@@ -71,7 +74,7 @@ class _Relation(Enum):
     OTHER = "other"
 
 
-def merge(registry: Registry, other_base: Path) -> MergeReport:
+def merge(registry: Registry, other_base: Path, progress: ProgressHook | None = None) -> MergeReport:
     """Bring in every experiment of another base directory that is not here yet.
 
     A merge that is interrupted can be made again. An experiment that runs there comes in as far as it has come, with
@@ -80,6 +83,7 @@ def merge(registry: Registry, other_base: Path) -> MergeReport:
     Args:
         registry: the index of the base directory that is to have them all.
         other_base: the other base directory; its registry has the same name, or the usual one.
+        progress: told how many experiments have been looked at, of how many.
 
     Returns:
         What became of each.
@@ -91,7 +95,7 @@ def merge(registry: Registry, other_base: Path) -> MergeReport:
     other = _other(registry.layout, other_base)
     folder.prepare_base(registry.layout)
     placing.remove_strays(registry.layout)
-    return _Merge(registry, other).run()
+    return _Merge(registry, other).run(progress)
 
 
 def _other(layout: BaseLayout, base: Path) -> Registry:
@@ -172,13 +176,17 @@ class _Merge:
         self._updated: list[str] = []
         self._renamed: dict[str, str] = {}
         self._damaged: dict[str, str] = {}
+        self._annotated: list[str] = []
         self._unpublished: str | None = None
 
-    def run(self) -> MergeReport:
+    def run(self, progress: ProgressHook | None) -> MergeReport:
         """Bring in one after the other."""
+        lines = self._other.entries()
+        meter = Meter(progress, len(lines))
         try:
-            for line in self._other.entries():
+            for line in lines:
                 self._bring_or_say(str(line["experiment_id"]), line)
+                meter.advance()
         finally:
             # All of them at once: each has left its mark. Of a process that is killed, the marks remain.
             if self._unpublished is not None:
@@ -189,6 +197,7 @@ class _Merge:
             updated=tuple(self._updated),
             renamed=self._renamed,
             damaged=self._damaged,
+            annotated=tuple(self._annotated),
         )
 
     def _bring_or_say(self, experiment_id: str, line: JsonObject) -> None:
@@ -214,6 +223,7 @@ class _Merge:
             for known in self._relatives(experiment_id):
                 relation = self._relation(theirs, known)
                 if relation in {_Relation.SAME, _Relation.EARLIER}:
+                    self._take_over_annotations(theirs, known)
                     self._skipped.append(experiment_id)
                     return
                 if relation is _Relation.LATER:
@@ -227,6 +237,12 @@ class _Merge:
             self._added.append(experiment_id)
         else:
             self._renamed[experiment_id] = found
+
+    def _take_over_annotations(self, theirs: _Seen, experiment_id: str) -> None:
+        if annotation.take_over(theirs.layout, self._registry.layout.experiment(experiment_id)):
+            self._registry.announce(experiment_id)
+            self._unpublished = experiment_id
+            self._annotated.append(theirs.layout.root.name)
 
     def _relatives(self, experiment_id: str) -> list[str]:
         """The ids here of what could be the same experiment, the same id first."""
@@ -309,9 +325,12 @@ class _Merge:
         former = self._lines.get(experiment_id, {"experiment_id": experiment_id})
         with self._built(theirs) as arrival:
             arrivals.name(arrival, experiment_id)
+            annotation.take_over(layout.experiment(experiment_id), arrival.layout)
             with self._registry.moving(experiment_id):
-                trash.put(layout, experiment_id, former)
+                trashed = ExperimentLayout(trash.put(layout, experiment_id, former))
                 placing.place(arrival.layout.root, layout.experiment(experiment_id).root)
+                # Once more, for what somebody said of the earlier state meanwhile.
+                annotation.take_over(trashed, layout.experiment(experiment_id))
             if arrival.line is not None:
                 self._registry.adopt({**arrival.line, "experiment_id": experiment_id})
         self._remember(experiment_id, theirs.line)

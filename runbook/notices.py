@@ -14,7 +14,10 @@ def warn(message: str) -> None:
     # `logging` is imported here because it is a good part of the time that `import runbook` may cost.
     import logging
 
-    logging.getLogger("runbook").warning(message)
+    from runbook.display import visible
+
+    # It may hold names from the disk, and is shown on a terminal.
+    logging.getLogger("runbook").warning("\n".join(visible(line) for line in message.split("\n")))
 
 
 def warn_once(key: str, message: str) -> None:

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from runbook import files
-from runbook.liveness import LifeLock
+from runbook.liveness import LifeLock, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,10 +60,31 @@ def _reserve(incoming: Path) -> tuple[Path, LifeLock]:
 def remove_strays(layout: BaseLayout) -> None:
     """Remove what killed processes were building; on a disk without locks, where nobody can tell, it stays."""
     for path in layout.incoming.glob(f"*{_LOCK}"):
-        lock = LifeLock(path)
-        if lock.acquire():
-            _remove(path.with_name(path.name.removesuffix(_LOCK)))
-            lock.release()
+        remove_stray(_place_of(path))
+
+
+def strays(layout: BaseLayout) -> list[Path]:
+    """What killed processes were building, as far as it is known to be nobody's any more."""
+    locks = layout.incoming.glob(f"*{_LOCK}")
+    return sorted(_place_of(lock) for lock in locks if is_held(lock) is False and _place_of(lock).exists())
+
+
+def remove_stray(place: Path) -> bool:
+    """Remove what a killed process was building, unless somebody is at work there.
+
+    Returns:
+        Whether it was removed.
+    """
+    lock = LifeLock(place.with_name(place.name + _LOCK))
+    is_nobodys = lock.acquire()
+    if is_nobodys:
+        _remove(place)
+        lock.release()
+    return is_nobodys
+
+
+def _place_of(lock: Path) -> Path:
+    return lock.with_name(lock.name.removesuffix(_LOCK))
 
 
 def _remove(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -13,28 +13,15 @@ from runbook.handle import as_tags
 from runbook.layout import REGISTRY_FILE, BaseLayout
 from runbook.redaction import redactor
 from runbook.registry import Registry
-from runbook.typing import JsonObject
+from runbook.typing import ExperimentOptions, JsonObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, Unpack
+    from collections.abc import Mapping
+    from typing import Unpack
 
     from runbook.typing import StrPath
 
 RESUME_WORDS: Final = ("never", "allow", "must", "auto")
-
-
-class ExperimentOptions(TypedDict, total=False):
-    """What can be said of an experiment beside its config; see `runbook.experiment`."""
-
-    name: str | None
-    description: str | None
-    tags: Iterable[str] | str
-    hash_exclude: Iterable[str]
-    resume: str
-    allow_config_change: bool
-    rank: int | None
-    redact: str | Callable[[JsonObject], Mapping[str, Any]]
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -84,6 +85,7 @@ def _redact_setting(key: str, value: Json) -> Json:
     return value
 
 
+@functools.lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a setting of this name holds a secret: `api_key` and `hubToken` do, `max_tokens` and `pad_token` do not.
 

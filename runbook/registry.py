@@ -5,32 +5,53 @@ experiments up to date from their own records in one rewrite. Whoever gets the l
 that is what makes many writers at once cheap. A mark that nobody folded, because its writer was killed, is folded by
 the next one; readers look at marks as well, so that they are always current. A mark whose folder is gone stands for
 an experiment that was taken out of the base directory: its line goes.
+
+A rewrite takes time in proportion to the size of the registry. So a small one is brought up to date with every change,
+and in a large one marks gather until a rewrite is worth it, a program ends, or somebody reads: see `_is_due`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
+import time
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from runbook import codec, errors, files, folder, identity, index, liveness, marks
+from runbook import errors, files, folder, identity, index, marks
+from runbook.folders import Folders
 from runbook.notices import warn, warn_once
-from runbook.records import ExperimentRecord, Status
+from runbook.records import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from runbook.layout import BaseLayout, ExperimentLayout
+    from runbook.layout import BaseLayout
+    from runbook.records import ExperimentRecord
     from runbook.typing import JsonObject
 
 LOCK_TIMEOUT_S: Final = 60.0
 _UNSETTLED: Final = frozenset({Status.RUNNING.value, Status.UNKNOWN.value})
 _MOST_NAMED: Final = 5
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
-_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_BYTES_A_MARK: Final = 128 * 1024
+"""How many bytes of the registry one change may cost to write: a hundred-odd experiments."""
+_BYTES_A_SECOND: Final = 10_000_000
+"""How many bytes of the registry the ends of programs may cost to write, for each second that passes."""
+
+
+class Listing(NamedTuple):
+    """What `Registry.listing` found.
+
+    Args:
+        entries: the lines of all experiments, oldest first; most of them without `config`.
+        complete: adds their configs to those of them that lack them.
+    """
+
+    entries: list[JsonObject]
+    complete: Callable[..., None]
 
 
 class Registry:
@@ -43,7 +64,7 @@ class Registry:
 
     def __init__(self, layout: BaseLayout, shown_base: str) -> None:
         self._layout = layout
-        self._shown_base = shown_base
+        self._folders = Folders(layout, shown_base)
 
     @property
     def layout(self) -> BaseLayout:
@@ -56,6 +77,8 @@ class Registry:
 
     def publish(self, experiment_id: str) -> None:
         """Bring the line of an experiment up to date with its record, which has been written.
+
+        In a large registry that may be left to a later call, to `settle`, or to the next reader.
 
         A lock that cannot be had is said and is no error: the record is in its folder, readers see it
         by its mark, and the next writer brings the line up to date.
@@ -70,10 +93,10 @@ class Registry:
         if marks.is_locked_here(self._layout):
             # A signal handler has interrupted this very thread while it folds, and its mark is seen when that goes on.
             return
+        if not self._is_due():
+            return
         try:
-            with marks.locked(self._layout, LOCK_TIMEOUT_S):
-                while marks.is_marked(self._layout, experiment_id):
-                    self._fold()
+            self._fold_soon(experiment_id)
         except filelock.Timeout:
             warn(
                 f"another process has held {self._layout.registry_lock} for {LOCK_TIMEOUT_S:.0f} s, so "
@@ -88,6 +111,49 @@ class Registry:
                 f"the disk of {self._layout.root} has no file locks ({error.strerror}), so {self._layout.registry} is "
                 "not brought up to date; nothing is lost: listings read the experiments from their folders",
             )
+
+    def _fold_soon(self, experiment_id: str) -> None:
+        """Fold the mark of an experiment, unless another process does it first.
+
+        Raises:
+            filelock.Timeout: if other processes hold the lock for too long without doing it.
+        """
+        import filelock
+
+        end = time.monotonic() + LOCK_TIMEOUT_S
+        while marks.is_marked(self._layout, experiment_id):
+            try:
+                with marks.locked(self._layout, 0):
+                    while marks.is_marked(self._layout, experiment_id):
+                        self._fold()
+            except filelock.Timeout:
+                if time.monotonic() > end:
+                    raise
+                # Who holds the lock may well be folding our mark, too: of many that wait, one has to get the lock.
+                marks.wait_for(self._layout, experiment_id)
+
+    def _is_due(self) -> bool:
+        """Whether as many changes wait as are worth a rewrite; of a small registry, each one is."""
+        try:
+            size = os.stat(self._layout.registry).st_size  # noqa: PTH116 - one of two on the way of every experiment
+        except OSError:
+            return True
+        return size < _BYTES_A_MARK or marks.count(self._layout) * _BYTES_A_MARK > size
+
+    def settle(self) -> None:
+        """Bring the registry up to date at the end of a program; not when that was done just before.
+
+        It waits for nobody and raises nothing: what is left waits for the next program, or for a reader.
+        """
+        import filelock
+
+        with contextlib.suppress(filelock.Timeout, OSError):
+            found = os.stat(self._layout.registry)  # noqa: PTH116 - as above
+            # Of the many programs of a sweep, one now and then does it for all.
+            if time.time() - found.st_mtime < found.st_size / _BYTES_A_SECOND or not marks.count(self._layout):
+                return
+            with marks.locked(self._layout, 0):
+                self._fold()
 
     @contextlib.contextmanager
     def moving(self, experiment_id: str) -> Iterator[None]:
@@ -132,9 +198,10 @@ class Registry:
         experiment_id = str(entry["experiment_id"])
         with marks.locked(self._layout, LOCK_TIMEOUT_S):
             raw = self._spliceable()
-            old = index.find(raw, experiment_id) or {}
-            line = {**old, **entry, "directory": self._directory(experiment_id)}
-            files.write_whole(self._layout.registry, index.splice(raw, line), is_locked=True)
+            chosen = index.Selection(raw, [experiment_id])
+            old = chosen.entries().get(experiment_id, {})
+            line = {**old, **entry, "directory": self._folders.directory(experiment_id)}
+            files.write_whole(self._layout.registry, chosen.replaced({experiment_id: line}), is_locked=True)
 
     def record(self, experiment_id: str) -> ExperimentRecord:
         """The record of an experiment, true at this moment: one whose process is dead has ended.
@@ -144,16 +211,7 @@ class Registry:
             DamagedFileError: if it cannot be understood.
             NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
         """
-        layout = self._layout.experiment(experiment_id)
-        record = folder.read_record(layout)
-        if record.status is not Status.RUNNING or not record.attempts:
-            return record
-        verdict = liveness.judge(record.attempts[-1].owner, self._layout.life_lock(experiment_id))
-        if verdict.state is not liveness.State.DEAD:
-            return record
-        # It may have ended in the usual way between the first look at its record and the look at its process.
-        record = folder.read_record(layout)
-        return liveness.vanished(record, layout, verdict) if record.status is Status.RUNNING else record
+        return self._folders.record(experiment_id)
 
     def claim(self, experiment_id: str, change: Callable[[ExperimentRecord], ExperimentRecord]) -> ExperimentRecord:
         """Change the record of an experiment that nobody works on; of several processes, one at a time.
@@ -174,17 +232,6 @@ class Registry:
             folder.write_record(self._layout.experiment(experiment_id), record)
         return record
 
-    def _bury(self, experiment_id: str) -> None:
-        """Write down the end of an experiment whose process is dead; the lock must be held."""
-        layout = self._layout.experiment(experiment_id)
-        # A record that cannot be read or written stays as it is; whoever looks next finds the same.
-        with contextlib.suppress(OSError, errors.DamagedFileError, errors.NewerFormatError):
-            record = self.record(experiment_id)
-            if record.status is Status.INTERRUPTED and folder.read_record(layout).status is Status.RUNNING:
-                folder.write_record(layout, record)
-                with contextlib.suppress(FileNotFoundError):
-                    self._layout.life_lock(experiment_id).unlink()
-
     def entries(self) -> list[JsonObject]:
         """The lines of all experiments, oldest first, current to this moment.
 
@@ -195,18 +242,29 @@ class Registry:
         Raises:
             BaseDirectoryError: if the base directory is a file.
         """
+        return self._listing(with_configs=True).entries
+
+    def listing(self) -> Listing:
+        """The same, in a third of the time: configs are decoded only where they are asked for.
+
+        Raises:
+            BaseDirectoryError: if the base directory is a file.
+        """
+        return self._listing(with_configs=False)
+
+    def _listing(self, *, with_configs: bool) -> Listing:
         self.check()
-        try:
-            raw = self._read()
-            entries = index.decode(raw, self._layout.registry)
-            stale = self._stale(entries)
-        except errors.DamagedFileError:
-            return self._repaired()
-        current = self._overlaid(entries, stale)
-        if current != entries:
-            self._write_back()
-        named = [entry for entry in current if identity.is_folder_name(str(entry["experiment_id"]))]
-        return [self._shown(entry) for entry in _by_age(self._placed(named))]
+        with _without_collecting():
+            try:
+                contents = index.Contents(self._read(), self._layout.registry, with_configs=with_configs)
+                names = self._folders.names()
+                stale = self._stale(contents.entries, names)
+                current = self._overlaid(contents, stale)
+            except errors.DamagedFileError:
+                return Listing(self._repaired(), lambda *_: None)
+            if current != contents.entries:
+                self._write_back()
+            return Listing(self._shown(self._placed(current, names)), contents.complete)
 
     def check(self) -> None:
         """Refuse a base directory that is none.
@@ -226,25 +284,23 @@ class Registry:
         """
         with marks.locked(self._layout, LOCK_TIMEOUT_S):
             raw = self._spliceable(verify=True)
-            entries = index.decode(raw, self._layout.registry)
-            current = self._overlaid(entries, self._stale(entries) | self.folders())
+            contents = index.Contents(raw, self._layout.registry)
+            names = self._folders.names()
+            everything = self._stale(contents.entries, names) | self._folders.unlisted(names, set())
+            current = self._overlaid(contents, everything, bury=True)
             whole = index.encode(current, index.others_of(raw, self._layout.registry))
             files.write_whole(self._layout.registry, whole, is_locked=True)
-            for entry in current:
-                self._bury(str(entry["experiment_id"]))
         self.entries()
 
-    def _placed(self, entries: list[JsonObject]) -> list[JsonObject]:
-        """The entries without those whose folder is gone."""
-        folders = self.folders()
-        gone = {
-            str(entry["experiment_id"])
-            for entry in entries
-            if entry["experiment_id"] not in folders and self._is_gone(str(entry["experiment_id"]))
-        }
-        if not gone:
+    def _placed(self, entries: list[JsonObject], names: set[str]) -> list[JsonObject]:
+        """The entries without those whose folder is gone, or whose id can be no folder here."""
+        absent = {str(entry["experiment_id"]) for entry in entries} - names
+        if not absent:
             return entries
-        in_trash = self._trashed()
+        # An id from the file may be anything, and becomes a path here.
+        odd = {experiment_id for experiment_id in absent if not identity.is_folder_name(experiment_id)}
+        gone = {experiment_id for experiment_id in absent - odd if self._folders.is_gone(experiment_id)}
+        in_trash = self._folders.trashed() if gone else set()
         # Only we write an end reason: of these, what the line says is a copy of what the folder said.
         hidden = {str(entry["experiment_id"]) for entry in entries if "end_reason" in entry} & gone
         missing = sorted(hidden - in_trash)
@@ -255,23 +311,8 @@ class Registry:
                 f"listed until the folders return: {', '.join(missing[:_MOST_NAMED])}"
                 f"{' …' if len(missing) > _MOST_NAMED else ''}",
             )
-        return [entry for entry in entries if str(entry["experiment_id"]) not in hidden | (gone & in_trash)]
-
-    def _is_gone(self, experiment_id: str) -> bool:
-        # Only what is said to be absent is gone: a disk that fails, or refuses, proves nothing.
-        try:
-            os.lstat(self._layout.experiment(experiment_id).root)
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
-        return False
-
-    def _trashed(self) -> set[str]:
-        try:
-            return {self._layout.trashed_id(Path(name)) for name in os.listdir(self._layout.trash)}
-        except OSError:
-            return set()
+        left_out = odd | hidden | (gone & in_trash)
+        return [entry for entry in entries if str(entry["experiment_id"]) not in left_out]
 
     def _read(self) -> bytes:
         try:
@@ -283,105 +324,75 @@ class Registry:
                 raise
             raise errors.DamagedFileError(self._layout.registry, f"it is no file ({error.strerror})") from error
 
-    def _shown(self, entry: JsonObject) -> JsonObject:
-        # The directory in the file is where the experiment was when its line was written; it may have moved since.
-        experiment_id = str(entry["experiment_id"])
-        # Likewise, a program may have changed its working directory since it named a relative base directory.
-        moved = Path(self._shown_base).expanduser().absolute() != self._layout.root
-        directory = str(self._layout.root / experiment_id) if moved else self._directory(experiment_id)
-        return {**entry, "directory": directory}
+    def _shown(self, entries: list[JsonObject]) -> list[JsonObject]:
+        """The entries by age, each with the directory where it is now: it may have moved since its line was written."""
+        root = self._folders.shown_root()
+        for entry in entries:
+            entry["directory"] = root + str(entry["experiment_id"])
+        return _by_age(entries)
 
-    def _directory(self, experiment_id: str) -> str:
-        return os.path.join(self._shown_base, experiment_id)  # noqa: PTH118 - Path would drop the seed's "./"
-
-    def _stale(self, entries: list[JsonObject]) -> set[str]:
+    def _stale(self, entries: list[JsonObject], names: set[str]) -> set[str]:
         """The ids whose line may differ from their record: marked, running, or not in the index at all."""
         listed = {str(entry["experiment_id"]) for entry in entries}
         unsettled = {str(entry["experiment_id"]) for entry in entries if str(entry.get("status")) in _UNSETTLED}
         # An id from the file may be anything, and becomes a path here.
         safe = {experiment_id for experiment_id in unsettled if identity.is_folder_name(experiment_id)}
-        return marks.marked(self._layout) | safe | (self.folders() - listed)
+        return marks.marked(self._layout) | safe | self._folders.unlisted(names, listed)
 
     def _is_withdrawn(self, experiment_id: str) -> bool:
-        return self._is_gone(experiment_id) and marks.is_marked(self._layout, experiment_id)
+        return self._folders.is_gone(experiment_id) and marks.is_marked(self._layout, experiment_id)
 
     def folders(self) -> set[str]:
         """The ids for which there is a folder."""
-        try:
-            names = os.listdir(self._layout.root)
-            return {name for name in names if identity.is_id(name) or identity.is_id_of_the_seed(name)}
-        except FileNotFoundError:
-            return set()
+        return self._folders.unlisted(self._folders.names(), set())
 
-    def _overlaid(self, entries: list[JsonObject], stale: Iterable[str]) -> list[JsonObject]:
+    def _overlaid(self, contents: index.Contents, stale: Iterable[str], *, bury: bool = False) -> list[JsonObject]:
         """The entries with those of `stale` ids brought up to date, or added in the order of their start."""
-        by_id = {str(entry["experiment_id"]): entry for entry in entries}
-        for experiment_id in sorted(stale):
-            entry = self._entry_from_folder(experiment_id, by_id.get(experiment_id, {}))
-            if entry is not None:
-                by_id[experiment_id] = entry
-            elif self._is_withdrawn(experiment_id):
+        by_id = {str(entry["experiment_id"]): entry for entry in contents.entries}
+        for experiment_id, entry in self._fresh(by_id, stale, contents.complete, bury=bury).items():
+            if entry is None:
                 by_id.pop(experiment_id, None)
+            else:
+                by_id[experiment_id] = entry
         return list(by_id.values())
 
-    def _entry_from_folder(self, experiment_id: str, old: JsonObject) -> JsonObject | None:
-        """The line that an experiment's own folder calls for; None when the folder says nothing.
+    def _fresh(
+        self,
+        old: Mapping[str, JsonObject],
+        stale: Iterable[str],
+        complete: Callable[[JsonObject], None] = lambda _: None,
+        *,
+        bury: bool = False,
+    ) -> dict[str, JsonObject | None]:
+        """What the folders say of `stale` ids; None for what has been taken away, and nothing where they say nothing.
 
         Args:
-            experiment_id: which.
-            old: its line in the index, as far as there is one; fields that only it knows are kept.
+            old: the lines of these experiments, as far as there are any.
+            stale: the ids.
+            complete: adds its config to a line that lacks it.
+            bury: whether to write down the end of those whose process is dead; the lock must be held.
         """
-        layout = self._layout.experiment(experiment_id)
-        # Where the base directory has several paths, the line keeps the one under which it was first written.
-        directory = str(old.get("directory") or self._directory(experiment_id))
-        try:
-            record = self.record(experiment_id)
-        except (FileNotFoundError, NotADirectoryError):
-            # The seed's tool wrote no record. One of ours that is just being made has no config.json yet.
-            if old or not layout.config.is_file():
-                return None
-        except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
-            warn_once(f"damaged {layout.root}", f"{experiment_id}: {error}")
-        else:
-            return {**old, **codec.registry_entry(record, directory)}
-        config = old.get("config") or self._config_of(layout)
-        unknown = ExperimentRecord(
-            experiment_id=experiment_id,
-            timestamp=identity.time_of(experiment_id) or _NO_TIME,
-            status=Status.UNKNOWN,
-            config=config if isinstance(config, dict) else {},
-            config_hash=experiment_id[-8:],
-        )
-        return {**codec.registry_entry(unknown, directory), **old, "status": Status.UNKNOWN.value}
-
-    def _config_of(self, layout: ExperimentLayout) -> JsonObject:
-        try:
-            return folder.read_object(layout.config)
-        except (errors.DamagedFileError, OSError):
-            return {}
+        fresh: dict[str, JsonObject | None] = {}
+        for experiment_id in sorted(stale):
+            line = old.get(experiment_id, {})
+            if line:
+                complete(line)
+            entry = self._folders.entry(experiment_id, line, bury=bury)
+            if entry is not None or self._is_withdrawn(experiment_id):
+                fresh[experiment_id] = entry
+        return fresh
 
     def _fold(self) -> None:
         """Bring the lines of all marked experiments up to date; the lock must be held."""
         marked = marks.take(self._layout)
-        for experiment_id in marked:
-            self._bury(experiment_id)
         raw = self._spliceable()
         try:
-            raw = self._spliced(raw, marked)
+            chosen = index.Selection(raw, marked)
+            raw = chosen.replaced(self._fresh(chosen.entries(), marked, bury=True))
         except errors.DamagedFileError as error:
             raw = index.encode(self._set_aside(error))
         files.write_whole(self._layout.registry, raw, is_locked=True)
         marks.settle(self._layout, marked)
-
-    def _spliced(self, raw: bytes, marked: Iterable[str]) -> bytes:
-        for experiment_id in sorted(marked):
-            old = index.find(raw, experiment_id) or {}
-            entry = self._entry_from_folder(experiment_id, old)
-            if entry is not None:
-                raw = index.splice(raw, entry)
-            elif self._is_withdrawn(experiment_id):
-                raw = index.remove(raw, experiment_id)
-        return raw
 
     def _spliceable(self, *, verify: bool = False) -> bytes:
         """The registry in our form, whatever is there now; the lock must be held.
@@ -419,9 +430,10 @@ class Registry:
         except errors.DamagedFileError:
             salvaged = []
         listed = [entry for entry in salvaged if identity.is_folder_name(str(entry["experiment_id"]))]
-        everything = self.folders() | {str(entry["experiment_id"]) for entry in listed}
-        current = self._overlaid(listed, everything)
-        return sorted(current, key=lambda entry: str(entry["experiment_id"]))
+        by_id = {str(entry["experiment_id"]): entry for entry in listed}
+        fresh = self._fresh(by_id, self.folders() | by_id.keys())
+        current = {experiment_id: entry for experiment_id, entry in {**by_id, **fresh}.items() if entry is not None}
+        return [current[experiment_id] for experiment_id in sorted(current)]
 
     def _repaired(self) -> list[JsonObject]:
         """The entries of a base directory whose registry is damaged, after mending it where possible."""
@@ -436,7 +448,7 @@ class Registry:
                 f"{self._layout.registry} is damaged and could not be mended ({_problem(error)}); "
                 "the experiments are read from their folders",
             )
-            return [self._shown(entry) for entry in self._rebuilt()]
+            return self._shown(self._rebuilt())
         return self.entries()
 
     def _write_back(self) -> None:
@@ -445,18 +457,33 @@ class Registry:
 
         # A base directory that cannot be written to, or is busy, is read all the same.
         with contextlib.suppress(filelock.Timeout, OSError), marks.locked(self._layout, 0):
-            entries = index.decode(self._spliceable(), self._layout.registry)
-            for experiment_id in self._stale(entries):
+            entries = index.Contents(self._spliceable(), self._layout.registry).entries
+            for experiment_id in self._stale(entries, self._folders.names()):
                 # A mark without a folder would mean that the experiment has been taken away.
-                if not self._is_gone(experiment_id):
+                if not self._folders.is_gone(experiment_id):
                     self.announce(experiment_id)
             self._fold()
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """A block in which no garbage is looked for: of a million objects that stay, each look would find all of them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _by_age(entries: list[JsonObject]) -> list[JsonObject]:
     """Entries by the time in their ids; those of the seed's tool stay in the order in which it listed them."""
     in_order = [entry for entry in entries if "end_reason" not in entry]
-    for entry in sorted((entry for entry in entries if "end_reason" in entry), key=_age):
+    ours = sorted((entry for entry in entries if "end_reason" in entry), key=_age)
+    if not in_order:
+        return ours
+    for entry in ours:
         place = len(in_order)
         while place and _age(in_order[place - 1]) > _age(entry):
             place -= 1

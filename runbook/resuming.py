@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from runbook import comparison, errors, identity
 from runbook import config as configs
+from runbook import differences, errors, identity
 from runbook.planning import RESUME_WORDS
 from runbook.records import Attempt, ExperimentRecord, Job, Status
 
@@ -170,7 +170,7 @@ def _check_status(record: ExperimentRecord, attempt: Attempt) -> None:
 def _config_changes(record: ExperimentRecord, plan: Plan) -> JsonObject:
     if configs.config_hash(record.config, exclude=plan.hash_exclude) == plan.config_hash:
         return {}
-    difference = comparison.config_diff({"before": record.config, "now": plan.plain})
+    difference = differences.config_diff({"before": record.config, "now": plan.plain})
     return dict(configs.without_outputs(difference, plan.hash_exclude))
 
 

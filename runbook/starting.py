@@ -134,7 +134,7 @@ def _another_attempt(
 
 def _locked(record: ExperimentRecord, lock: LifeLock) -> ExperimentRecord:
     *earlier, last = record.attempts
-    owner = current_owner(is_locked=lock.acquire())
+    owner = attrs.evolve(last.owner, is_locked=lock.acquire())
     return attrs.evolve(record, attempts=(*earlier, attrs.evolve(last, owner=owner)))
 
 

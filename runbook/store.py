@@ -47,6 +47,9 @@ class Store(Protocol):
     def append_signal(self, line: bytes) -> None:
         """Add a line to the signals that arrived."""
 
+    def write_progress(self, data: bytes) -> None:
+        """Replace the hint of how far it has come."""
+
     def sync_history(self) -> None:
         """Make the live history durable and close it."""
 
@@ -121,6 +124,10 @@ class DiskStore:
         log.append(line)
         log.close()
 
+    def write_progress(self, data: bytes) -> None:
+        """Replace the hint of how far it has come."""
+        files.write_hint(self._folder.progress, data)
+
     def sync_history(self) -> None:
         """Make the live history durable and close it."""
         self._history.close()
@@ -186,6 +193,9 @@ class NoStore:
         """Do nothing."""
 
     def append_signal(self, line: bytes) -> None:
+        """Do nothing."""
+
+    def write_progress(self, data: bytes) -> None:
         """Do nothing."""
 
     def sync_history(self) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from runbook import codec
+from runbook import codec, display
+from runbook.display import visible
 from runbook.records import Status
 
 if TYPE_CHECKING:
@@ -17,18 +17,10 @@ if TYPE_CHECKING:
 
     from runbook.typing import Json, JsonObject
 
-_COLOURS: Final = {
-    Status.RUNNING.value: "cyan",
-    Status.COMPLETED.value: "green",
-    Status.FAILED.value: "red",
-    Status.INTERRUPTED.value: "yellow",
-}
 _METRICS_SHOWN: Final = 4
 _WIDTH_WITHOUT_A_TERMINAL: Final = 120
 _WIDTH_FOR_NAMES: Final = 110
 _NARROW_ID: Final = 36
-_MINUTE_S: Final = 60
-_HOUR_S: Final = 3600
 
 
 def print_summary(entries: Sequence[JsonObject], base_dir: str) -> None:
@@ -46,14 +38,15 @@ def print_summary(entries: Sequence[JsonObject], base_dir: str) -> None:
     with console.capture() as capture:
         if entries:
             console.print(_table(entries, console.width))
-        console.print(_closing_line(entries, base_dir), highlight=False)
+        console.print(closing_line(entries, base_dir), highlight=False)
     # A terminal or a pipe that knows fewer characters shows the others as question marks.
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(capture.get().encode(encoding, errors="replace").decode(encoding))
     sys.stdout.flush()
 
 
-def _closing_line(entries: Sequence[JsonObject], base_dir: str) -> str:
+def closing_line(entries: Sequence[JsonObject], base_dir: str) -> str:
+    """How many experiments there are, and how many of each status, in one line of harmless text."""
     if not entries:
         return visible(f"No experiments in {base_dir}.")
     counts = {status.value: 0 for status in Status}
@@ -87,7 +80,7 @@ def _table(entries: Sequence[JsonObject], width: int) -> Table:
         table.add_row(
             Text(visible(str(entry["experiment_id"]))),
             *name,
-            Text(visible(status if is_narrow else shown), style=_COLOURS.get(status, "")),
+            Text(visible(status if is_narrow else shown), style=display.STATUS_COLOURS.get(status, "")),
             Text(_duration(entry)),
             Text(_metrics(entry.get("metrics"), "\n" if is_narrow else "  ")),
         )
@@ -97,14 +90,10 @@ def _table(entries: Sequence[JsonObject], width: int) -> Table:
 def _metrics(metrics: Json, between: str) -> str:
     if not isinstance(metrics, dict):
         return ""
-    shown = [f"{visible(name)}={_number(value)}" for name, value in list(metrics.items())[:_METRICS_SHOWN]]
+    shown = [f"{visible(name)}={display.number(value)}" for name, value in list(metrics.items())[:_METRICS_SHOWN]]
     if len(metrics) > _METRICS_SHOWN:
         shown.append(f"+{len(metrics) - _METRICS_SHOWN} more")
     return between.join(shown)
-
-
-def _number(value: Json) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else visible(str(value))
 
 
 def _duration(entry: JsonObject) -> str:
@@ -113,12 +102,7 @@ def _duration(entry: JsonObject) -> str:
         ended = datetime.now(UTC)
     if started is None or ended is None:
         return ""
-    seconds = max(0.0, (ended - started).total_seconds())
-    if seconds < _MINUTE_S:
-        return f"{seconds:.1f} s"
-    if seconds < _HOUR_S:
-        return f"{seconds / _MINUTE_S:.1f} min"
-    return f"{seconds / _HOUR_S:.1f} h"
+    return display.duration((ended - started).total_seconds())
 
 
 def _moment(value: Json) -> datetime | None:
@@ -126,11 +110,3 @@ def _moment(value: Json) -> datetime | None:
         return codec.parse_time(str(value))
     except ValueError:
         return None
-
-
-def visible(text: str) -> str:
-    """`text` without anything that could move a terminal's cursor or reorder its line: shown as escapes instead."""
-    return "".join(
-        char if char.isprintable() and unicodedata.category(char) != "Cf" else char.encode("unicode_escape").decode()
-        for char in text
-    )

@@ -1,25 +1,26 @@
-"""The two ways in: `with experiment(...)` and `@tracked`, thin shells over the lifecycle."""
+"""The two ways in: `with experiment(...)` and `@tracked`, thin shells over the lifecycle.
+
+What they stand on is imported when an experiment is asked for, so that a program which imports their names pays for
+none of it before.
+"""
 
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
-
-from runbook import errors
-from runbook.handle import Experiment, as_tags
-from runbook.lifecycle import Lifecycle, current_experiment
-from runbook.planning import ExperimentOptions, plan, registry_for
-from runbook.wrapping import Options, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
+    from runbook.handle import Experiment
+    from runbook.lifecycle import Lifecycle
     from runbook.typing import JsonObject, StrPath
 
 __all__ = ["ExperimentBlock", "TrackedDecorator", "current_experiment", "experiment", "tracked"]
 
-E = TypeVar("E", bound=Experiment)
+E = TypeVar("E", bound="Experiment")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -38,6 +39,8 @@ class ExperimentBlock:
     def open(self) -> Experiment:
         """Start the experiment and make it the current one."""
         if self._lifecycle is None:
+            from runbook import errors
+
             raise errors.UsageError("this experiment was entered before; call experiment(...) again for another")
         self._running, self._lifecycle = self._lifecycle, None
         experiment = self._running.open()
@@ -119,6 +122,9 @@ def experiment(
         >>> with experiment({"lr": 0.1}, name="baseline") as exp:  # doctest: +SKIP
         ...     exp.log(loss=0.3)
     """
+    from runbook.lifecycle import Lifecycle
+    from runbook.planning import plan, registry_for
+
     what = plan(
         config,
         name=name,
@@ -131,6 +137,19 @@ def experiment(
         redact=redact,
     )
     return ExperimentBlock(Lifecycle(what, registry_for(base_dir)))
+
+
+def current_experiment() -> Experiment | None:
+    """The innermost running experiment of this thread or task; None outside of any.
+
+    Example:
+        >>> from runbook import current_experiment
+        >>> current_experiment() is None
+        True
+    """
+    lifecycle = sys.modules.get("runbook.lifecycle")
+    # Where nobody has loaded it yet, nothing runs.
+    return None if lifecycle is None else lifecycle.current_experiment()
 
 
 class TrackedDecorator(Protocol):
@@ -216,20 +235,20 @@ def tracked(
         >>> train(0.1)  # doctest: +SKIP
         {'accuracy': 0.97}
     """
-    options = Options(
-        registry=functools.partial(registry_for, base_dir),
-        experiment=ExperimentOptions(
-            name=name,
-            description=description,
-            tags=as_tags(tags),
-            hash_exclude=tuple(hash_exclude),
-            resume=resume,
-            allow_config_change=allow_config_change,
-            rank=rank,
-            redact=redact,
-        ),
-        config=config,
-        save_result=save_result,
-        skip_completed=skip_completed,
-    )
-    return functools.partial(wrap, options=options) if function is None else wrap(function, options)
+    from runbook.planning import registry_for
+    from runbook.wrapping import decorated
+
+    given = {
+        "name": name,
+        "description": description,
+        "tags": tags,
+        "config": config,
+        "hash_exclude": hash_exclude,
+        "resume": resume,
+        "allow_config_change": allow_config_change,
+        "rank": rank,
+        "redact": redact,
+        "save_result": save_result,
+        "skip_completed": skip_completed,
+    }
+    return decorated(function, functools.partial(registry_for, base_dir), given)

@@ -205,18 +205,41 @@ def empty(registry: Registry) -> int:
     layout = registry.layout
     # What a killed process moved here may still have its line; without its folder, nobody could tell why it is gone.
     registry.entries()
-    count = 0
-    for path in _visible(layout):
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_symlink() or not path.is_dir():
-                path.unlink()
-                continue
-            # Out of sight by one rename: an experiment that is half deleted must not be restored.
-            path.rename(path.with_name(f"{_DOOMED}{os.getpid()}-{path.name}"))
-            count += 1
-            layout.trashed_line(path).unlink()
-    for path in layout.trash.glob(f"{_DOOMED}*"):
-        # Somebody else may be emptying the trash as well.
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path)
+    count = sum(destroy(layout, path) for path in _visible(layout))
+    for path in half_deleted(layout):
+        _remove(path)
     return count
+
+
+def destroy(layout: BaseLayout, path: Path) -> bool:
+    """Delete something in the trash for good; links are removed, never followed.
+
+    Returns:
+        Whether it was the folder of an experiment, and still there.
+
+    Raises:
+        OSError: if it cannot be removed; what is left of it is no experiment any more.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return False
+    doomed = path.with_name(f"{_DOOMED}{os.getpid()}-{path.name}")
+    try:
+        # Out of sight by one rename: an experiment that is half deleted must not be restored.
+        path.rename(doomed)
+    except FileNotFoundError:
+        return False
+    layout.trashed_line(path).unlink(missing_ok=True)
+    _remove(doomed)
+    return True
+
+
+def half_deleted(layout: BaseLayout) -> list[Path]:
+    """What is left of experiments whose deletion for good was interrupted."""
+    return sorted(layout.trash.glob(f"{_DOOMED}*"))
+
+
+def _remove(path: Path) -> None:
+    # Somebody else may be emptying the trash as well.
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)

@@ -24,11 +24,14 @@ import attrs
 from runbook import codec, errors, files
 from runbook.bundle import MOST_RATIO, BundledFile, Manifest, Names
 from runbook.layout import MANIFEST_FILE
+from runbook.metering import Meter
 from runbook.placing import make_parents
 from runbook.records import FORMAT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from runbook.typing import ProgressHook
 
 _BLOCK: Final = 1024 * 1024
 _RATIO_FROM: Final = 1024 * 1024
@@ -71,13 +74,14 @@ class Limits:
 LIMITS: Final = Limits()
 
 
-def unpack(path: Path, target: Path, limits: Limits = LIMITS) -> Manifest:
+def unpack(path: Path, target: Path, limits: Limits = LIMITS, progress: ProgressHook | None = None) -> Manifest:
     """Put the files of a bundle into a folder, each of them durable, and true to the manifest.
 
     Args:
         path: the bundle.
         target: an empty folder.
         limits: how much the bundle may hold.
+        progress: told how many bytes are unpacked, of how many.
 
     Returns:
         What the bundle says of itself.
@@ -87,13 +91,16 @@ def unpack(path: Path, target: Path, limits: Limits = LIMITS) -> Manifest:
         NewerFormatError: if a newer runbook made it.
         OSError: if it cannot be read, or the disk does not take it.
     """
-    with path.open("rb") as raw, _translated(path), zipfile.ZipFile(raw) as archive:
-        bundle = _Bundle(path, archive, limits)
-        infos = bundle.checked(raw)
-        manifest = bundle.manifest(infos)
-        bundle.check_contents(infos, manifest, shutil.disk_usage(target).free)
+    with path.open("rb") as raw:
+        with _translated(path):
+            bundle = _Bundle(path, zipfile.ZipFile(raw), limits)
+            infos = bundle.checked(raw)
+            manifest = bundle.manifest(infos)
+            bundle.check_contents(infos, manifest, shutil.disk_usage(target).free)
+        meter = Meter(progress, sum(bundled.size for bundled in manifest.files))
         for bundled in manifest.files:
-            bundle.extract(infos[f"{manifest.experiment_id}/{bundled.path}"], bundled, target)
+            bundle.extract(infos[f"{manifest.experiment_id}/{bundled.path}"], bundled, target, meter)
+        meter.finish()
     return manifest
 
 
@@ -180,12 +187,13 @@ class _Bundle:
             remedy = "nothing was imported; make room, or use another base directory"
             raise errors.BundleError(self.path, None, f"holds {total} bytes, and the disk has {free} left", remedy)
 
-    def extract(self, info: zipfile.ZipInfo, bundled: BundledFile, target: Path) -> None:
+    def extract(self, info: zipfile.ZipInfo, bundled: BundledFile, target: Path, meter: Meter) -> None:
         """Write one of its files, if it is what the manifest says."""
         copy = make_parents(target, bundled.path)
-        with self.archive.open(info) as source, files.replacing(copy, sync_directory=False) as file:
-            with _translated(self.path, info.filename):
-                digest = self._copy(source, file, info, bundled)
+        with _translated(self.path, info.filename):
+            source = self.archive.open(info)
+        with source, files.replacing(copy, sync_directory=False) as file:
+            digest = self._copy(source, file, info, bundled, meter)
             if digest != bundled.sha256.lower():
                 problem = f"is not what {MANIFEST_FILE} says: its size or its checksum differs"
                 raise errors.BundleError(self.path, info.filename, problem)
@@ -193,11 +201,13 @@ class _Bundle:
         modified_ns = max(0, min(bundled.modified_ns, time.time_ns()))
         os.utime(copy, ns=(modified_ns, modified_ns))
 
-    def _copy(self, source: IO[bytes], target: BinaryIO, info: zipfile.ZipInfo, bundled: BundledFile) -> str:
+    def _copy(
+        self, source: IO[bytes], target: BinaryIO, info: zipfile.ZipInfo, bundled: BundledFile, meter: Meter
+    ) -> str:
         """Copy a file as long as it keeps to what it may be; its checksum."""
         digest = hashlib.sha256()
         size = 0
-        while block := source.read(_BLOCK):
+        while block := self._read(source, info):
             size += len(block)
             if size > bundled.size:
                 problem = f"has more than the {bundled.size} bytes that {MANIFEST_FILE} says"
@@ -207,7 +217,13 @@ class _Bundle:
                 raise errors.BundleError(self.path, info.filename, problem)
             digest.update(block)
             target.write(block)
+            meter.advance(len(block))
         return digest.hexdigest()
+
+    def _read(self, source: IO[bytes], info: zipfile.ZipInfo) -> bytes:
+        # Around this alone: an error of the disk that is written to, or of a hook, says nothing of the bundle.
+        with _translated(self.path, info.filename):
+            return source.read(_BLOCK)
 
 
 def check_version(path: Path, version: object) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runbook import folder, formats, history, identity
+from runbook import folder, formats, history, identity, progress
 from runbook.plain import restore_floats
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runbook.layout import ExperimentLayout
+    from runbook.progress import Progress
     from runbook.records import EndReason, ExperimentRecord, Status
     from runbook.typing import Json, JsonObject
 
@@ -32,6 +33,11 @@ class ExperimentView:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status}>"
+
+    def _repr_html_(self) -> str:
+        from runbook import notebook
+
+        return notebook.record_html(self.record)
 
     @property
     def layout(self) -> ExperimentLayout:
@@ -146,6 +152,11 @@ class ExperimentView:
             return history.columns(history.without_rewound(rows, starts))
         attempts = [1 + sum(start <= line for start in starts) for line in range(len(rows))]
         return history.columns(rows) | {"attempt": attempts}
+
+    @property
+    def last_progress(self) -> Progress | None:
+        """How far it had come when it last said so with `progress`; None if it never did."""
+        return progress.read(self._layout.progress)
 
     def load_metrics(self, name: str = "final_summary") -> dict[str, Any]:
         """Metrics that were saved whole.

@@ -7,20 +7,25 @@ import functools
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
 from runbook import errors, resuming
 from runbook.binding import Binding, BoundCall
+from runbook.handle import as_tags
 from runbook.lifecycle import Lifecycle, activated, stack
 from runbook.notices import warn
-from runbook.planning import ExperimentOptions, Plan, plan
+from runbook.planning import Plan, check_options, plan
 from runbook.registry import Registry
+from runbook.typing import ExperimentOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
+
+
+_OWN: Final = ("config", "save_result", "skip_completed")
 
 
 @attrs.frozen
@@ -40,6 +45,27 @@ class Options:
     config: object = None
     save_result: bool = True
     skip_completed: bool = False
+
+
+def decorated(function: Any, registry: Callable[[], Registry | None], given: Mapping[str, Any]) -> Any:
+    """What `tracked` gives: the wrapped function, or a decorator where there is no function yet.
+
+    Args:
+        function: what is decorated; None where that comes later.
+        registry: gives the index of the base directory, asked at each call.
+        given: what was said to `tracked`.
+
+    Raises:
+        TypeError: if something of it is no option.
+        UsageError: as `wrap` does.
+    """
+    own = {name: given[name] for name in _OWN if name in given}
+    said = {name: value for name, value in given.items() if name not in own}
+    check_options(said)
+    # Each call says them anew, and something that can be run through only once would be empty by then.
+    said |= {"tags": as_tags(said.get("tags", ())), "hash_exclude": tuple(said.get("hash_exclude", ()))}
+    options = Options(registry=registry, experiment=cast("ExperimentOptions", said), **own)
+    return functools.partial(wrap, options=options) if function is None else wrap(function, options)
 
 
 def wrap(function: Any, options: Options) -> Any:

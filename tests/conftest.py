@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
+import shutil
+import struct
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +27,7 @@ settings.load_profile("patient")
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch):
     """Nobody's own settings decide what a test sees."""
-    for name in ("RUNBOOK_DIR", "RUNBOOK_MODE"):
+    for name in ("RUNBOOK_DIR", "RUNBOOK_MODE", "NO_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -80,6 +85,121 @@ def script(tmp_path, base) -> Script:
     folder = tmp_path / "program"
     folder.mkdir()
     return Script(folder, base)
+
+
+@pytest.fixture
+def run(base):
+    """Calls a command of the command line on `base`, in this process."""
+    from click.testing import CliRunner
+
+    from runbook.cli import main
+
+    def call(*args: str):
+        return CliRunner().invoke(main, ["--dir", str(base), *args])
+
+    return call
+
+
+@pytest.fixture
+def program(base, tmp_path):
+    """Runs a command of the command line on `base`, as a process of its own."""
+
+    def call(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "runbook", *args],
+            cwd=tmp_path,
+            env={**os.environ, "RUNBOOK_DIR": str(base), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
+        )
+
+    return call
+
+
+HOSTILE_NAME = "evil\x1b[31mred\x1b]0;owned\x07\u202egnp.exe\nnew line\t<b>&,=1+1"
+
+
+@pytest.fixture(scope="session")
+def _shelf(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """What `shelf` copies: making it takes a process of its own."""
+    folder = tmp_path_factory.mktemp("shelf")
+    manager = ExperimentManager(folder / "experiments")
+    ids = {}
+    for seed in (0, 1):
+        config = {"lr": 0.01, "seed": seed, "model": {"name": "small"}}
+        with manager.experiment(config, name="baseline", tags=["quick", "v1"], description="the first") as exp:
+            for step in range(20):
+                exp.log({"loss": 1 / (step + 1), "val/f1": step / 20}, step=step)
+            exp.save_final_metrics({"test_f1": 0.8 + seed / 10, "temperature": 3.0, "test_loss": 0.5 - seed / 10})
+            exp.note("looks good\nsecond line")
+        ids[f"completed {seed}"] = exp.id
+    with pytest.raises(ValueError), manager.experiment({"lr": 3, "seed": 0}, name="baseline") as exp:
+        exp.log(loss=1.0, step=0)
+        exp.log(loss=float("nan"), step=1)
+        raise ValueError("the loss is NaN")
+    ids["failed"] = exp.id
+    with pytest.raises(RuntimeError), manager.experiment({"\x1b[2J": "\x1b[2J"}, name=HOSTILE_NAME) as exp:
+        exp.log({"m\x1b[31m": 1.0})
+        exp.note("\x1b[2Jnote\u202e")
+        exp.add_tags("\x1b[2J")
+        raise RuntimeError("\x1b[2J\x07 boom\u202e\nsecond")
+    ids["hostile"] = exp.id
+    done = Script(folder, manager.base_dir).run(
+        """
+        import os, signal
+        from runbook import experiment
+        with experiment({"lr": 0.5}, name="killed") as exp:
+            exp.log(loss=0.25, step=7)
+            print(exp.id, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    ids["killed"] = done.stdout.strip()
+    return manager.base_dir, ids
+
+
+@pytest.fixture
+def shelf(_shelf, base) -> dict[str, str]:
+    """A base directory with an experiment of each kind; their ids by what they are, oldest first."""
+    shutil.copytree(_shelf[0], base, dirs_exist_ok=True)
+    return dict(_shelf[1])
+
+
+@pytest.fixture
+def terminal(base, tmp_path):
+    """Runs a command on `base` in a pseudo-terminal of a given width; the exit code, and what it showed."""
+    return functools.partial(_in_a_terminal, base, tmp_path)
+
+
+def _in_a_terminal(base: Path, folder: Path, *args: str, columns: int = 80, timeout: float = 30) -> tuple[int, str]:
+    fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runbook", *args],
+        cwd=folder,
+        env={**os.environ, "RUNBOOK_DIR": str(base), "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    deadline = time.monotonic() + timeout
+    try:
+        # The other end of a terminal that is closed is an error to Linux.
+        with contextlib.suppress(OSError):
+            while time.monotonic() < deadline and (more := os.read(ours, 65536)):
+                shown += more
+        return process.wait(timeout=timeout), shown.decode().replace("\r\n", "\n")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
 
 
 @pytest.fixture

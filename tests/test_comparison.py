@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 
 import pytest
 
-from runbook import ExperimentManager, ExperimentNotFoundError, comparison, tracked
+from runbook import ComparisonError, ExperimentManager, ExperimentNotFoundError, comparison, tracked
 
 
 def run(manager, config, name=None, metrics=None):
@@ -133,7 +135,8 @@ def test_any_iterable_of_ids_will_do(manager):
     one = run(manager, {"lr": 1})
     assert len(manager.compare_experiments((one,))["experiments"]) == 1
     assert len(manager.compare_experiments(name for name in [one])["experiments"]) == 1
-    assert manager.compare_experiments([]) == {"experiments": [], "config_diff": {}}
+    nothing = {"experiments": [], "config_diff": {}, "metrics": {}, "directions": {}, "best": {}}
+    assert manager.compare_experiments([]) == nothing
 
 
 def test_an_unknown_one_is_named(manager):
@@ -154,3 +157,146 @@ def test_a_comparison_does_not_hang_on_the_records(manager):
     one = run(manager, {"lr": 1, "deep": {"a": 1}})
     manager.compare_experiments([one])["experiments"][0]["config"]["deep"]["a"] = 2
     assert manager.compare_experiments([one])["experiments"][0]["config"]["deep"]["a"] == 1
+
+
+# --- metrics, best, and the table ------------------------------------------------------------------------------------
+
+HOSTILE = "\x1b[2J\u202e<script>alert(1)</script>|`=1+1`"
+
+
+def three(manager):
+    """Three experiments whose best are three different ones."""
+    return [
+        run(manager, {"lr": lr, "seed": 1}, f"lr{lr}", {"test_f1": f1, "loss": loss, "steps": 100, "gmb": {"auc": 0.5}})
+        for lr, f1, loss in ((0.1, 0.8, 0.3), (0.2, 0.9, 0.4), (0.3, 0.9, 0.2))
+    ]
+
+
+def test_metrics_are_flat_and_the_best_is_marked(manager):
+    """Ties are all best; a name that does not say which way is better has none."""
+    one, two, six = three(manager)
+    found = manager.compare_experiments([one, two, six])
+    assert found["metrics"]["gmb.auc"] == {one: 0.5, two: 0.5, six: 0.5}
+    assert found["directions"] == {"test_f1": "max", "loss": "min", "steps": None, "gmb.auc": "max"}
+    assert found["best"] == {"test_f1": [two, six], "loss": [six], "gmb.auc": [one, two, six]}
+
+
+def test_which_way_is_better_can_be_told(manager):
+    """A slip is an error, not a silent nothing."""
+    ids = three(manager)
+    found = manager.compare_experiments(ids, minimize=["steps"], maximize="loss")
+    assert found["best"]["loss"] == [ids[1]]
+    assert found["best"]["steps"] == ids
+    with pytest.raises(ComparisonError, match="did you mean steps"):
+        manager.compare_experiments(ids, minimize=["stepps"])
+
+
+def test_few_experiments_are_columns(manager):
+    """Under their names, with the ids below; the star is there without colours."""
+    ids = three(manager)
+    out = manager.compare_experiments(ids).to_text(120)
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["lr0.1", "lr0.2", "lr0.3"]
+    assert lines[2] == ["id", *ids]
+    assert ["test_f1", "0.8", "0.9*", "0.9*"] in lines
+    assert ["loss", "0.3", "0.4", "0.2*"] in lines
+    assert "seed" not in out
+    assert "No best is marked for steps" in out
+
+
+def test_many_experiments_are_rows(manager):
+    """One a line, at any width."""
+    ids = [run(manager, {"lr": n}, f"run{n}", {"test_f1": n / 10}) for n in range(6)]
+    lines = manager.compare_experiments(ids).to_text(80).splitlines()
+    assert lines[0].split() == ["experiment", "lr", "test_f1"]
+    assert lines[7].split() == ["run5", "5", "0.5*"]
+
+
+def test_names_that_are_not_unique_give_way_to_ids(manager):
+    """Two rows of one name could not be told apart."""
+    ids = [run(manager, {"lr": n}, "same", {"f1": n}) for n in range(6)]
+    out = manager.compare_experiments(ids).to_text(120)
+    assert all(experiment_id in out for experiment_id in ids)
+
+
+def test_what_has_not_completed_is_said(manager):
+    """Its metrics are those of a moment."""
+    with manager.experiment({"lr": 2}) as running:
+        running.log(loss=0.5)
+        out = manager.compare_experiments([run(manager, {"lr": 1}, metrics={"loss": 0.4}), running.id]).to_text(100)
+    assert "running" in out
+    assert "has not completed" in out
+
+
+def test_absent_and_none_are_not_the_same(manager):
+    """A setting of None is a setting."""
+    ids = [run(manager, config) for config in ({"x": None}, {}, {"x": 1})]
+    lines = manager.compare_experiments(ids).to_text(120).splitlines()
+    assert ["x", "None", "-", "1"] in [line.split() for line in lines]
+
+
+def test_a_setting_and_a_metric_of_one_name_are_told_apart(manager):
+    """Both say where they are from."""
+    ids = [run(manager, {"loss": kind}, metrics={"loss": n}) for n, kind in enumerate(("mse", "mae"))]
+    out = manager.compare_experiments(ids).to_text(100)
+    assert "config.loss" in out
+    assert "metrics.loss" in out
+
+
+def test_a_comparison_of_nothing_and_of_one_shows_itself(manager):
+    """No mark, no error."""
+    one = run(manager, {"lr": 1}, metrics={"f1": 0.5})
+    for ids in ([], [one], [run(manager, {})]):
+        found = manager.compare_experiments(ids)
+        assert found["best"] == {}
+        for text in (found.to_text(40), found.to_markdown(), found.to_latex(), found.to_csv(), found._repr_html_()):
+            assert text
+        assert json.loads(found.to_json())["experiments"] == found["experiments"]
+
+
+@pytest.mark.parametrize("count", [2, 7])
+def test_hostile_names_settings_and_metrics_stay_text(manager, count):
+    """In every format."""
+    ids = [
+        run(manager, {HOSTILE: HOSTILE, "n": n, "long": "x" * n * 300}, HOSTILE + str(n), {HOSTILE: n, "text": HOSTILE})
+        for n in range(count)
+    ]
+    found = manager.compare_experiments(ids)
+    for width in (40, 80, 200):
+        out = found.to_text(width, colour=False)
+        assert out.replace("\n", "").isprintable()
+        assert max(map(len, out.splitlines())) <= width
+    for text in (found.to_markdown(), found.to_latex(), found._repr_html_()):
+        assert text.replace("\n", "").isprintable()
+    assert "<script" not in found._repr_html_() + found.to_markdown()
+    assert "\x1b" not in found.to_csv()
+
+
+def test_metrics_of_every_kind_can_be_compared(manager):
+    """Texts, None, truth values, NaN, nesting; lists stay with the experiment."""
+    one = run(manager, {"a": 1}, metrics={"f1": None, "score": "good", "acc": True, "auc": float("nan"), "l": [1, 2]})
+    two = run(manager, {"a": 2}, metrics={"f1": 0.5, "score": 0.3, "acc": False, "auc": 0.7, "deep": {"er": {"f1": 1}}})
+    found = manager.compare_experiments([one, two])
+    assert found["best"] == {}
+    assert set(found["metrics"]) == {"f1", "score", "acc", "auc", "deep.er.f1"}
+    assert "NaN" in found.to_text(80)
+    assert json.loads(found.to_json(), parse_constant=pytest.fail)["metrics"]["auc"][one] == "NaN"
+
+
+def test_csv_has_every_experiment_in_full(manager):
+    """One a line, whatever the orientation of the table."""
+    ids = three(manager)
+    rows = list(csv.DictReader(io.StringIO(manager.compare_experiments(ids).to_csv(), newline="")))
+    assert [row["experiment_id"] for row in rows] == ids
+    assert [row["config.lr"] for row in rows] == ["0.1", "0.2", "0.3"]
+    assert rows[1]["metrics.test_f1"] == "0.9"
+
+
+def test_a_data_frame_has_the_ids_as_index(manager):
+    """And numbers as numbers."""
+    pytest.importorskip("pandas")
+    ids = three(manager)
+    frame = manager.compare_experiments(ids).to_dataframe()
+    assert list(frame.index) == ids
+    assert frame["metrics.loss"].idxmin() == ids[2]
+    assert frame["config.lr"].sum() == pytest.approx(0.6)

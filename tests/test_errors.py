@@ -50,6 +50,28 @@ TABLE = [
         ValueError,
         "pass allow_pickle=True if you trust whoever wrote it",
     ),
+    (
+        errors.QueryError,
+        ("config.lr <", 11, "expected a value after '<', not the end"),
+        {"text": "config.lr <", "column": 11, "problem": "expected a value after '<', not the end", "what": "where"},
+        ValueError,
+        "where cannot be read at column 11:\n  config.lr <\n             ^\nexpected a value after '<', not the end",
+    ),
+    (
+        errors.QueryError,
+        ("foo", 0, "write 2d", "since"),
+        {"text": "foo", "column": 0, "problem": "write 2d", "what": "since"},
+        ValueError,
+        "write 2d",
+    ),
+    (errors.ComparisonError, ("nothing to compare; choose others",), {}, ValueError, "choose others"),
+    (
+        errors.MissingExtraError,
+        ("pandas", "pandas", "a data frame is one of its"),
+        {"library": "pandas", "extra": "pandas", "purpose": "a data frame is one of its"},
+        ImportError,
+        'run: pip install "runbook[pandas]"',
+    ),
     (errors.ResumeError, ("not now; wait for it",), {}, RuntimeError, "wait for it"),
     (
         errors.ConfigDiffersError,
@@ -143,6 +165,13 @@ TABLE = [
         {"path": "/shared/x"},
         FileExistsError,
         "remove it or choose another export_path",
+    ),
+    (
+        errors.ReportTargetError,
+        ("/reports", "is a folder, and a report is one file"),
+        {"path": "/reports", "problem": "is a folder, and a report is one file"},
+        OSError,
+        "such as report.html",
     ),
     (
         errors.DamagedFileError,
@@ -287,4 +316,4 @@ def test_every_error_says_in_its_docstring_what_it_keeps(cls):
     args = next(row[1] for row in TABLE if row[0] is cls)
     error = cls(*args)
     assert all(hasattr(error, name) for name in named)
-    assert named or cls in {errors.UsageError, errors.ResumeError}
+    assert named or cls in {errors.UsageError, errors.ResumeError, errors.ComparisonError}

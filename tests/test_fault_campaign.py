@@ -58,6 +58,7 @@ def life(base, bundle, say):
         say("KILLED BY THE TRACKER" if began else "RAISED start", error)
     for name, step in {
         "imported": lambda: manager.import_experiment(bundle),
+        "noted": lambda: manager.add_note("earlier", "from outside") or "earlier",
         "deleted": lambda: manager.delete_experiment("earlier").name,
     }.items():
         try:
@@ -154,6 +155,8 @@ def check(stage: Stage, done: subprocess.CompletedProcess[str], *, killed: bool)
         assert "victim" not in names, "it was told that there is none"
     if "imported" in promised:
         assert listed[stage.traveller]["status"] == "completed"
+    notes = [entry["notes"] for entry in [*listed.values(), *manager.list_trash()] if entry["custom_name"] == "earlier"]
+    assert notes == ["from outside"] or (notes == [None] and "noted" not in promised), notes
     if "deleted" in promised:
         assert "earlier" not in names
         assert [entry["custom_name"] for entry in manager.list_trash()] == ["earlier"]

@@ -743,3 +743,41 @@ def test_a_full_disk_in_the_middle_of_a_line_takes_it_back(tmp_path):
     done = run(code, tmp_path / "log", before=traced("write:error=ENOSPC:when=2"))
     assert done.returncode == errno.ENOSPC, done.stderr
     assert (tmp_path / "log").read_bytes() == b"one\nthree\n"
+
+
+def test_a_copied_tree_tells_its_bytes_and_keeps_times_and_modes(tmp_path):
+    """In blocks, and like a copy of which nobody is told; links are copied and not counted."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "large").write_bytes(b"x" * 2_500_000)
+    (source / "link").symlink_to("large")
+    (source / "large").chmod(0o640)
+    os.utime(source / "large", (1_700_000_000, 1_700_000_000))
+    told = []
+    files.copy_tree(source, tmp_path / "copy", copied=told.append)
+    assert sum(told) == 2_500_000 == files.size_of_tree(source) and len(told) == 3
+    status = (tmp_path / "copy" / "large").stat()
+    assert (status.st_mtime, status.st_mode & 0o777) == (1_700_000_000, 0o640)
+    assert os.readlink(tmp_path / "copy" / "link") == "large"
+
+
+def test_a_tree_with_a_pipe_is_refused_and_nothing_waits_for_it(tmp_path):
+    """Whether somebody is told of the bytes or not."""
+    source = tmp_path / "source"
+    source.mkdir()
+    os.mkfifo(source / "pipe")
+    for copied in (None, lambda _: None):
+        with pytest.raises(OSError, match="named pipe"):
+            files.copy_tree(source, tmp_path / "copy", copied=copied)
+    assert os.listdir(tmp_path) == ["source"]
+
+
+def test_the_size_of_a_tree_leaves_out_what_the_copy_leaves_out(tmp_path):
+    """And follows no link."""
+    (tmp_path / "in" / "out").mkdir(parents=True)
+    (tmp_path / "in" / "a").write_bytes(b"123")
+    (tmp_path / "in" / "out" / "b").write_bytes(b"12345")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    assert files.size_of_tree(tmp_path / "in") == 8
+    assert files.size_of_tree(tmp_path / "in", tmp_path / "in" / "out") == 3
+    assert files.size_of_tree(tmp_path / "nowhere") == 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import OrderedDict, defaultdict
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType, SimpleNamespace
 
 import pytest
@@ -12,6 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook import DamagedFileError, ExperimentManager, experiment, history
+
+try:
+    import numpy as np
+except ImportError:
+    np = None
 
 GOOD = b'{"step": 0, "time": "2026-01-01T00:00:00.000000+00:00", "loss": 0.5}\n'
 SECOND = b'{"step": 1, "time": "2026-01-01T00:00:01.000000+00:00", "loss": 0.25}\n'
@@ -216,3 +223,51 @@ def test_nothing_folds_the_live_log(base):
     assert saved["step"] == [0, 5]
     assert saved["loss"] == [1.0, "NaN"]
     assert math.isnan(ExperimentManager(base).get_experiment(exp.id).load_metrics("training_history")["loss"][1])
+
+
+NUMBERS = st.floats() | st.integers() | st.booleans()
+if np is not None:
+    NUMBERS |= st.floats(width=32).map(np.float32) | st.floats().map(np.float64)
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["loss", "val/loss", "a.b", "é", "step", "time", '"']), NUMBERS | st.none(), max_size=4
+        ),
+        max_size=6,
+    ),
+    st.sampled_from([None, 3, 2.5, True, 2**70]),
+)
+def test_a_line_is_the_same_whether_its_names_were_logged_before_or_not(rows, step):
+    """Plain numbers under known names take a shorter way, which nobody can see in the file."""
+    lines: list[bytes] = []
+    log = history.MetricLog(lines.append)
+    for row in rows:
+        log.log(row, step)
+        log.log(row, step)
+        fresh: list[bytes] = []
+        anew = history.MetricLog(fresh.append)
+        anew.go_on([json.loads(lines[-2])])
+        anew.log(row, step)
+        known, first = json.loads(lines[-1]), json.loads(fresh[0])
+        assert list(known) == list(first)
+        assert {**known, "time": None} == {**first, "time": None}
+        datetime.fromisoformat(known["time"])
+    assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines)
+
+
+def test_the_time_of_a_line_is_now():
+    """To the microsecond, in UTC, across the turn of a second."""
+    lines: list[bytes] = []
+    log = history.MetricLog(lines.append)
+    end = time.monotonic() + 1.1
+    before = datetime.now(UTC)
+    while time.monotonic() < end:
+        log.log({"loss": 1.0}, None)
+        if len(lines) > 1:
+            time.sleep(0.05)
+    times = [datetime.fromisoformat(json.loads(line)["time"]) for line in lines]
+    assert times == sorted(times)
+    assert before <= times[0] and times[-1] <= datetime.now(UTC)
+    assert times[-1] - times[0] > timedelta(seconds=0.9)

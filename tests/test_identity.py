@@ -355,3 +355,54 @@ def test_what_is_found_is_always_one_of_the_shelf(ids, wanted):
         assert len(error.candidates) > 1
     except errors.ExperimentNotFoundError:
         assert not wanted or not any(experiment_id.startswith(wanted) for experiment_id in ids)
+
+
+# --- words for the newest, and paths ---------------------------------------------------------------------------------
+
+THREE = [entry(f"2024121{day}_143052_a1b2c3d{day}", name=f"n{day}") for day in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(("wanted", "day"), [("latest", 3), ("@1", 3), ("@2", 2), ("@3", 1), ("@01", 3)])
+def test_the_newest_are_counted_from_one(wanted, day):
+    """`latest` and `@1` are the newest, `@2` the one before it."""
+    assert identity.resolve(wanted, THREE, "base") == f"2024121{day}_143052_a1b2c3d{day}"
+
+
+@pytest.mark.parametrize("wanted", ["@0", "@4", "@", "@x", "@-1", "@99999999999999999999", "@1 "])
+def test_a_place_that_there_is_not_is_not_found(wanted):
+    """Nothing is taken for the nearest of them."""
+    with pytest.raises(errors.ExperimentNotFoundError):
+        identity.resolve(wanted, THREE, "base")
+
+
+@pytest.mark.parametrize("word", ["latest", "@1"])
+def test_no_name_changes_what_the_newest_means(word):
+    """An experiment that is called `latest` does not become it."""
+    entries = [entry("20241211_143052_a1b2c3d4", name=word), *THREE]
+    assert identity.resolve(word, entries, "base") == THREE[-1]["experiment_id"]
+
+
+def test_nothing_is_the_latest_of_none():
+    """An empty base directory has no newest experiment."""
+    with pytest.raises(errors.ExperimentNotFoundError):
+        identity.resolve("latest", [], "base")
+
+
+def test_the_path_of_a_folder_stands_for_its_experiment(tmp_path, monkeypatch):
+    """As a shell completes it: with a slash at the end, relative, or with dots in it."""
+    wanted = THREE[0]["experiment_id"]
+    (tmp_path / "base" / wanted).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for path in (f"base/{wanted}", f"./base/{wanted}/", f"{tmp_path}/base/{wanted}", f"base/../base/{wanted}"):
+        assert identity.resolve(path, THREE, "./base") == wanted
+
+
+def test_a_path_elsewhere_is_not_found(tmp_path, monkeypatch):
+    """The folder of the same name in another base directory is another experiment."""
+    wanted = THREE[0]["experiment_id"]
+    (tmp_path / "other" / wanted).mkdir(parents=True)
+    (tmp_path / "base").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for path in (f"other/{wanted}", f"nowhere/{wanted}", "/", "a/\0", "/" + "x" * 5000, f"~nobody/{wanted}"):
+        with pytest.raises(errors.ExperimentNotFoundError):
+            identity.resolve(path, THREE, "base")

@@ -12,7 +12,7 @@ import pytest
 
 import runbook
 
-HEAVY = {"cattrs", "filelock", "rich", "click", "pandas", "numpy", "sklearn", "torch", "omegaconf", "pydantic"}
+HEAVY = {"cattrs", "filelock", "rich", "click", "pandas", "numpy", "scipy", "sklearn", "torch", "omegaconf", "pydantic"}
 DOORS = [
     "import runbook",
     "from runbook import experiment, tracked, ExperimentManager",
@@ -46,15 +46,35 @@ def test_the_bare_import_loads_none_of_our_modules():
     assert loaded == ["runbook"]
 
 
+def test_the_three_names_load_only_their_doors():
+    """What they stand on, attrs among it, is loaded by the first experiment and not by the import."""
+    loaded = fresh(f"{DOORS[1]}\nimport sys; names = sorted(sys.modules)\nimport json; print(json.dumps(names))")
+    assert [name for name in loaded if name.startswith("runbook")] == ["runbook", "runbook.manager", "runbook.tracking"]
+    assert {"attr", "attrs", "inspect", "json", "pathlib"} & set(loaded) == set()
+
+
 def test_starting_an_experiment_loads_no_table_and_no_command_line(tmp_path):
     """What only people at a terminal need does not slow down a training."""
     loaded = fresh(
         "import runbook, sys, json\n"
         "with runbook.experiment({'lr': 0.1}) as exp: exp.log(loss=1)\n"
-        "print(json.dumps([name.partition('.')[0] for name in sys.modules]))",
+        "print(json.dumps(sorted(sys.modules)))",
         cwd=tmp_path,
     )
-    assert set(loaded) & (HEAVY - {"cattrs", "filelock"}) == set()
+    assert {name.partition(".")[0] for name in loaded} & (HEAVY - {"cattrs", "filelock"}) == set()
+    readers = {
+        "comparison",
+        "tables",
+        "display",
+        "query",
+        "fields",
+        "listing",
+        "notebook",
+        "summary",
+        "doctor",
+        "bundle",
+    }
+    assert {name.removeprefix("runbook.") for name in loaded} & readers == set()
 
 
 NOTHING_HAPPENS = """
@@ -110,6 +130,7 @@ import runbook
 from runbook import *
 from runbook import experiment, tracked, ExperimentManager
 import runbook.manager, runbook.summary, runbook.bundle, runbook.comparison, runbook.environment, runbook.gitstate
+import runbook.tables, runbook.statistics, runbook.grouping, runbook.predictions, runbook.group_comparison
 after = state()
 
 @tracked

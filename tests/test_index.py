@@ -56,6 +56,11 @@ def ours(raw: bytes) -> list[dict[str, object]]:
     return document["experiments"]
 
 
+def put(raw: bytes, items) -> bytes:
+    """A registry with some entries put in, or taken out."""
+    return index.Selection(raw, items).replaced(items)
+
+
 class Splicing(RuleBasedStateMachine):
     """Splice after splice, against a plain dict of what was put in."""
 
@@ -80,7 +85,7 @@ class Splicing(RuleBasedStateMachine):
             # What a writer does with a registry of another form.
             self.raw = index.encode(index.decode(self.raw, "x"), index.others_of(self.raw, "x"))
         self.raw = (
-            index.splice(self.raw, item)
+            put(self.raw, {experiment_id: item})
             if index.is_spliceable(self.raw)
             else index.encode([*index.decode(self.raw, "x"), item], index.others_of(self.raw, "x"))
         )
@@ -95,7 +100,9 @@ class Splicing(RuleBasedStateMachine):
     @rule(experiment_id=IDS)
     def find(self, experiment_id):
         if index.is_spliceable(self.raw):
-            assert index.find(self.raw, experiment_id) == self.model.get(experiment_id)
+            assert index.Selection(self.raw, [experiment_id]).entries().get(experiment_id) == self.model.get(
+                experiment_id
+            )
 
     @rule()
     def as_another_tool_writes_it(self):
@@ -139,6 +146,74 @@ def test_what_else_the_document_holds_is_kept(items, others):
     assert json.loads(raw) == {**others, "experiments": items}
 
 
+def whole(contents: index.Contents) -> list[dict[str, object]]:
+    """The entries with their configs."""
+    for item in contents.entries:
+        contents.complete(item)
+    return contents.entries
+
+
+@given(entries(), st.booleans())
+def test_contents_completed_are_what_is_decoded(items, with_host):
+    """Whatever the fields are called and whatever they hold, an inner object with a config of its own too."""
+    lines = [{**item, "host": "h", "config": {"lr": 1}} if with_host else item for item in items]
+    raw = index.encode(lines)
+    assert whole(index.Contents(raw, "x")) == index.decode(raw, "x") == lines
+    assert index.Contents(raw, "x", with_configs=True).entries == lines
+
+
+def test_configs_of_our_lines_are_left_alone_until_they_are_asked_for():
+    """They are most of a line, and most questions need nothing of them."""
+    lines = [entry(name, host="h", config={"n": number}) for number, name in enumerate("abc")]
+    contents = index.Contents(index.encode(lines), "x")
+    assert [item.get("config") for item in contents.entries] == [None] * 3
+    contents.complete(contents.entries[1])
+    contents.complete(contents.entries[1])
+    assert contents.entries == [entry("a", host="h"), lines[1], entry("c", host="h")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        entry("a", config={"lr": 1}, host="h"),
+        entry("a", metrics={"x": {"y": 1, "config": 2}}, host="h", config={}),
+        entry("a", notes=', "config": {', host="h", config={"config": {"config": 1}}),
+        entry("a", host="h"),
+        entry("a", config={}),
+    ],
+)
+def test_a_line_of_any_other_form_is_read_whole(line):
+    """What stands behind the config, or looks like one, is not lost."""
+    text = b",\n".join(json.dumps(item).encode() for item in (line, entry("b", host="h", config={"n": 1})))
+    raw = b'{"experiments": [\n' + text + b"\n]}\n"
+    assert index.is_spliceable(raw)
+    assert whole(index.Contents(raw, "x")) == [line, entry("b", host="h", config={"n": 1})]
+
+
+def test_of_two_lines_of_one_id_the_last_counts_in_contents_too():
+    """As it does for decode."""
+    raw = index.encode([entry("a", host="h", config={"n": number}) for number in range(3)])
+    assert whole(index.Contents(raw, "x")) == index.decode(raw, "x") == [entry("a", host="h", config={"n": 2})]
+
+
+@given(entries(), st.lists(st.tuples(IDS, st.none() | FIELDS), max_size=8))
+def test_many_changes_in_one_pass_are_the_changes_one_by_one(items, changes):
+    """Put in place, added at the end, taken out: in one rewrite."""
+    edits = {key: None if fields is None else {**fields, "experiment_id": key} for key, fields in changes}
+    raw = at_once = index.encode(items)
+    if index.is_spliceable(raw):
+        at_once = put(raw, edits)
+        for key, item in edits.items():
+            raw = put(raw, {key: item})
+        assert index.is_spliceable(at_once)
+        assert {line["experiment_id"]: line for line in ours(raw)} == {
+            line["experiment_id"]: line for line in ours(at_once)
+        }
+        assert index.Selection(at_once, list(edits)).entries() == {
+            key: item for key, item in edits.items() if item is not None
+        }
+
+
 @given(entries())
 def test_a_registry_of_ours_can_be_spliced(items):
     """That is what makes an update cheap."""
@@ -150,7 +225,7 @@ def test_an_empty_registry_with_anything_else_in_it_takes_a_first_experiment(oth
     """The first line comes after nothing."""
     raw = index.encode([], others)
     if index.is_spliceable(raw):
-        raw = index.splice(raw, entry("a"))
+        raw = put(raw, {"a": entry("a")})
         assert json.loads(raw) == {**others, "experiments": [entry("a")]}
     else:
         assert index.decode(raw, "x") == []
@@ -183,7 +258,7 @@ def test_a_list_of_another_name_is_not_spliced_into():
     raw = b'{"experiments": [\n{"experiment_id": "a", "x": 1}\n], "archive": [\n1\n]}\n'
     assert json.loads(raw)
     if index.is_spliceable(raw):
-        document = json.loads(index.splice(raw, entry("b")))
+        document = json.loads(put(raw, {"b": entry("b")}))
         assert document["archive"] == [1]
         assert [item["experiment_id"] for item in document["experiments"]] == ["a", "b"]
 
@@ -224,7 +299,7 @@ def test_half_a_character_of_the_old_tool_does_no_harm(field):
     items = index.decode(raw, "x")
     again = index.encode(items, index.others_of(raw, "x"))
     assert len(ours(again)) == 1
-    again = index.splice(again, {**items[0], "status": "completed"})
+    again = put(again, {items[0]["experiment_id"]: {**items[0], "status": "completed"}})
     assert len(ours(again)) == 1
 
 
@@ -253,9 +328,9 @@ def test_an_update_of_an_id_that_stands_twice_is_what_is_read():
     """Whichever line is replaced, what was put in comes out."""
     raw = index.encode([entry("a", notes="old"), entry("b")])
     twice = raw.replace(b"\n]}", b",\n" + index.line_of(entry("a", notes="old too")) + b"\n]}")
-    again = index.splice(twice, entry("a", notes="new"))
+    again = put(twice, {"a": entry("a", notes="new")})
     assert {item["experiment_id"]: item.get("notes") for item in index.decode(again, "x")} == {"a": "new", "b": None}
-    assert index.find(again, "a") == entry("a", notes="new")
+    assert index.Selection(again, ["a"]).entries() == {"a": entry("a", notes="new")}
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,14 @@ IN_AN_EXPERIMENT = {
     "environment": "logs/environment.json",
     "patch": "logs/uncommitted.patch",
     "signals": "logs/signals.jsonl",
+    "annotations": "logs/annotations.jsonl",
+    "progress": "logs/progress.json",
 }
 
 
 def paths_of(layout) -> dict[str, Path]:
     """Every property of a layout that is a path."""
-    names = [name for name, value in vars(type(layout)).items() if isinstance(value, property)]
+    names = [name for name in dir(type(layout)) if not name.startswith("_") and name != "root"]
     return {name: getattr(layout, name) for name in names if isinstance(getattr(layout, name), Path)}
 
 

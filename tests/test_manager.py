@@ -82,8 +82,9 @@ class TrainingConfig:
     ],
 )
 def test_the_parameters_have_the_guides_names(manager, method, parameters):
-    """Old programs pass them by position and by name; what the guide requires may have gained a default."""
-    found = inspect.signature(getattr(manager, method)).parameters
+    """Old programs pass them by position and by name; a default, or a parameter by name alone, may have come since."""
+    parameters_now = inspect.signature(getattr(manager, method)).parameters
+    found = {name: now for name, now in parameters_now.items() if now.kind is not inspect.Parameter.KEYWORD_ONLY}
     assert {name: parameter.default for name, parameter in found.items()} == parameters
     assert list(found) == list(parameters)
 
@@ -587,3 +588,17 @@ def test_a_deleted_experiment_can_be_brought_back_until_the_trash_is_emptied(man
     assert manager.list_trash() == manager.list_experiments() == []
     with pytest.raises(KeyError):
         manager.restore_experiment("x")
+
+
+def test_views_of_several_experiments_come_in_the_order_in_which_they_were_asked_for(manager):
+    """Names and ids are understood as for one, and one that is missing is an error."""
+    with manager.experiment({}, name="first") as first, manager.experiment({}, name="second") as second:
+        pass
+    assert [view.id for view in manager.get_experiments(["second", first.id, "second"])] == [
+        second.id,
+        first.id,
+        second.id,
+    ]
+    assert manager.get_experiments([]) == []
+    with pytest.raises(ExperimentNotFoundError):
+        manager.get_experiments(["first", "third"])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -884,3 +885,93 @@ def test_a_user_who_may_only_read_can_list(shared):
     done = run_python(LIST, shared, before=as_user(12347, member=False))
     assert done.stdout.endswith(" completed\n"), done.stderr
     assert done.stderr == ""
+
+
+# A large registry
+
+
+@pytest.fixture
+def large(layout, registry) -> Registry:
+    """A registry that is too large to be rewritten for each change: for one in four."""
+    record = ended(layout, born(layout, "old", -100, config={"text": "x" * (4 * 128 * 1024 - 2000)}))
+    registry.publish(record.experiment_id)
+    assert listed_in_file(layout) == ["old"]
+    return registry
+
+
+def listed_in_file(layout) -> list[str]:
+    """The names in the file, for anybody who reads it without runbook."""
+    return [entry["custom_name"] for entry in json.loads(layout.registry.read_bytes())["experiments"]]
+
+
+def test_a_large_registry_is_rewritten_for_several_changes_at_once(layout, large):
+    """A rewrite costs time in proportion to its size, so changes gather until it is worth it."""
+    before = layout.registry.read_bytes()
+    for age in range(3):
+        published(layout, large, f"new{age}", age)
+        assert layout.registry.read_bytes() == before
+    published(layout, large, "new3", 3)
+    assert listed_in_file(layout) == ["old", "new0", "new1", "new2", "new3"]
+    assert marks(layout) == []
+
+
+def test_readers_of_a_large_registry_are_current_and_write_back_what_they_found(layout, large):
+    """Through our own doors nobody sees a file that is behind."""
+    record = published(layout, large, "new")
+    assert listed_in_file(layout) == ["old"]
+    assert statuses(large)[record.experiment_id] == "completed"
+    assert listed_in_file(layout) == ["old", "new"]
+    change(layout, record, notes="later")
+    large.publish(record.experiment_id)
+    assert [entry["notes"] for entry in large.listing().entries] == [None, "later"]
+
+
+def test_a_listing_leaves_configs_alone_until_they_are_asked_for(layout, registry):
+    """Those of experiments whose line was out of date are there already."""
+    first, second = published(layout, registry, "a"), born(layout, "b", 1)
+    listing = registry.listing()
+    assert [entry["experiment_id"] for entry in listing.entries] == [first.experiment_id, second.experiment_id]
+    assert ["config" in entry for entry in listing.entries] == [False, True]
+    for entry in listing.entries:
+        listing.complete(entry)
+    assert listing.entries == registry.entries()
+
+
+def test_the_end_of_a_program_brings_a_large_registry_up_to_date(layout, large):
+    """Not a moment after another program has done it: one now and then does it for all."""
+    published(layout, large, "new")
+    soon = time.time() + 100
+    os.utime(layout.registry, (soon, soon))
+    large.settle()
+    assert listed_in_file(layout) == ["old"]
+    os.utime(layout.registry, (0, 0))
+    with marks_locked_elsewhere(layout):
+        large.settle()
+    assert listed_in_file(layout) == ["old"]
+    large.settle()
+    assert listed_in_file(layout) == ["old", "new"]
+    before = layout.registry.stat()
+    large.settle()
+    assert layout.registry.stat().st_ino == before.st_ino
+
+
+def test_a_program_that_ends_leaves_a_large_registry_current(layout, large, script):
+    """For whoever reads the file without runbook; a killed one leaves its marks to the next reader."""
+    os.utime(layout.registry, (0, 0))
+    code = """
+        import os, sys
+        from runbook import experiment
+        with experiment({"lr": 1}, name=sys.argv[1]):
+            pass
+        if sys.argv[1] == "killed":
+            os.kill(os.getpid(), 9)
+    """
+    assert script.run(code, "killed").returncode == -9
+    assert listed_in_file(layout) == ["old"]
+    assert script.run(code, "ended").returncode == 0
+    assert sorted(listed_in_file(layout)) == ["ended", "killed", "old"]
+
+
+def marks_locked_elsewhere(layout):
+    """The registry's lock in other hands."""
+    return filelock.FileLock(layout.registry_lock, is_singleton=False)

@@ -435,14 +435,16 @@ def test_a_line_is_taken_out_wherever_it_stands():
     entries = [{"experiment_id": name, "status": "completed"} for name in "abc"]
     for others in ({}, {"version": 2}):
         for gone in "abc":
-            raw = index.remove(index.encode(entries, others), gone)
+            raw = index.Selection(index.encode(entries, others), {gone: None}).replaced({gone: None})
             assert index.is_spliceable(raw)
             assert index.decode(raw, "x") == [entry for entry in entries if entry["experiment_id"] != gone]
         raw = index.encode(entries, others)
         for gone in "bac":
-            raw = index.remove(raw, gone)
+            raw = index.Selection(raw, {gone: None}).replaced({gone: None})
         assert raw == index.encode([], others) and index.is_spliceable(raw)
-        raw = index.splice(raw, entries[0])
+        raw = index.Selection(raw, {entries[0]["experiment_id"]: entries[0]}).replaced(
+            {entries[0]["experiment_id"]: entries[0]}
+        )
         assert index.decode(raw, "x") == entries[:1] and index.others_of(raw, "x") == others
 
 

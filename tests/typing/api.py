@@ -7,16 +7,22 @@ that the comment is not used.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
 import runbook
 from runbook import (
+    Comparison,
     EndReason,
     Experiment,
+    ExperimentList,
     ExperimentManager,
     ExperimentNotFoundError,
     ExperimentView,
+    GroupComparison,
+    Progress,
+    QueryError,
     RunbookError,
     Status,
     UnknownStatusError,
@@ -24,6 +30,7 @@ from runbook import (
     experiment,
     tracked,
 )
+from runbook.report import write_report
 
 manager = ExperimentManager()
 assert_type(manager, ExperimentManager)
@@ -242,6 +249,8 @@ with experiment({"lr": 0.1}, name="n", description="d", tags=["t"], base_dir="x"
     assert_type(exp.save_metrics("mine", {"f1": 0.9}), Path)
     assert_type(exp.save_artifact("x"), Path)
     assert_type(exp.save_artifact({"a": 1}, "x.json"), Path)
+    assert_type(exp.save_figure(object(), "x.png"), Path)
+    exp.save_figure(object())  # type: ignore[call-arg]
     exp.log({"loss": 0.3}, step=10)
     exp.log(loss=0.3)
     exp.log(loss=0.3, step=10)
@@ -285,17 +294,60 @@ manager.save_eraser_results("x.jsonl")
 manager.save_final_metrics({"f1": 0.9})
 manager.mark_complete(status="completed", notes="n")
 manager.print_experiment_summary()
-assert_type(manager.list_experiments(status="completed"), list[dict[str, Any]])
-assert_type(manager.compare_experiments(["a", "b"]), dict[str, Any])
+assert_type(manager.list_experiments(status="completed"), ExperimentList)
+assert_type(
+    manager.find("config.lr < 1", status=["failed"], tag="a", since="2d", sort=["-metrics.f1"], limit=3), ExperimentList
+)
+manager.find("config.lr < 1", "failed")  # type: ignore[call-arg]
+manager.find(limit="3")  # type: ignore[arg-type]
+manager.find(until=3)  # type: ignore[arg-type]
+manager.find(statuss="failed")  # type: ignore[call-arg]
+found = manager.find(since=timedelta(days=2), until=date(2026, 1, 1), status=(Status.FAILED, "completed"), name="base*")
+assert_type(found[0], dict[str, Any])
+assert_type(found[:5], ExperimentList)
+manager.to_dataframe("config.lr < 1", status="failed", limit=3)
+manager.to_dataframe(statuss="failed")  # type: ignore[call-arg]
+assert_type(manager.compare_experiments(["a", "b"]), Comparison)
+compared: dict[str, Any] = manager.compare_experiments(("a", "b"), minimize=["loss"], maximize="f1")
+assert_type(manager.compare_experiments([]).to_text(80, colour=True), str)
+assert_type(manager.compare_experiments([]).to_json(), str)
+manager.compare_experiments(["a"], ["loss"])  # type: ignore[call-arg]
+assert_type(manager.compare_groups(), GroupComparison)
+groups = manager.compare_groups(
+    ["lr", "name"], ["a"], where="lr < 1", metrics="f1", predictions="p.json", status="failed"
+)
+assert_type(groups.to_text(), str)
+assert_type(groups.to_csv("pairs"), str)
+assert_type(groups.best, dict[str, list[str]])
+assert_type(groups.verdicts, list[str])
+groups.to_csv("all")  # type: ignore[arg-type]
+manager.compare_groups("lr", [], "lr < 1")  # type: ignore[call-arg]
 assert_type(manager.export_experiment("a", "./shared"), Path)
+assert_type(manager.import_experiment("./shared/a", progress=lambda done, total: print(done / total)), str | None)
+manager.export_experiment("a", "./shared", progress=lambda done: print(done))  # type: ignore[arg-type, misc]
+manager.merge("./other", progress=print)
+assert_type(manager.collect_garbage(trash_older_than=timedelta(days=30), dry_run=True).experiments, tuple[str, ...])
+manager.collect_garbage(trash_older_than=30)  # type: ignore[arg-type]
+assert_type(manager.add_note("a", "looks good"), None)
+manager.add_tags("a", "keep", "paper")
+manager.remove_tags("a", "draft")
+manager.add_tags("a", 3)  # type: ignore[arg-type]
+manager.merge("./other", print)  # type: ignore[call-arg]
 assert_type(manager.get_experiment_path("a"), Path)
+assert_type(manager.save_figure(object(), "x.png"), Path)
+assert_type(manager.report("report.html"), Path)
+assert_type(manager.report(Path("report.html"), ["a", "b"], progress=lambda done, total: None), Path)
+manager.report("report.html", [1])  # type: ignore[list-item]
+assert_type(write_report(manager, None, "report.html"), Path)
 
+assert_type(manager.get_experiments(["a", "b"]), list[ExperimentView])
 view = manager.get_experiment("a")
 assert_type(view, ExperimentView)
 assert_type(view.status, Status)
 assert_type(view.load_metrics(), dict[str, Any])
 assert_type(view.load_predictions("p.pkl", allow_pickle=True), Any)
 view.load_predictions("p.pkl", True)  # type: ignore[call-arg]
+assert_type(view.last_progress, Progress | None)
 view.log(loss=1)  # type: ignore[attr-defined]
 
 # --- errors ----------------------------------------------------------------------------------------------------------
@@ -307,6 +359,9 @@ except ExperimentNotFoundError as error:
     assert_type(error.nearest, tuple[str, ...])
 except UnknownStatusError as status_error:
     assert_type(status_error.allowed, tuple[str, ...])
+except QueryError as query_error:
+    assert_type(query_error.column, int)
+    assert_type(query_error.text, str)
 except RunbookError:
     pass
 

@@ -1,0 +1,149 @@
+"""The command `runbook`: one module for each few verbs, imported when one of them is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from runbook import __version__
+from runbook.cli import failures
+from runbook.cli.context import Context, global_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SECTIONS: Final = {
+    "Read": {
+        "ls": "listing:ls",
+        "show": "showing:show",
+        "compare": "comparing:compare",
+        "diff": "comparing:diff",
+        "best": "choosing:best",
+        "why": "explaining:why",
+        "history": "curves:history",
+        "watch": "watching:watch",
+        "path": "places:path",
+        "open": "places:open_",
+        "report": "reporting:report",
+    },
+    "Write": {
+        "note": "remarks:note",
+        "tag": "remarks:tag",
+        "end": "remarks:end",
+    },
+    "Move": {
+        "export": "moving:export",
+        "import": "moving:import_",
+        "merge": "moving:merge",
+    },
+    "Tidy up": {
+        "rm": "deleting:rm",
+        "restore": "deleting:restore",
+        "gc": "deleting:gc",
+        "doctor": "mending:doctor",
+        "repair": "mending:repair",
+    },
+    "Shell": {"completion": "shells:completion"},
+}
+"""Each command, and where it is: `module:function` below `runbook.cli`."""
+
+_MARGINS: Final = 4
+"""Before a command and behind it in the help, in columns."""
+
+COMPLETE_VARIABLE: Final = "_RUNBOOK_COMPLETE"
+"""By this the shell asks for completions, as click has it."""
+
+_HOMES: Final = {name: home for commands in _SECTIONS.values() for name, home in commands.items()}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
+        """All names, in the order of the help."""
+        return list(_HOMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click has it
+        """The command of that name."""
+        if cmd_name not in _HOMES:
+            return None
+        module, _, function = _HOMES[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is called, or an error with the nearest ones."""
+        if args and args[0] not in _HOMES and not args[0].startswith("-") and not ctx.resilient_parsing:
+            hint = failures.nearest_hint(args[0], _HOMES, f"'{ctx.command_path} --help' lists them")
+            ctx.fail(f"there is no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by section."""
+        width = max(map(len, _HOMES))
+        for title, names in _SECTIONS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (f"{name:{width}}", command.get_short_help_str(formatter.width - width - _MARGINS))
+                        for name, command in commands
+                        if command is not None
+                    ]
+                )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is called."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise failures.ReaderGoneError from error
+        except KeyboardInterrupt as error:
+            raise failures.CtrlCError from error
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
+        """Run a command and exit with its code."""
+        # One name for it, however the program is called.
+        extra.setdefault("complete_var", COMPLETE_VARIABLE)
+        if not extra.pop("standalone_mode", True):
+            return super().main(args, prog_name, standalone_mode=False, **extra)
+        sys.exit(
+            failures.guarded(lambda: super(_LazyGroup, self).main(args, prog_name, standalone_mode=False, **extra))
+        )
+
+
+@click.group(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\
+An experiment goes by its id, the beginning of its id, its name (the latest of that name), `latest`, @1 (the newest),
+@2 and so on, or the path of its folder.
+
+\b
+Exit codes:
+  0  found, done, no difference
+  1  nothing found, or a difference
+  2  called in a way that cannot be done
+  3  something on the disk is damaged or cannot be used
+
+\b
+Example:
+  runbook ls --since 2d --status failed
+  runbook why latest
+  cd $(runbook path latest)
+""",
+)
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+@global_options
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """The record of machine-learning experiments in plain files."""
+    ctx.ensure_object(Context)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

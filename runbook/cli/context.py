@@ -1,0 +1,266 @@
+"""What every command gets: the base directory, how to print, and what an experiment goes by."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+
+import attrs
+import click
+
+from runbook.cli.failures import NothingFoundError
+from runbook.display import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from click.shell_completion import CompletionItem
+
+    from runbook.manager import ExperimentManager
+    from runbook.typing import Json
+    from runbook.view import ExperimentView
+
+    P = ParamSpec("P")
+    F = TypeVar("F", bound="Callable[..., Any]")
+
+_WIDTH_IN_A_PIPE: Final = 10_000
+"""Nothing is cut or folded for a program that reads it."""
+
+
+@attrs.define(slots=False)
+class Context:
+    """What a command knows beside its own arguments.
+
+    Args:
+        base_dir: as given by `--dir`; None for `RUNBOOK_DIR`, else `./experiments`.
+        as_json: whether `--json` was given.
+        colour: what `--color` or `--no-color` says; None when neither was given.
+    """
+
+    base_dir: str | None = None
+    as_json: bool = False
+    colour: bool | None = None
+
+    @functools.cached_property
+    def shown_dir(self) -> str:
+        """The base directory as it was given."""
+        from runbook import defaults
+
+        return defaults.base_dir(self.base_dir)
+
+    @functools.cached_property
+    def manager(self) -> ExperimentManager:
+        """The experiments of a base directory that is there; reading never makes one.
+
+        Raises:
+            NothingFoundError: if there is no base directory.
+        """
+        from pathlib import Path
+
+        if not Path(self.shown_dir).exists():
+            raise NothingFoundError(self.no_experiments())
+        return self.writing_manager()
+
+    def writing_manager(self) -> ExperimentManager:
+        """The experiments of a base directory, which is made if it is missing."""
+        from runbook.manager import ExperimentManager
+
+        return ExperimentManager(self.shown_dir)
+
+    @functools.cached_property
+    def entries(self) -> list[dict[str, Any]]:
+        """All experiments, as `list_experiments` gives them: oldest first."""
+        return self.manager.list_experiments()
+
+    def no_experiments(self) -> str:
+        """That there are none, and what to do."""
+        return f"no experiments in {self.shown_dir}; choose another place with --dir or RUNBOOK_DIR"
+
+    def experiment(self, wanted: str) -> ExperimentView:
+        """The experiment that a word on the command line stands for.
+
+        Raises:
+            NothingFoundError: if there is none at all.
+            ExperimentNotFoundError: if none goes by it.
+            AmbiguousExperimentError: if several ids begin with it.
+        """
+        from runbook import errors
+
+        try:
+            return self.manager.get_experiment(wanted)
+        except errors.ExperimentNotFoundError as error:
+            if not self.entries:
+                raise NothingFoundError(self.no_experiments()) from error
+            hint = (
+                f"did you mean {' or '.join(error.nearest)}?" if error.nearest else "'runbook ls' shows what is there"
+            )
+            raise NothingFoundError(f"no experiment {wanted!r} in {self.shown_dir}; {hint}") from error
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody looks at it, and no program reads it."""
+        return sys.stdout.isatty()
+
+    @property
+    def width(self) -> int:
+        """How many columns there are to print in."""
+        if not self.is_terminal:
+            return _WIDTH_IN_A_PIPE
+        import shutil
+
+        return shutil.get_terminal_size((80, 24)).columns
+
+    @property
+    def is_coloured(self) -> bool:
+        """Whether to print in colours: on a terminal, unless `NO_COLOR` (https://no-color.org) or an option says no."""
+        import os
+
+        if self.colour is not None:
+            return self.colour
+        return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    @property
+    def is_unicode(self) -> bool:
+        """Whether more than ASCII can be printed."""
+        return "utf" in (sys.stdout.encoding or "").lower()
+
+    def print(self, text: str = "") -> None:
+        """Print text of our own making; what is from users has gone through `visible` before."""
+        sys.stdout.write(f"{text}\n")
+
+    def write(self, text: str) -> None:
+        """Print text that brings its own line ends."""
+        sys.stdout.write(text)
+
+    def print_json(self, data: object) -> None:
+        """Print one JSON document; non-finite floats are strings, as in the files."""
+        from runbook.plain import to_plain
+
+        print_json(to_plain(data), is_unicode=self.is_unicode)
+
+    def print_json_text(self, text: str) -> None:
+        """Print JSON that is text already."""
+        print_json(json.loads(text), is_unicode=self.is_unicode)
+
+    def print_path(self, path: Path) -> None:
+        """Print a path byte for byte, for another program."""
+        import os
+
+        click.echo(os.fsencode(path))
+
+
+_NOT_VISIBLE: Final = re.compile(r"[^\x20-\x7e\n]")
+
+
+def print_json(plain: Json, *, is_unicode: bool) -> None:
+    """Print plain data as JSON in which nothing can control a terminal."""
+    text = json.dumps(plain, ensure_ascii=not is_unicode, allow_nan=False, indent=2)
+    # Outside of strings JSON is all ASCII, and in a string every character may be an escape.
+    sys.stdout.write(_NOT_VISIBLE.sub(lambda found: _escaped(found[0]), text) + "\n")
+
+
+def _escaped(char: str) -> str:
+    return char if visible(char) == char else json.dumps(char)[1:-1]
+
+
+def _set(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        # Given before the verb or after it; what is not given says nothing.
+        if value is not None:
+            setattr(ctx.ensure_object(Context), field, value)
+
+    return callback
+
+
+def global_options(function: F) -> F:
+    """The options that are understood before the verb and after it."""
+    options = (
+        click.option(
+            "--dir",
+            metavar="DIR",
+            expose_value=False,
+            callback=_set("base_dir"),
+            type=click.Path(file_okay=False),
+            help="The base directory; by default RUNBOOK_DIR, else ./experiments.",
+        ),
+        click.option(
+            "--json",
+            is_flag=True,
+            default=None,
+            expose_value=False,
+            callback=_set("as_json"),
+            help="Print JSON.",
+        ),
+        click.option(
+            "--color/--no-color",
+            default=None,
+            expose_value=False,
+            callback=_set("colour"),
+            help="Colours; by default on a terminal, unless NO_COLOR is set.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def command(
+    name: str, *, json: str, example: str
+) -> Callable[[Callable[Concatenate[Context, P], int | None]], click.Command]:
+    """Make a command of a function that takes the `Context` first and gives the exit code, None for 0.
+
+    Args:
+        name: what it is called.
+        json: the shape of what it prints with `--json`, for its help.
+        example: one or more lines that can be typed, for its help.
+    """
+
+    def decorate(function: Callable[Concatenate[Context, P], int | None]) -> click.Command:
+        lines = "\n".join(f"  {line}" for line in example.splitlines())
+        # "\b" keeps click from joining lines.
+        epilog = f"With --json: {json}\n\n\b\nExample:\n{lines}"
+        with_context = click.make_pass_decorator(Context, ensure=True)(function)
+        made = click.command(name, epilog=epilog)(with_context)
+        # Last in the help: they are the same everywhere.
+        made.params += click.command("shared")(global_options(lambda: None)).params
+        return made
+
+    return decorate
+
+
+def completed_by(source: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """What the shell offers for a parameter.
+
+    Args:
+        source: a function of `runbook.cli.completing`, which is imported when the shell asks.
+    """
+
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from runbook.cli import completing
+
+        items: list[CompletionItem] = getattr(completing, source)(ctx, incomplete)
+        return items
+
+    return complete
+
+
+def experiment_argument(
+    name: str = "experiment", *, default: str | None = None, several: bool = False
+) -> Callable[[F], F]:
+    """An argument that is an experiment, or several.
+
+    Args:
+        name: of the parameter.
+        default: for when none is given; without one it must be.
+        several: whether any number may be given; the parameter is a tuple then.
+    """
+    complete = completed_by("experiments")
+    if several:
+        return click.argument(name, nargs=-1, metavar="[EXPERIMENT]...", shell_complete=complete)
+    if default is None:
+        return click.argument(name, metavar="EXPERIMENT", shell_complete=complete)
+    return click.argument(name, default=default, metavar="[EXPERIMENT]", shell_complete=complete)

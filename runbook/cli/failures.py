@@ -1,0 +1,121 @@
+"""What went wrong, as one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from runbook import errors
+from runbook.display import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+NOTHING: Final = 1
+DIFFERENT: Final = 1
+USAGE: Final = 2
+DAMAGED: Final = 3
+_NEAREST_SHOWN: Final = 3
+_KNOWN_SHOWN: Final = 10
+_CTRL_C: Final = 130
+_BROKEN_PIPE: Final = 141
+
+
+class NothingFoundError(click.ClickException):
+    """There is nothing to show; the message says why, and what to do."""
+
+    exit_code = NOTHING
+
+
+class NotPossibleError(click.ClickException):
+    """What was asked for cannot be done like this."""
+
+    exit_code = USAGE
+
+
+class ReaderGoneError(Exception):
+    """The program that read our output has seen enough; click would take a `BrokenPipeError` for a failure."""
+
+
+class CtrlCError(Exception):
+    """Somebody has pressed Ctrl-C; click would print an empty line for a `KeyboardInterrupt`, into a file as well."""
+
+
+def nearest_hint(wanted: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A remedy for a word that there is not: the nearest ones, or all of a few.
+
+    Args:
+        wanted: what was asked for.
+        known: what there is.
+        otherwise: the remedy when nothing comes close.
+    """
+    import difflib
+
+    known = list(dict.fromkeys(known))
+    nearest = difflib.get_close_matches(wanted, known, n=_NEAREST_SHOWN, cutoff=0.4)
+    if nearest:
+        return f"did you mean {' or '.join(nearest)}?"
+    return otherwise or f"there are: {', '.join(known[:_KNOWN_SHOWN])}{', …' if len(known) > _KNOWN_SHOWN else ''}"
+
+
+def guarded(run: Callable[[], object]) -> int:
+    """Run a command; the exit code, after its error has been said.
+
+    Args:
+        run: gives the exit code of the command, or None for 0.
+    """
+    _speak_plainly()
+    try:
+        code = run()
+        sys.stdout.flush()
+    except (CtrlCError, KeyboardInterrupt, click.Abort):
+        if sys.stderr.isatty():
+            # The terminal has put "^C" where the prompt would begin.
+            click.echo(err=True)
+        return _CTRL_C
+    except (BrokenPipeError, ReaderGoneError):
+        # The reader of the pipe has seen enough. What is still in the buffer would fail again when Python exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except (click.ClickException, errors.RunbookError, OSError) as error:
+        return _explained(error)
+    return code if isinstance(code, int) else 0
+
+
+def _explained(error: Exception) -> int:
+    if not isinstance(error, click.ClickException):
+        say(f"runbook: {error}")
+        return code_of(error)
+    say(f"runbook: {error.format_message()}")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        say(f"{error.ctx.get_usage()}\n'{error.ctx.command_path} --help' explains it.")
+    return error.exit_code
+
+
+def say(text: str) -> None:
+    """Print on stderr, line by line, what may hold anything."""
+    for line in text.splitlines():
+        click.echo(visible(line), err=True)
+
+
+def code_of(error: Exception) -> int:
+    """The exit code that an error stands for."""
+    if isinstance(error, click.ClickException):
+        return error.exit_code
+    if isinstance(error, errors.ExperimentNotFoundError):
+        return NOTHING
+    if isinstance(error, errors.DamagedFileError | errors.BundleError | errors.NewerFormatError):
+        return DAMAGED
+    # What the system refused, as opposed to what we refuse.
+    return USAGE if isinstance(error, errors.RunbookError) else DAMAGED
+
+
+def _speak_plainly() -> None:
+    """Make every character that the terminal or the pipe does not know a question mark, and warnings harmless."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")

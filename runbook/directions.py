@@ -1,0 +1,115 @@
+"""Whether a metric is better when it is higher or when it is lower, and who is best."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeGuard
+
+from runbook.errors import ComparisonError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Direction: TypeAlias = Literal["min", "max"]
+
+_LOWER: Final = frozenset(
+    {"loss", "losses", "error", "errors", "err", "perplexity", "ppl", "nll", "logloss", "crossentropy", "divergence"}
+    | {"mse", "rmse", "rmsle", "mae", "mape", "brier", "ece", "bpc", "bpb", "wer", "cer", "ter", "eer", "fid"}
+    | {"fpr", "fnr", "cost", "regret"}
+)
+_TIME: Final = frozenset({"latency", "time", "runtime", "duration", "seconds", "secs", "sec", "ms"})
+"""Lower is better as well, but not in `samples_per_sec`."""
+
+_HIGHER: Final = frozenset(
+    {"acc", "accuracy", "f1", "fscore", "auc", "auroc", "auprc", "ap", "map", "precision", "recall", "sensitivity"}
+    | {"specificity", "tpr", "tnr", "kappa", "mcc", "iou", "miou", "dice", "ndcg", "mrr", "hits", "r2", "likelihood"}
+    | {"bleu", "rouge", "meteor", "chrf", "em", "psnr", "ssim", "reward", "throughput"}
+)
+_WEAK: Final = frozenset({"score"})
+"""Higher is better where nothing else in the name says otherwise: a Brier score is a loss."""
+
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_NEGATIONS: Final = frozenset({"neg", "negative", "minus", "inverse", "reciprocal"})
+
+
+def direction_of(name: str) -> Direction | None:
+    """What the words of a metric's name say; None where they say nothing, or two things.
+
+    Example:
+        >>> direction_of("val_loss"), direction_of("gmb.test_f1_macro"), direction_of("temperature")
+        ('min', 'max', None)
+    """
+    parts = re.split(r"[^A-Za-z0-9]+", name)
+    words = {word.lower() for part in parts for word in _WORD.findall(part)} | {part.lower() for part in parts}
+    lower, higher = bool(words & (_LOWER if "per" in words else _LOWER | _TIME)), bool(words & _HIGHER)
+    if words & _NEGATIONS and (lower or "likelihood" in words):
+        # "neg_mean_squared_error" turns the error round, and "negative_loss" may be the loss on the negatives.
+        return "min" if "likelihood" in words and not lower else None
+    if lower and higher:
+        return None
+    if lower:
+        return "min"
+    return "max" if higher or words & _WEAK else None
+
+
+def directions(
+    names: Iterable[str], minimize: Iterable[str] = (), maximize: Iterable[str] = ()
+) -> dict[str, Direction | None]:
+    """The direction of each metric: as it is told, else as its name says.
+
+    Args:
+        names: the metrics.
+        minimize: metrics that are better when they are lower.
+        maximize: metrics that are better when they are higher.
+
+    Raises:
+        ComparisonError: for a metric that is not among them, or is to be both.
+    """
+    found = {name: direction_of(name) for name in names}
+    lower, higher = ([one] if isinstance(one, str) else list(one) for one in (minimize, maximize))
+    check_names([*lower, *higher], found)
+    for name in lower:
+        if name in higher:
+            raise ComparisonError(f"{name!r} cannot be minimized and maximized; leave out one of the two")
+    return found | dict.fromkeys(lower, "min") | dict.fromkeys(higher, "max")
+
+
+def check_names(wanted: Iterable[str], names: Iterable[str]) -> None:
+    """Refuse a metric that there is not.
+
+    Raises:
+        ComparisonError: naming the nearest.
+    """
+    import difflib
+
+    known = list(names)
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known[:5]
+            remedy = f"did you mean {' or '.join(near)}?" if near else "none of the experiments has any metric"
+            raise ComparisonError(f"no experiment has a metric {name!r}; {remedy}")
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a number, which a truth value is not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def best_of(values: Mapping[str, object], direction: Direction | None) -> list[str]:
+    """Those with the best value: several if they tie, none if there are not two numbers to choose between.
+
+    Args:
+        values: a value for each of those compared; only finite numbers take part.
+        direction: which way is better; None for none.
+    """
+    # An integer may be too large for `isfinite`, and is finite.
+    numbers = {
+        owner: value
+        for owner, value in values.items()
+        if is_number(value) and (isinstance(value, int) or math.isfinite(value))
+    }
+    if direction is None or len(numbers) < 2:  # noqa: PLR2004
+        return []
+    best = min(numbers.values()) if direction == "min" else max(numbers.values())
+    return [owner for owner, value in numbers.items() if value == best]

@@ -1,0 +1,135 @@
+"""A table in the width there is: how wide each column may be, what goes into a block of its own, where text folds."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+GAP: Final = 2
+"""Columns of space between two columns of the table."""
+
+LEAST_WIDTH: Final = 40
+"""Nothing is laid out for less; a terminal that is narrower wraps the lines itself."""
+
+_LEAST_LABEL: Final = 16
+"""The beginning of an id that says when it was started, and the ellipsis."""
+
+_HASH: Final = 8
+_TIME_AND_HASH: Final = 24
+
+_BREAKS_AFTER: Final = frozenset("_./-,:;=")
+_WITHIN_A_NUMBER: Final = re.compile(r"[-.,0-9][.,0-9]")
+_IN_A_NUMBER: Final = re.compile(r"[-.,][0-9]")
+
+
+def blocks(naturals: Sequence[int], minimums: Sequence[int], width: int) -> list[list[tuple[int, int]]]:
+    """The columns of each block, as pairs of the column's number and its width.
+
+    Where the columns do not fit beside each other, the table goes on in further blocks below, each of which begins
+    with the first column again: narrower columns would break numbers in two.
+
+    Args:
+        naturals: the width that each column would like to have.
+        minimums: the width below which it becomes wrong or unreadable.
+        width: of the whole table.
+    """
+    if len(naturals) == 1:
+        return [[(0, min(naturals[0], width))]]
+    label = min(minimums[0], _LEAST_LABEL)
+    others = [min(minimum, width - GAP - label) for minimum in minimums[1:]]
+    minimums = [min(minimums[0], width - GAP - max(others)), *others]
+    found: list[list[int]] = [[0]]
+    for column in range(1, len(naturals)):
+        if len(found[-1]) > 1 and _total([minimums[other] for other in [*found[-1], column]]) > width:
+            found.append([0])
+        found[-1].append(column)
+    return [list(zip(block, _widths(block, naturals, minimums, width), strict=True)) for block in found]
+
+
+def _widths(block: Sequence[int], naturals: Sequence[int], minimums: Sequence[int], width: int) -> list[int]:
+    """The least each needs, and what is left over in equal parts to those that want more."""
+    widths = [min(minimums[column], naturals[column]) for column in block]
+    room = width - _total(widths)
+    wanting = [place for place, column in enumerate(block) if naturals[column] > widths[place]]
+    while room > 0 and wanting:
+        share = max(1, room // len(wanting))
+        for place in list(wanting):
+            given = min(share, naturals[block[place]] - widths[place], room)
+            widths[place] += given
+            room -= given
+            if widths[place] == naturals[block[place]]:
+                wanting.remove(place)
+    return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def fold(text: str, width: int, measure: Callable[[str], int], most: int | None = None) -> list[str]:
+    """One line of text as several that are at most `width` wide; a number is broken only where it alone is wider.
+
+    Args:
+        text: without line breaks.
+        width: in columns of the terminal, at least 2.
+        measure: how many columns a text takes.
+        most: so many lines at most, of which the last then ends in an ellipsis.
+
+    Example:
+        >>> fold("learning_rate", 10, len), fold("learning_rate", 10, len, most=1)
+        (['learning_', 'rate'], ['learning_…'])
+    """
+    lines: list[str] = []
+    while measure(text) > width:
+        if most is not None and len(lines) == most - 1:
+            end = len(_cut(text, width - 1, measure))
+            if _WITHIN_A_NUMBER.match(text, end - 1):
+                end = _last_break(text, end)
+            return [*lines, text[:end].rstrip() + "…"]
+        fits = len(_cut(text, width, measure))
+        end = _last_break(text, fits)
+        lines.append(text[:end].strip() or text[:end])
+        text = text[end:]
+    return [*lines, text.strip() or text] if lines else [text]
+
+
+def _last_break(text: str, fits: int) -> int:
+    """Where to break a text of which `fits` characters fit: at a space, else after a sign, else anywhere."""
+    space = text.rfind(" ", 0, fits + 1)
+    # After a sign in the middle of a number, or before its digits, the rest would be another number.
+    sign = next(
+        (end for end in range(fits, 0, -1) if text[end - 1] in _BREAKS_AFTER and not _IN_A_NUMBER.match(text, end - 1)),
+        0,
+    )
+    end = space + 1 if space * 2 > fits else max(space + 1, sign)
+    return min(end, fits + 1) if end * 3 > fits else fits
+
+
+def shorten(text: str, width: int, measure: Callable[[str], int]) -> str:
+    """A label on one line: of one that is too long the beginning, and the end where there is room for both.
+
+    Ids of experiments begin with the time and end in a hash, and what lies between is most often the same.
+
+    Example:
+        >>> shorten("20261123_092910_digits_lr0.0001_de786415", 24, len)
+        '20261123_092910…de786415'
+    """
+    if measure(text) <= width:
+        return text
+    end = text[-_HASH:] if width >= _TIME_AND_HASH else ""
+    if measure(end) > _HASH:
+        end = ""
+    return _cut(text, width - 1 - measure(end), measure) + "…" + end
+
+
+def _cut(text: str, width: int, measure: Callable[[str], int]) -> str:
+    """The beginning that fits."""
+    taken = 0
+    for place, char in enumerate(text):
+        taken += measure(char)
+        if taken > width:
+            return text[: max(1, place)]
+    return text

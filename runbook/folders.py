@@ -1,0 +1,160 @@
+"""What the folders of a base directory say of their experiments: the records, and the lines that they call for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runbook import annotation, codec, errors, folder, identity, liveness
+from runbook.notices import warn_once
+from runbook.records import ExperimentRecord, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from runbook.layout import BaseLayout, ExperimentLayout
+    from runbook.typing import JsonObject
+
+_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Folders:
+    """The folders of one base directory.
+
+    Args:
+        layout: where things are.
+        shown_base: the base directory as the user gave it, for the `directory` field.
+    """
+
+    def __init__(self, layout: BaseLayout, shown_base: str) -> None:
+        self._layout = layout
+        self._shown_base = shown_base
+
+    def names(self) -> set[str]:
+        """Everything that lies in the base directory."""
+        try:
+            return set(os.listdir(self._layout.root))
+        except FileNotFoundError:
+            return set()
+
+    def unlisted(self, names: AbstractSet[str], listed: AbstractSet[str]) -> set[str]:
+        """The ids among some names that are not listed.
+
+        Args:
+            names: what lies in the base directory.
+            listed: ids.
+        """
+        return {name for name in names - listed if identity.is_id(name) or identity.is_id_of_the_seed(name)}
+
+    def is_gone(self, experiment_id: str) -> bool:
+        """Whether there is no folder of an experiment."""
+        # Only what is said to be absent is gone: a disk that fails, or refuses, proves nothing.
+        try:
+            os.lstat(self._layout.experiment(experiment_id).root)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def trashed(self) -> set[str]:
+        """The ids of the experiments in the trash."""
+        try:
+            return {self._layout.trashed_id(Path(name)) for name in os.listdir(self._layout.trash)}
+        except OSError:
+            return set()
+
+    def record(self, experiment_id: str) -> ExperimentRecord:
+        """The record of an experiment, true at this moment: one whose process is dead has ended.
+
+        Raises:
+            FileNotFoundError: if the folder has none.
+            DamagedFileError: if it cannot be understood.
+            NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
+        """
+        return self._judged(experiment_id)[0]
+
+    def _judged(self, experiment_id: str) -> tuple[ExperimentRecord, bool]:
+        """The record that is true at this moment, and whether the one on disk still says that it runs."""
+        layout = self._layout.experiment(experiment_id)
+        record = folder.read_record(layout)
+        if record.status is not Status.RUNNING or not record.attempts:
+            return record, False
+        verdict = liveness.judge(record.attempts[-1].owner, self._layout.life_lock(experiment_id))
+        if verdict.state is not liveness.State.DEAD:
+            return record, False
+        # It may have ended in the usual way between the first look at its record and the look at its process.
+        record = folder.read_record(layout)
+        if record.status is not Status.RUNNING:
+            return record, False
+        return liveness.vanished(record, layout, verdict), True
+
+    def bury(self, experiment_id: str) -> None:
+        """Write down the end of an experiment whose process is dead; the registry's lock must be held."""
+        # A record that cannot be read stays as it is; whoever looks next finds the same.
+        with contextlib.suppress(OSError, errors.DamagedFileError, errors.NewerFormatError):
+            record, is_dead = self._judged(experiment_id)
+            if is_dead:
+                self._write_end(record)
+
+    def _write_end(self, record: ExperimentRecord) -> None:
+        # One that cannot be written stays as it is, too.
+        with contextlib.suppress(OSError, errors.NewerFormatError):
+            folder.write_record(self._layout.experiment(record.experiment_id), record)
+            with contextlib.suppress(FileNotFoundError):
+                self._layout.life_lock(record.experiment_id).unlink()
+
+    def entry(self, experiment_id: str, old: JsonObject, *, bury: bool = False) -> JsonObject | None:
+        """The line that an experiment's own folder calls for; None when the folder says nothing.
+
+        Args:
+            experiment_id: which.
+            old: its line in the index, as far as there is one; fields that only it knows are kept.
+            bury: whether the end of one whose process is dead is written down as well; the registry's lock must be
+                held for that.
+        """
+        layout = self._layout.experiment(experiment_id)
+        # Where the base directory has several paths, the line keeps the one under which it was first written.
+        directory = str(old.get("directory") or self.directory(experiment_id))
+        try:
+            record, is_dead = self._judged(experiment_id)
+        except (FileNotFoundError, NotADirectoryError):
+            # The seed's tool wrote no record. One of ours that is just being made has no config.json yet.
+            if old or not layout.config.is_file():
+                return None
+        except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
+            warn_once(f"damaged {layout.root}", f"{experiment_id}: {error}")
+        else:
+            if bury and is_dead:
+                self._write_end(record)
+            return {**old, **codec.registry_entry(annotation.annotated(record, layout), directory)}
+        config = old.get("config") or self._config_of(layout)
+        unknown = ExperimentRecord(
+            experiment_id=experiment_id,
+            timestamp=identity.time_of(experiment_id) or _NO_TIME,
+            status=Status.UNKNOWN,
+            config=config if isinstance(config, dict) else {},
+            config_hash=experiment_id[-8:],
+        )
+        return {**codec.registry_entry(unknown, directory), **old, "status": Status.UNKNOWN.value}
+
+    def _config_of(self, layout: ExperimentLayout) -> JsonObject:
+        try:
+            return folder.read_object(layout.config)
+        except (errors.DamagedFileError, OSError):
+            return {}
+
+    def directory(self, experiment_id: str) -> str:
+        """The folder of an experiment as people should see it, below the base directory as it was given."""
+        return os.path.join(self._shown_base, experiment_id)  # noqa: PTH118 - Path would drop the seed's "./"
+
+    def shown_root(self) -> str:
+        """What comes before an id in the path of an experiment's folder, with the separator.
+
+        A program may have changed its working directory since it named a relative base directory.
+        """
+        has_moved = Path(self._shown_base).expanduser().absolute() != self._layout.root
+        return os.path.join(str(self._layout.root) if has_moved else self._shown_base, "")  # noqa: PTH118 - see above

@@ -1,0 +1,85 @@
+"""Values as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbook import display
+
+
+@given(st.text())
+def test_visible_text_takes_its_place_and_does_nothing_else(text):
+    """No control, no format and no unassigned character is left; harmless text stays as it is."""
+    shown = display.visible(text)
+    assert shown.isprintable()
+    assert display.visible(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.912345678, "0.9123"),
+        (12345.678, "1.235e+04"),
+        (0.0, "0"),
+        (-0.00001, "-1e-05"),
+        (20, "20"),
+        (2**64 - 1, "18446744073709551615"),
+        (10**4000, "1.000e+4000"),
+        (-(10**20), "-1.000e+20"),
+        (float("nan"), "NaN"),
+        (float("inf"), "Infinity"),
+        (float("-inf"), "-Infinity"),
+        ("NaN", "NaN"),
+        (True, "True"),
+        ("\x1b[2J", "\\x1b[2J"),
+    ],
+)
+def test_numbers_have_four_significant_digits(value, shown):
+    """Integers stay whole as long as they are readable; what is no number is harmless text."""
+    assert display.number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        ({"a": [1, 0.5, None]}, '{"a": [1, 0.5, null]}'),
+        (["é", "\u202e"], '["é", "\\u202e"]'),
+        ("text", "text"),
+        (False, "False"),
+    ],
+)
+def test_any_plain_value_is_one_line(value, shown):
+    """What has parts is JSON."""
+    assert display.plain(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(-1, "0.0 s"), (0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1.0 min"), (7200, "2.0 h")]
+)
+def test_durations_are_for_people(seconds, shown):
+    """Seconds, minutes or hours."""
+    assert display.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("passed", "shown"),
+    [
+        (timedelta(), "just now"),
+        (timedelta(seconds=0.9), "just now"),
+        (timedelta(seconds=-59), "just now"),
+        (timedelta(seconds=1), "1 s ago"),
+        (timedelta(seconds=119), "1 min ago"),
+        (timedelta(hours=23), "23 h ago"),
+        (timedelta(days=400), "400 d ago"),
+        (timedelta(hours=-2), "in 2 h"),
+    ],
+)
+def test_ages_are_whole_units(passed, shown):
+    """The clock of another machine may be a little ahead, which is not the future."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert display.age(now - passed, now) == shown

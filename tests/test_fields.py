@@ -1,0 +1,111 @@
+"""The fields of an entry: where a name leads, times, and lengths of time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from runbook import QueryError, fields
+from runbook.fields import MISSING, FieldPath, Source
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+NESTED = {
+    "config": {"a": {"b": {"c": 1}, "b.x": 2}, "a.b": {"d": 3}, "a.b.c": 4, "list": [{"c": 1}], "inf": "-Infinity"},
+    "metrics": {"val.f1": 0.5, "val": 1},
+}
+
+
+def value(*path, entry=NESTED):
+    return fields.getter(FieldPath(path, ".".join(path)), Source([entry, NESTED], NOW), ("…", "where"))(entry)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (("config", "a", "b", "c"), 1),
+        (("config", "a", "b", "x"), 2),
+        (("config", "a", "b.x"), 2),
+        (("config", "a", "b", "d"), 3),
+        (("config", "a.b", "d"), 3),
+        (("config", "a.b.c"), 4),
+        (("config", "inf"), float("-inf")),
+        (("metrics", "val", "f1"), 0.5),
+        (("metrics", "val"), 1),
+        (("val", "f1"), 0.5),
+        (("a", "b", "d"), 3),
+    ],
+)
+def test_a_name_leads_to_the_inner_key_or_to_one_with_dots(path, expected):
+    """The nested one first; a key with a dot is meant exactly where it is in quotes."""
+    assert value(*path) == expected
+
+
+@pytest.mark.parametrize("path", [("config", "a", "b", "c"), ("metrics", "val", "f1"), ("a", "b", "d")])
+@pytest.mark.parametrize(
+    "entry", [{}, {"config": None, "metrics": []}, {"config": {"a": 3, "a.b": [1]}, "metrics": {}}]
+)
+def test_what_is_not_there_is_missing(path, entry):
+    """Wherever the way ends."""
+    assert value(*path, entry=entry) is MISSING
+
+
+def test_a_name_does_not_lead_into_a_list():
+    """Lists are values."""
+    with pytest.raises(QueryError):
+        value("config", "list", "0")
+    with pytest.raises(QueryError):
+        value("config", "list", "c")
+
+
+def test_a_hostile_config_is_searched_in_its_own_size():
+    """Every key of every form leads on, and still each place is visited once."""
+    names = "abcdefghijklmnop"
+    config = {}
+    for start in range(len(names)):
+        inner = {}
+        for end in range(len(names), start, -1):
+            inner[".".join(names[start:end])] = {}
+        config |= inner
+    with pytest.raises(QueryError):
+        value("config", *names, "z", entry={"config": config})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("45m", timedelta(minutes=45)),
+        ("1.5h", timedelta(minutes=90)),
+        ("1w2d3h4m5s", timedelta(days=9, hours=3, minutes=4, seconds=5)),
+        ("0s", timedelta()),
+        ("", None),
+        ("h", None),
+        ("2", None),
+        ("-2d", None),
+        ("2 d", None),
+        ("2D", None),
+        ("\u0662d", None),
+        ("9" * 400 + "w", None),
+        ("999999999d999999999d", None),
+    ],
+)
+def test_a_length_of_time_has_units(text, expected):
+    """Seconds, minutes, hours, days and weeks; nothing else is one, and nothing is raised."""
+    assert fields.length(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"timestamp": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:01:00Z", "status": "failed"}, 60),
+        ({"timestamp": "2026-01-01T00:00:00Z", "completed_at": None, "status": "running"}, 86400),
+        ({"timestamp": "2026-01-01T00:00:00Z", "completed_at": None, "status": "unknown"}, None),
+        ({"timestamp": "2026-01-01T00:00:00Z"}, None),
+        ({"timestamp": "x", "completed_at": "2026-01-01T00:01:00Z"}, None),
+        ({"timestamp": 3, "status": "running"}, None),
+        ({"timestamp": "0001-01-01T00:00:00+14:00", "status": "running"}, None),
+    ],
+)
+def test_the_duration_is_what_is_on_record(entry, expected):
+    """To now for what is running; nothing is made up for what is not known to run."""
+    assert fields.duration(entry, NOW) == expected
