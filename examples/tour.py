@@ -73,6 +73,8 @@ def environment(folder: Path) -> dict[str, str]:
     """Return the variables of a newcomer's shell: nothing set for runbook, and its command on the path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBOOK_", "COLUMNS", "LINES"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), str(folder / ".bin"), os.environ.get("PATH", "")])
+    # No repository around the folder is that of the sweep.
+    kept["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
     return {**kept, "PATH": path, "NO_COLOR": "1", "TERM": "xterm", "TZ": "UTC", "PYTHONIOENCODING": "utf-8"}
 
 
