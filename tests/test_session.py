@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.skipif(not SWEEP.exists(), reason="the examples are not
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-# What rich moves the cursor with while a bar is drawn, which is gone in the end.
+# What rich moves the cursor with while it draws a bar, which is gone in the end.
 BAR = re.compile(r"\r\x1b\[2K|\x1b\[2K|\x1b\[1A|\x1b\[\?25[lh]|\r")
 
 
@@ -149,10 +150,12 @@ def type_line(typed: Typed, folder: Path, columns: int) -> tuple[int, str]:
 def test_a_newcomer_finds_the_way(columns, project):
     """Every line ends with the right code and the words that help, fits, controls nothing, and is no traceback."""
     for typed in SESSION:
-        if typed.needs is not None:
-            pytest.importorskip(typed.needs)
+        if typed.needs is not None and importlib.util.find_spec(typed.needs) is None:
+            continue
         code, shown = type_line(typed, project, columns)
-        plain = BAR.sub("", COLOURS.sub("", shown))
+        plain = COLOURS.sub("", shown)
+        if re.match("runbook (report|export|import)", typed.line):
+            plain = BAR.sub("", plain)
         assert code == typed.code, f"{typed.line}\n{shown}"
         whole = " ".join(plain.split())
         for words in typed.words:
