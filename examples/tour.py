@@ -66,7 +66,26 @@ def in_a_terminal(command: str, folder: Path, columns: int = COLUMNS) -> str:
             shown += more
     process.wait()
     os.close(ours)
-    return shown.decode().replace("\r\n", "\n")
+    return on_the_screen(shown.decode())
+
+
+def on_the_screen(sent: str) -> str:
+    """Tell what is left on the screen: what takes over a second draws a bar, and wipes it away in the end."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[\??[0-9;]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", sent):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif part == "\r":
+            column = 0
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif part.startswith("\x1b[") and part.endswith("A"):
+            row -= int(part[2:-1] or 1)
+        elif not part.startswith("\x1b"):
+            lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + len(part) :]
+            column += len(part)
+    return "\n".join(lines)
 
 
 def environment(folder: Path) -> dict[str, str]:
