@@ -3,7 +3,7 @@
 A block is what stands between fences below a line `<!-- tour -->`: its lines that begin with `$ ` are typed into a
 shell in a terminal of 108 columns, those that begin with `>>> ` into Python, in the order of the page and in one empty
 folder that holds nothing but `examples/sweep.py`. Below `<!-- tour: live -->` a training runs meanwhile. Nothing is
-changed in the output but the name of the folder, and the spaces at the ends of lines.
+changed in what is left on the screen but the names of folder, host and kernel, and the spaces at the ends of lines.
 
     python examples/tour.py                        # shows the blocks
     python examples/tour.py --write README.md      # brings those of the page up to date
@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import io
 import os
+import platform
 import pty
 import re
 import shutil
@@ -28,7 +29,7 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).resolve().parent
 COLUMNS = 108
-FOLDER = "/home/you/project"
+FOLDER, HOST = "/home/you/project", "laptop"
 BLOCK = re.compile(r"(?ms)^<!-- tour(?P<live>: live)? -->\n```(?P<language>\w+)\n(?P<body>.*?)^```$")
 LIVE = """
 import sys, time
@@ -155,7 +156,8 @@ def renewed(page: str) -> Iterator[tuple[re.Match[str], str]]:
                     parts = [*python_session(block["body"], console)]
                 else:
                     parts = [*shell_session(block["body"], folder)]
-            shown = "".join(parts).replace(str(folder), FOLDER)
+            shown = "".join(parts).replace(str(folder), FOLDER).replace(platform.platform(), platform.system())
+            shown = re.sub(r"(?m)^(  host +).*$", rf"\1{HOST}", shown)
             body = "".join(f"{line.rstrip()}\n" for line in shown.splitlines())
             yield block, block[0].replace(block["body"], body)
 
