@@ -84,6 +84,7 @@ def train(config: Config, *, stop_at: int | None = None) -> None:
             exp.log({"loss": loss, "val_loss": log_loss(weights, test)}, step=epoch)
             exp.progress(epoch + 1, config.epochs)
             if not math.isfinite(loss):
+                exp.note("try a lower learning rate")
                 raise FloatingPointError(f"the loss is {loss} after epoch {epoch}")
             if epoch == stop_at:
                 signal.raise_signal(signal.SIGINT)

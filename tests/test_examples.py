@@ -169,6 +169,7 @@ def test_the_sweep_keeps_the_good_runs_and_the_bad_ones(run_example):
         assert {len(predictions["y_true"]), len(predictions["y_pred"])} == {300}
         assert len(json_lines(run.folder(entry) / "metrics" / "history.jsonl")) == 15
     assert (diverged["status"], diverged["end_reason"]) == ("failed", "exception")
+    assert diverged["notes"] == "try a lower learning rate"
     assert (stopped["status"], stopped["end_reason"]) == ("interrupted", "keyboard")
     assert len(json_lines(run.folder(stopped) / "metrics" / "history.jsonl")) == 7
 
