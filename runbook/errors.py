@@ -157,9 +157,9 @@ class QueryError(RunbookError, ValueError):
         shown_before = ("…" if column > self._AROUND else "") + _printable(before)
         shown = shown_before + _printable(after) + ("…" if column + self._AROUND < len(text) else "")
         caret = " " * sum(_cells(char) for char in shown_before) + "^"
-        super().__init__(
-            f"{what} cannot be read at column {column}:\n  {shown}\n  {caret}\n{problem}", text, column, problem, what
-        )
+        # People count columns from 1, as editors do.
+        where = f"{what} cannot be read at column {column + 1}"
+        super().__init__(f"{where}:\n  {shown}\n  {caret}\n{problem}", text, column, problem, what)
 
 
 def _printable(text: str) -> str:

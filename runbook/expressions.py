@@ -293,7 +293,7 @@ class _Parser:
         node = inner()
         self._depth -= 1
         if self._take("operator", closing) is None:
-            problem = f"expected {closing!r} for the {opening.text!r} at column {opening.column}"
+            problem = f"expected {closing!r} for the {opening.text!r} at column {opening.column + 1}"
             raise self._error(f"{problem}; put a text with spaces in quotes")
         return node
 

@@ -59,6 +59,8 @@ _PART_OF_A_LENGTH: Final = re.compile(r"([0-9.]+)([smhdw])")
 _BARE: Final = re.compile(r"[\w/@%#$:+-]+")
 _NEAREST_SHOWN: Final = 3
 _NEAREST_OF: Final = 1000
+_SHOWN: Final = 8
+_WORDS: Final = re.compile(r"[^\W_]+")
 
 
 @attrs.frozen
@@ -231,16 +233,18 @@ def _unknown(field: FieldPath, source: Source) -> str:
     remedies = []
     if field.is_value and field.path[0] not in SECTIONS:
         remedies.append("put it in quotes if it is a text")
-    if nearest := _nearest(field, source):
+    spelled = _spellings(field, source)
+    if nearest := _nearest(field, spelled):
         remedies.append(f"did you mean {' or '.join(nearest)}?")
-    remedy = ", or ".join(remedies) or "list_experiments() shows the fields that there are"
-    return f"no experiment has a field {field.text!r}; {remedy}"
+    if not remedies:
+        there = [path for paths in spelled.values() for path in paths]
+        more = ", …" if len(there) > _SHOWN else ""
+        remedies.append(f"there are: {', '.join(there[:_SHOWN])}{more}" if there else "there are none")
+    return f"no experiment has a field {field.text!r}; {', or '.join(remedies)}"
 
 
-def _nearest(field: FieldPath, source: Source) -> list[str]:
-    """Fields that there are and that come close, as they have to be written."""
-    import difflib
-
+def _spellings(field: FieldPath, source: Source) -> dict[str, list[str]]:
+    """The names of the fields that there are where it was looked for, and how each has to be written."""
     # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
     names = dict.fromkeys(
         (section, name)
@@ -249,14 +253,32 @@ def _nearest(field: FieldPath, source: Source) -> list[str]:
         for name in flatten(source.part(entry, section))
     )
     spelled: dict[str, list[str]] = {}
-    if len(field.sections) > 1:
-        spelled = {name: [name] for name in OWN if name not in SECTIONS}
     for section, name in names:
         spelled.setdefault(name, []).append(_spelled(section, name))
-    close = difflib.get_close_matches(".".join(field.inner), spelled, n=_NEAREST_SHOWN, cutoff=0.5)
-    # Somebody may leave out where it is: `lr` for `config.optim.lr`.
-    close = close or [name for name in spelled if name.endswith(f".{field.path[-1]}")]
-    return [path for name in close for path in spelled[name]][:_NEAREST_SHOWN]
+    if len(field.sections) > 1:
+        for name in OWN:
+            if name not in SECTIONS:
+                spelled.setdefault(name, []).insert(0, name)
+    return spelled
+
+
+def _nearest(field: FieldPath, spelled: Mapping[str, list[str]]) -> list[str]:
+    """Fields that come close, as they have to be written."""
+    import difflib
+
+    # Somebody may write a word of the name or its initials: `f1` for `test_f1`, `lr` for `optim.learning_rate`.
+    last = field.path[-1].lower()
+    short = [name for name in spelled if last in {*_WORDS.findall(name.lower()), _initials(name)}]
+    wanted = ".".join(field.inner)
+    # "failed" has both letters of "id".
+    long = [name for name in spelled if 2 * len(name) >= len(wanted)]
+    close = difflib.get_close_matches(wanted, long, n=_NEAREST_SHOWN, cutoff=0.5)
+    found = dict.fromkeys(path for name in [*short, *close] for path in spelled[name])
+    return list(found)[:_NEAREST_SHOWN]
+
+
+def _initials(name: str) -> str:
+    return "".join(word[0] for word in _WORDS.findall(name.lower().rpartition(".")[2]))
 
 
 def _spelled(section: str, name: str) -> str:

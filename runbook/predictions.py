@@ -66,8 +66,8 @@ def compare_predictions(
     """
     if len(groups) != 2:  # noqa: PLR2004
         raise ComparisonError(
-            f"predictions are compared between exactly two groups, not {len(groups)} ({', '.join(list(groups)[:5])}); "
-            "choose the experiments of two with ids= or where="
+            f"predictions are compared between exactly two groups, not {len(groups)} ({'; '.join(list(groups)[:5])}); "
+            "choose the experiments of two, with `where` for example"
         )
     known: tuple[str, list[Any]] | None = None
     scores: list[list[float]] = []

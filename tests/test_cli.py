@@ -187,6 +187,28 @@ def test_an_unknown_command_is_a_usage_error_with_the_nearest(run):
 
 
 @pytest.mark.parametrize(
+    ("typed", "meant"), [("delete", "rm"), ("list", "ls"), ("plot", "history"), ("help", "--help")]
+)
+def test_what_other_programs_call_it_is_understood(typed, meant, run):
+    """A word whose letters are nothing like ours."""
+    result = run(typed)
+    assert result.exit_code == 2
+    assert f"there is no command '{typed}'; did you mean {meant}?" in result.stderr
+    assert meant in COMMANDS or meant == "--help"
+
+
+def test_a_choice_that_is_missing_is_named_on_one_line(run):
+    """As people read it, without the tabs of click."""
+    assert "Choose from: bash, zsh, fish\n" in run("completion").stderr
+
+
+def test_a_status_is_no_name(run, shelf):
+    """`runbook ls failed` is what many will type."""
+    assert "--status failed" in run("ls", "failed").stderr
+    assert "--name baseline" in run("ls", "baseline").stderr
+
+
+@pytest.mark.parametrize(
     ("words", "code"),
     [
         (["ls"], 0),

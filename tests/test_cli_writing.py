@@ -437,6 +437,7 @@ def test_doctor_and_repair_say_by_their_code_what_is_wrong(manager, base, run, d
     assert not (base / ".set-aside").exists()
     assert data("repair") == {**planned, "dry_run": False}
     assert run("doctor").exit_code == 0 and "no problems" in run("doctor").stdout
+    assert (run("repair").exit_code, run("repair").stdout) == (0, "there is nothing to mend\n")
 
 
 def test_what_no_repair_can_mend_is_code_3_of_both(manager, base, run, data):

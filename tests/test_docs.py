@@ -24,6 +24,7 @@ def test_every_python_block_runs_in_the_order_of_the_page(tmp_path):
     """A reader can type what the page shows, from the top to the bottom."""
     pytest.importorskip("sklearn")
     pytest.importorskip("pandas")
+    pytest.importorskip("matplotlib")
     program = tmp_path / "readme.py"
     program.write_text("\n".join(block.replace('__name__ == "__main__"', "True") for block in blocks("python")))
     done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, timeout=100)
@@ -55,9 +56,44 @@ def test_the_gitignore_section_keeps_configs_and_metrics_and_leaves_out_the_rest
     assert f"experiments/{exp.id}/config.json" in paths
 
 
+def words_of_the_page() -> set[str]:
+    return set(re.findall(r"\w+", README.read_text(encoding="utf-8")))
+
+
 def test_every_public_name_is_on_the_page():
-    """What can be imported is documented; the errors by the name of their base."""
+    """What can be imported is documented, the errors as well."""
+    assert set(runbook.__all__) - words_of_the_page() == set()
+
+
+def test_every_method_of_the_manager_is_on_the_page():
+    """As are those of what it gives, but for the ones that our own modules call."""
+    ours = {"is_ended", "add_final_metrics", "note_signal", "go_on_logging", "forget_parent", "layout", "record"}
+    for owner in (runbook.ExperimentManager, runbook.Experiment, runbook.ExperimentView, runbook.ExperimentList):
+        names = {name for name in vars(owner) if not name.startswith("_")}
+        assert names - ours - words_of_the_page() == set(), owner
+
+
+def test_every_command_and_every_extra_is_on_the_page():
+    """What is not there is not found by anybody."""
+    import tomllib
+
+    import click
+
+    from runbook.cli import main
+
     text = README.read_text(encoding="utf-8")
-    missing = [name for name in runbook.__all__ if not name.endswith("Error") and name not in text]
-    assert missing == []
-    assert "RunbookError" in text
+    assert [name for name in main.list_commands(click.Context(main)) if f"`{name}" not in text] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [name for name in project["optional-dependencies"] if f"`runbook[{name}]`" not in text] == []
+
+
+def test_every_link_within_the_page_leads_somewhere():
+    """A heading that was renamed takes its links along; a file that is named is there."""
+    text = README.read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors
+        elif not target.startswith("http"):
+            assert (ROOT / target).exists()

@@ -154,6 +154,26 @@ def test_quickstart_keeps_four_trainings_and_prints_them(run_example):
     assert run.entries[-1]["metrics"]["val_accuracy"] > 0.9
 
 
+def test_the_sweep_keeps_the_good_runs_and_the_bad_ones(run_example):
+    """Twelve completed trainings, one that diverged and one that Ctrl-C stopped, with the same numbers everywhere."""
+    run = run_example("sweep.py")
+    run.check_success()
+    assert run.out == "diverged: the loss is nan after epoch 6\nstopped by Ctrl-C\n"
+    *completed, diverged, stopped = run.entries
+    assert {(entry["status"], entry["end_reason"]) for entry in completed} == {("completed", "returned")}
+    assert [entry["experiment_id"][-8:] for entry in (completed[0], completed[-1])] == ["23fe1726", "5b71004a"]
+    f1 = [round(entry["metrics"]["test_f1"], 4) for entry in completed]
+    assert f1 == [0.7059, 0.6797, 0.776, 0.7541, 0.828, 0.8498, 0.8328, 0.8408, 0.8302, 0.8535, 0.8339, 0.825]
+    for entry in completed:
+        predictions = strict_json(run.folder(entry) / "results" / "predictions.json")
+        assert {len(predictions["y_true"]), len(predictions["y_pred"])} == {300}
+        assert len(json_lines(run.folder(entry) / "metrics" / "history.jsonl")) == 15
+    assert (diverged["status"], diverged["end_reason"]) == ("failed", "exception")
+    assert diverged["notes"] == "try a lower learning rate"
+    assert (stopped["status"], stopped["end_reason"]) == ("interrupted", "keyboard")
+    assert len(json_lines(run.folder(stopped) / "metrics" / "history.jsonl")) == 7
+
+
 def test_decorated_training_keeps_the_failed_run_as_failed(run_example):
     """The arguments are the config, the returned numbers the metrics, and the diverged run is on record."""
     run = run_example("decorated_training.py")
@@ -438,6 +458,8 @@ def test_hate_speech_pipeline_on_a_sample_of_the_real_tweets(run_example):
 
 
 def test_every_example_is_run_here():
-    """A new example brings its test."""
+    """A new example brings its test; the tour of the README has a file of its own."""
     source = Path(__file__).read_text(encoding="utf-8")
-    assert [path.name for path in EXAMPLES.glob("*.py") if f'run_example("{path.name}"' not in source] == []
+    names = {path.name for path in EXAMPLES.glob("*.py")} - {"tour.py"}
+    assert [name for name in names if f'run_example("{name}"' not in source] == []
+    assert "tour.py" in Path(__file__).with_name("test_tour.py").read_text(encoding="utf-8")

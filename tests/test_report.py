@@ -88,7 +88,8 @@ def test_an_empty_base_directory_makes_a_report_that_says_so(manager, tmp_path):
 
 @pytest.mark.parametrize(
     ("target", "words"),
-    [("", "is a folder"), ("missing/report.html", "has no folder"), ("file/report.html", "has no folder")],
+    [("", "is a folder"), ("missing/report.html", "has no folder"), ("file/report.html", "has no folder")]
+    + [("report.pdf", "is called .pdf, and a report is HTML"), ("report.JSON", "is called .JSON")],
 )
 def test_a_target_that_cannot_be_a_file_is_refused(manager, tmp_path, target, words):
     """The message names the place and the remedy."""

@@ -59,6 +59,22 @@ COMPLETE_VARIABLE: Final = "_RUNBOOK_COMPLETE"
 _HOMES: Final = {name: home for commands in _SECTIONS.values() for name, home in commands.items()}
 
 
+_ELSEWHERE: Final = {
+    **dict.fromkeys(["list", "find", "search", "query", "status"], "ls"),
+    **dict.fromkeys(["info", "view", "get", "cat"], "show"),
+    **dict.fromkeys(["plot", "curve", "log", "metrics"], "history"),
+    **dict.fromkeys(["top", "ps", "tail", "follow"], "watch"),
+    **dict.fromkeys(["delete", "remove", "del"], "rm"),
+    **dict.fromkeys(["undo", "undelete"], "restore"),
+    **dict.fromkeys(["clean", "prune", "purge"], "gc"),
+    **dict.fromkeys(["check", "fsck"], "doctor"),
+    "fix": "repair",
+    "cd": "path",
+    "help": "--help",
+}
+"""What other programs call what we have, whose letters tell nothing."""
+
+
 class _LazyGroup(click.Group):
     """A group that imports a command when it is asked for."""
 
@@ -79,7 +95,9 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that is called, or an error with the nearest ones."""
         if args and args[0] not in _HOMES and not args[0].startswith("-") and not ctx.resilient_parsing:
-            hint = failures.nearest_hint(args[0], _HOMES, f"'{ctx.command_path} --help' lists them")
+            help_ = f"'{ctx.command_path} --help' lists them"
+            meant = _ELSEWHERE.get(args[0])
+            hint = f"did you mean {meant}?" if meant else failures.nearest_hint(args[0], _HOMES, help_)
             ctx.fail(f"there is no command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 

@@ -89,7 +89,8 @@ def _explained(error: Exception) -> int:
     if not isinstance(error, click.ClickException):
         say(f"runbook: {error}")
         return code_of(error)
-    say(f"runbook: {error.format_message()}")
+    # click sets the choices of a missing argument out by lines and tabs.
+    say(f"runbook: {error.format_message()}".replace("\n\t", " "))
     if isinstance(error, click.UsageError) and error.ctx is not None:
         say(f"{error.ctx.get_usage()}\n'{error.ctx.command_path} --help' explains it.")
     return error.exit_code

@@ -15,6 +15,7 @@ from runbook.cli import aligning
 from runbook.cli.context import Context, command, completed_by
 from runbook.cli.failures import NothingFoundError
 from runbook.cli.filters import Filters, filters, where_argument
+from runbook.records import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -89,7 +90,8 @@ def ls(
         found = context.manager.find(where, sort=_names(sort) or None, **chosen)
     except errors.QueryError as error:
         if error.text == where and _LIKE_A_NAME.fullmatch(where):
-            raise click.UsageError(f"{error}; or, for those of that name, --name {where}") from error
+            kind = "status" if where in set(Status) else "name"
+            raise click.UsageError(f"{error}; or, for those of that {kind}, --{kind} {where}") from error
         raise
     if limit is None:
         limit = _SHOWN_ON_A_TERMINAL if context.is_terminal and not context.as_json else 0

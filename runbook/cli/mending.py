@@ -62,7 +62,10 @@ def repair(context: Context, *, dry_run: bool) -> int:
         for finding in mended:
             context.print(visible(f"{'would mend' if dry_run else 'mended'}: {finding.subject}: {finding.message}"))
         _print(context, left)
-        context.print(f"{counted(len(mended), 'thing')} {'to mend' if dry_run else 'mended'}, {len(left)} left")
+        if mended or left:
+            context.print(f"{counted(len(mended), 'thing')} {'to mend' if dry_run else 'mended'}, {len(left)} left")
+        else:
+            context.print("there is nothing to mend")
     return DAMAGED if left else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -72,6 +73,9 @@ def _check(target: Path) -> None:
         raise errors.ReportTargetError(target, "is a folder, and a report is one file")
     if not target.parent.is_dir():
         raise errors.ReportTargetError(target, f"has no folder: there is no {target.parent}")
+    # `report.pdf` would be a file that no viewer of PDF opens.
+    if mimetypes.guess_type(target.name)[0] not in {None, "text/html"}:
+        raise errors.ReportTargetError(target, f"is called {target.suffix}, and a report is HTML")
 
 
 def _within(collected: Collected, room: int) -> JsonObject:
