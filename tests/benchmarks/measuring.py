@@ -124,6 +124,8 @@ class Measuring:
             return str(pristine)
         base = self.scratch(system)
         subprocess.run(["cp", "-a", str(pristine), str(base)], check=True)
+        # Or the first fsync of the measurement would wait for the copy to reach the disk.
+        os.sync()
         return str(base)
 
     def prepared(self, system, there):

@@ -2,9 +2,10 @@
 
 In it: the folder with its four folders; `experiment.json`, `config.json` and `logs/environment.json`, each to a temporary
 name, fsynced and renamed; the fsyncs of the three directories that have new names then; at the end `experiment.json` once
-more, with its directory. For a run that logs: one `json.dumps` and one `write` a line, and an fsync of the history at
+more, with its directory. Both times the index, as large as that of the experiments that the floor itself has made, is
+written anew under a temporary name, fsynced and renamed. For a run that logs: one `json.dumps` and one `write` a line, and an fsync of the history at
 the end; for reading that back: `json.loads` of each line.
-Not in it: making the bytes of those files, the registry, the locks, and every promise beyond that they are on the disk.
+Not in it: making the bytes of those files, finding a line in the index, the locks, and every promise beyond that they are on the disk.
 """
 
 import itertools
@@ -31,7 +32,8 @@ class Floor:
     def __init__(self, base):
         os.makedirs(base, exist_ok=True)
         self.base, self.numbers = base, itertools.count()
-        self.birth, self.config, self.environment, self.end = bytes_of_runbook()
+        self.birth, self.config, self.environment, self.end, self.line = bytes_of_runbook()
+        self.index = b""
 
 
 def connect(base):
@@ -61,11 +63,14 @@ def run(session, name, config, body):
     write_whole(f"{folder}/logs/environment.json", session.environment)
     for path in (f"{folder}/logs", folder, session.base):
         fsync_directory(path)
+    session.index += session.line
+    write_whole(f"{session.base}/index-{os.getpid()}.json", session.index)
     log = Log(f"{folder}/metrics/history.jsonl")
     body(log)
     log.close()
     write_whole(f"{folder}/experiment.json", session.end)
     fsync_directory(folder)
+    write_whole(f"{session.base}/index-{os.getpid()}.json", session.index)
 
 
 class Log:
@@ -91,7 +96,7 @@ def bytes_of_runbook():
     with tempfile.TemporaryDirectory() as base:
         with experiment(workload.config(0), name=workload.name(0), base_dir=base) as exp:
             birth = (exp.path / "experiment.json").read_bytes()
-        files = ("config.json", "logs/environment.json", "experiment.json")
+        files = ("config.json", "logs/environment.json", "experiment.json", "../experiment_registry.json")
         return birth, *((exp.path / file).read_bytes() for file in files)
 
 
