@@ -78,7 +78,7 @@ class Experiment(ExperimentView):
             >>> exp.log({"loss": 0.3, "val/loss": 0.4}, step=10)  # doctest: +SKIP
             >>> exp.log(loss=0.2)  # doctest: +SKIP
         """
-        if metrics is not None and not hasattr(metrics, "keys"):
+        if metrics is not None and type(metrics) is not dict and not hasattr(metrics, "keys"):
             warn_once(
                 f"log {type(metrics).__name__}",
                 f"exp.log() got a {type(metrics).__name__}, which has no names, and logs nothing of it; "
