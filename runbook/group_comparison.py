@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from runbook import codec, fields, group_tables, notebook, tables, verdicts
+from runbook import codec, group_tables, notebook, tables, verdicts
 from runbook.directions import check_names, directions, is_number
 from runbook.errors import ComparisonError, UnknownStatusError
 from runbook.group_results import GroupResults, Pair
 from runbook.grouping import CONFIG, Group, group
 from runbook.plain import to_plain
 from runbook.predictions import compare_predictions
+from runbook.query import fields
 from runbook.records import Status
 from runbook.statistics import ALPHA, CONFIDENCE, Contrast, Summary, contrast, holm, summarize
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from runbook.fields import Entry
+    from runbook.query.fields import Entry
     from runbook.tables import Table
     from runbook.typing import JsonObject
     from runbook.view import ExperimentView

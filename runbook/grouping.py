@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from runbook import codec, display, errors, expressions, fields
+from runbook import codec, display, errors
 from runbook.config import canonical, without_outputs
 from runbook.differences import differing
-from runbook.fields import MISSING, FieldPath
 from runbook.flat import flatten
+from runbook.query import expressions, fields
+from runbook.query.fields import MISSING, FieldPath
 from runbook.typing import Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from runbook.fields import Entry, Getter
+    from runbook.query.fields import Entry, Getter
 
 CONFIG: Final = "config"
 

@@ -71,8 +71,8 @@ class ExperimentList(list[dict[str, Any]]):
             from runbook.errors import MissingExtraError
 
             raise MissingExtraError("pandas", "pandas", "a data frame is one of its") from error
-        from runbook import fields
         from runbook.flat import flatten
+        from runbook.query import fields
 
         now = fields.now_utc()
         columns: dict[str, pd.Series[Any]] = {}

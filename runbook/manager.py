@@ -198,8 +198,8 @@ class ExperimentManager:
 
         Args:
             where: an expression over the fields, such as `config.lr < 1e-4 and metrics.test_f1 > 0.8`; what can be
-                written in it stands in `runbook.expressions`. A comparison with a field that an experiment does not
-                have is false.
+                written in it stands in `runbook.query.expressions`. A comparison with a field that an experiment does
+                not have is false.
             status: one status or several.
             tag: one tag or several; an experiment must have them all.
             name: a shell pattern, case-sensitive: `baseline*`.

@@ -6,8 +6,9 @@ from collections import Counter
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
-from runbook import display, fields, tables
+from runbook import display, tables
 from runbook.flat import flatten, restore_floats
+from runbook.query import fields
 from runbook.records import Status
 from runbook.tables import Cell, Column, Table
 

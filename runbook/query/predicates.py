@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from runbook.fields import MISSING
+from runbook.query.fields import MISSING
 
 Compare: TypeAlias = Callable[[object, object], bool]
 

@@ -33,10 +33,11 @@ from typing import Final, TypeAlias, cast
 
 import attrs
 
-from runbook import errors, fields, predicates
-from runbook.fields import Entry, FieldPath, Source
+from runbook import errors
+from runbook.query import fields, predicates
+from runbook.query.fields import Entry, FieldPath, Source
+from runbook.query.tokens import Token, tokens
 from runbook.records import Status
-from runbook.tokens import Token, tokens
 
 MAX_DEPTH: Final = 50
 """How deep parentheses and lists may nest."""

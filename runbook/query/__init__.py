@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import attrs
 
-from runbook import codec, errors, expressions, fields
-from runbook.fields import MISSING, Entry, FieldPath
+from runbook import codec, errors
+from runbook.query import expressions, fields
+from runbook.query.fields import MISSING, Entry, FieldPath
 from runbook.records import Status
 
 if TYPE_CHECKING:
-    from runbook.expressions import Predicate
+    from runbook.query.expressions import Predicate
     from runbook.registry import Registry
     from runbook.typing import JsonObject
 
