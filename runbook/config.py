@@ -8,12 +8,11 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from runbook.arrays import is_array, is_table
 from runbook.errors import ConfigError
-from runbook.leaves import by_repr, leaf_rule, type_name
 from runbook.plain import pairs_to_plain, to_plain
-from runbook.savedir import point_save_dir
-from runbook.settings import (
+from runbook.plain.arrays import is_array, is_table
+from runbook.plain.leaves import by_repr, leaf_rule, type_name
+from runbook.plain.settings import (
     Pairs,
     attribute_settings,
     carries_attributes,
@@ -25,6 +24,7 @@ from runbook.settings import (
     is_settings_class,
     settings_of,
 )
+from runbook.savedir import point_save_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runbook import errors
-from runbook.leaves import package_name, type_name
+from runbook.plain.leaves import package_name, type_name
 
 _MATPLOTLIB: Final = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")
 _PLOTLY: Final = (".json", ".html", ".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")

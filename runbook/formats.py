@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import attrs
 
 from runbook import codec, errors
-from runbook.arrays import defines, on_host
 from runbook.plain import restore_floats, to_plain
+from runbook.plain.arrays import defines, on_host
 
 if TYPE_CHECKING:
     from runbook.typing import Json

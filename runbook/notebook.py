@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from runbook import display, tables
-from runbook.flat import flatten, restore_floats
+from runbook.plain.flat import flatten, restore_floats
 from runbook.query import fields
 from runbook.records import Status
 from runbook.tables import Cell, Column, Table

@@ -13,10 +13,10 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from runbook.arrays import defines
-from runbook.leaves import type_name
 from runbook.notices import warn_once
-from runbook.settings import (
+from runbook.plain.arrays import defines
+from runbook.plain.leaves import type_name
+from runbook.plain.settings import (
     class_settings,
     declared_settings,
     is_behaviour,

@@ -16,8 +16,8 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from runbook import codec, errors
-from runbook.flat import flatten, restore_floats
-from runbook.leaves import NON_FINITE
+from runbook.plain.flat import flatten, restore_floats
+from runbook.plain.leaves import NON_FINITE
 from runbook.records import Status
 
 Entry: TypeAlias = Mapping[str, Any]

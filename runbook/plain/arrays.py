@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from runbook.leaves import clean_text, package_name
+from runbook.plain.leaves import clean_text, package_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

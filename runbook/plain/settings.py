@@ -12,8 +12,8 @@ from collections.abc import ItemsView, Iterable, KeysView, Mapping, ValuesView
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias
 
-from runbook.arrays import defines
-from runbook.leaves import package_name, type_name
+from runbook.plain.arrays import defines
+from runbook.plain.leaves import package_name, type_name
 
 Pairs: TypeAlias = list[tuple[object, object]]
 """Names and values in the order in which they were found; names need be neither strings nor unique."""

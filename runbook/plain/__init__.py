@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
-from runbook.arrays import array_content, describe, element_count, is_array, is_table, labels_of, table_rows
-from runbook.flat import flatten, free_name, key_text, restore_floats, sorting_key
-from runbook.leaves import NON_FINITE, by_repr, clean_text, is_named, leaf_rule, plain_float, qualified_name
 from runbook.notices import warn_once
-from runbook.settings import is_omegaconf, is_sequence, omegaconf_content, settings_of
+from runbook.plain.arrays import array_content, describe, element_count, is_array, is_table, labels_of, table_rows
+from runbook.plain.flat import flatten, free_name, key_text, restore_floats, sorting_key
+from runbook.plain.leaves import NON_FINITE, by_repr, clean_text, is_named, leaf_rule, plain_float, qualified_name
+from runbook.plain.settings import is_omegaconf, is_sequence, omegaconf_content, settings_of
 from runbook.typing import Json, JsonObject
 
 __all__ = ["MAX_DEPTH", "flatten", "numbers_of", "pairs_to_plain", "restore_floats", "to_plain"]

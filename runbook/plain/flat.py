@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runbook.leaves import NON_FINITE
+from runbook.plain.leaves import NON_FINITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
