@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
+from runbook.config.redaction import redact_arguments
 from runbook.gitstate import Answer, Inquiry
 from runbook.records import Environment
-from runbook.redaction import redact_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable

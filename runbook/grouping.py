@@ -9,7 +9,7 @@ import attrs
 
 from runbook import codec, display, errors
 from runbook.config import canonical, without_outputs
-from runbook.differences import differing
+from runbook.config.differences import differing
 from runbook.plain.flat import flatten
 from runbook.query import expressions, fields
 from runbook.query.fields import MISSING, FieldPath

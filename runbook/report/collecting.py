@@ -9,7 +9,7 @@ import attrs
 
 from runbook import ExperimentView, Status, errors
 from runbook.codec import format_time
-from runbook.differences import differing
+from runbook.config.differences import differing
 from runbook.grouping import group
 from runbook.report import curves as curves_
 from runbook.report.curves import Curve

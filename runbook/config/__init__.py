@@ -8,6 +8,7 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from runbook.config.savedir import point_save_dir
 from runbook.errors import ConfigError
 from runbook.plain import pairs_to_plain, to_plain
 from runbook.plain.arrays import is_array, is_table
@@ -24,7 +25,6 @@ from runbook.plain.settings import (
     is_settings_class,
     settings_of,
 )
-from runbook.savedir import point_save_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
