@@ -11,7 +11,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from runbook import codec, environment, errors, folder
+from runbook import codec, errors, folder
+from runbook.capture import environment
 from runbook.layout import BaseLayout
 from runbook.records import FORMAT_VERSION, Attempt, ExperimentRecord, Owner, Status
 

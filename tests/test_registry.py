@@ -18,7 +18,8 @@ import attrs
 import filelock
 import pytest
 
-from runbook import ExperimentManager, environment, errors, folder, index, liveness, notices
+from runbook import ExperimentManager, errors, folder, index, liveness, notices
+from runbook.capture import environment
 from runbook.layout import BaseLayout
 from runbook.records import Attempt, EndReason, ExperimentRecord, Status
 from runbook.registry import Registry

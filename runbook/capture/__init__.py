@@ -1,0 +1,1 @@
+"""What an experiment runs on and with, caught when it begins."""
