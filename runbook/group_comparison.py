@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from runbook import codec, group_tables, notebook, tables, verdicts
+from runbook import codec, group_tables, tables, verdicts
 from runbook.directions import check_names, directions, is_number
 from runbook.errors import ComparisonError, UnknownStatusError
 from runbook.group_results import GroupResults, Pair
@@ -17,6 +17,7 @@ from runbook.predictions import compare_predictions
 from runbook.query import fields
 from runbook.records import Status
 from runbook.statistics import ALPHA, CONFIDENCE, Contrast, Summary, contrast, holm, summarize
+from runbook.tables import notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

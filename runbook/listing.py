@@ -98,7 +98,7 @@ class ExperimentList(list[dict[str, Any]]):
         return pd.DataFrame(columns, index=pd.RangeIndex(len(self)))
 
     def _repr_html_(self) -> str:
-        from runbook import notebook
+        from runbook.tables import notebook
 
         return notebook.experiments_html(self)
 

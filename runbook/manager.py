@@ -243,9 +243,9 @@ class ExperimentManager:
         return self.find(where, **options).to_dataframe()
 
     def _repr_html_(self) -> str:
-        from runbook import notebook
         from runbook.listing import ExperimentList
-        from runbook.summary import closing_line
+        from runbook.tables import notebook
+        from runbook.tables.summary import closing_line
 
         entries = self._registry.listing().entries
         newest = ExperimentList.of(entries[: -_NEWEST_SHOWN - 1 : -1])
@@ -253,7 +253,7 @@ class ExperimentManager:
 
     def print_experiment_summary(self) -> None:
         """Print a table of all experiments."""
-        from runbook.summary import print_summary
+        from runbook.tables.summary import print_summary
 
         print_summary(self._registry.entries(), self._shown_base)
 

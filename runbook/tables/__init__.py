@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import display, escaping, fitting
+from runbook import display
 from runbook.errors import MissingExtraError
+from runbook.tables import escaping, fitting
 from runbook.typing import Json
 
 if TYPE_CHECKING:
