@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from runbook.comparison import Comparison
+    from runbook.comparison.group_comparison import GroupComparison
     from runbook.doctor import Finding
     from runbook.garbage import GarbageReport
-    from runbook.group_comparison import GroupComparison
     from runbook.handle import Experiment
     from runbook.lifecycle import Lifecycle
     from runbook.listing import ExperimentList
@@ -375,7 +375,8 @@ class ExperimentManager:
         Example:
             >>> print(manager.compare_groups("config.lr", metrics=["test_f1"]).to_text())  # doctest: +SKIP
         """
-        from runbook import group_comparison, identity, query
+        from runbook import identity, query
+        from runbook.comparison import group_comparison
         from runbook.listing import ExperimentList
 
         entries = self._registry.entries()

@@ -130,7 +130,7 @@ import runbook
 from runbook import *
 from runbook import experiment, tracked, ExperimentManager
 import runbook.manager, runbook.tables.summary, runbook.bundle, runbook.comparison, runbook.capture.environment, runbook.capture.gitstate
-import runbook.tables, runbook.statistics, runbook.grouping, runbook.predictions, runbook.group_comparison
+import runbook.tables, runbook.comparison.statistics, runbook.comparison.grouping, runbook.comparison.predictions, runbook.comparison.group_comparison
 after = state()
 
 @tracked

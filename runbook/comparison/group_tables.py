@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from runbook.comparison.grouping import CONFIG
+from runbook.comparison.verdicts import notes, p_text, range_text, sentences
 from runbook.display import number
-from runbook.grouping import CONFIG
 from runbook.tables import Cell, Column, Table
-from runbook.verdicts import notes, p_text, range_text, sentences
 
 if TYPE_CHECKING:
-    from runbook.group_results import GroupResults
-    from runbook.statistics import Summary
+    from runbook.comparison.group_results import GroupResults
+    from runbook.comparison.statistics import Summary
     from runbook.typing import Json, JsonObject
 
 _PAIRS_SHOWN: Final = 20

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from runbook.directions import Direction, best_of
-from runbook.grouping import Group
-from runbook.predictions import PredictionComparison
-from runbook.statistics import ALPHA, Contrast, Summary
+from runbook.comparison.directions import Direction, best_of
+from runbook.comparison.grouping import Group
+from runbook.comparison.predictions import PredictionComparison
+from runbook.comparison.statistics import ALPHA, Contrast, Summary
 
 if TYPE_CHECKING:
     from runbook.typing import JsonObject

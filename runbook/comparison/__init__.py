@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from runbook import codec, display, tables
+from runbook.comparison.directions import best_of, directions, is_number
 from runbook.config.differences import config_diff, without_own_paths
-from runbook.directions import best_of, directions, is_number
 from runbook.plain import flatten, restore_floats, to_plain
 from runbook.records import Status
 from runbook.tables import Cell, Column, Table, notebook

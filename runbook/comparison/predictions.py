@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from runbook.comparison.statistics import Bootstrap, paired_bootstrap
 from runbook.errors import ComparisonError
-from runbook.statistics import Bootstrap, paired_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

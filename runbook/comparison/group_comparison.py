@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from runbook import codec, group_tables, tables, verdicts
-from runbook.directions import check_names, directions, is_number
+from runbook import codec, tables
+from runbook.comparison import group_tables, verdicts
+from runbook.comparison.directions import check_names, directions, is_number
+from runbook.comparison.group_results import GroupResults, Pair
+from runbook.comparison.grouping import CONFIG, Group, group
+from runbook.comparison.predictions import compare_predictions
+from runbook.comparison.statistics import ALPHA, CONFIDENCE, Contrast, Summary, contrast, holm, summarize
 from runbook.errors import ComparisonError, UnknownStatusError
-from runbook.group_results import GroupResults, Pair
-from runbook.grouping import CONFIG, Group, group
 from runbook.plain import to_plain
-from runbook.predictions import compare_predictions
 from runbook.query import fields
 from runbook.records import Status
-from runbook.statistics import ALPHA, CONFIDENCE, Contrast, Summary, contrast, holm, summarize
 from runbook.tables import notebook
 
 if TYPE_CHECKING:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runbook.comparison import unknown_directions
+from runbook.comparison.statistics import SMALL_N
 from runbook.display import number
-from runbook.statistics import SMALL_N
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from runbook.group_results import GroupResults, Pair
-    from runbook.grouping import Group
-    from runbook.predictions import PredictionComparison
-    from runbook.statistics import Interval
+    from runbook.comparison.group_results import GroupResults, Pair
+    from runbook.comparison.grouping import Group
+    from runbook.comparison.predictions import PredictionComparison
+    from runbook.comparison.statistics import Interval
 
 _TWO: Final = 2
 _FEW_EXAMPLES: Final = 30
