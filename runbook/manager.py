@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from runbook.bundle.merging import MergeReport
     from runbook.comparison import Comparison
     from runbook.comparison.group_comparison import GroupComparison
     from runbook.doctor import Finding
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from runbook.handle import Experiment
     from runbook.lifecycle import Lifecycle
     from runbook.listing import ExperimentList
-    from runbook.merging import MergeReport
     from runbook.query import QueryOptions
     from runbook.registry import Listing, Registry
     from runbook.tracking import ExperimentBlock, TrackedDecorator
@@ -460,7 +460,8 @@ class ExperimentManager:
         """
         from pathlib import Path
 
-        from runbook import folder, importing
+        from runbook import folder
+        from runbook.bundle import importing
 
         folder.prepare_base(self._layout)
         return importing.import_bundle(self._registry, Path(path).expanduser(), on_conflict, progress=progress)
@@ -482,7 +483,8 @@ class ExperimentManager:
         """
         from pathlib import Path
 
-        from runbook import folder, merging
+        from runbook import folder
+        from runbook.bundle import merging
 
         folder.prepare_base(self._layout)
         return merging.merge(self._registry, Path(other_base_dir).expanduser(), progress)

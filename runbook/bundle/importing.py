@@ -10,12 +10,13 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, Literal
 
-from runbook import annotation, arrivals, bundle, codec, errors, folder, identity, liveness, placing, unpacking
-from runbook.arrivals import Arrival
+from runbook import annotation, bundle, codec, errors, folder, identity, liveness, placing
+from runbook.bundle import arrivals, unpacking
+from runbook.bundle.arrivals import Arrival
+from runbook.bundle.unpacking import LIMITS, Limits
 from runbook.layout import BaseLayout, ExperimentLayout
 from runbook.metering import Meter
 from runbook.records import ExperimentRecord, Status
-from runbook.unpacking import LIMITS, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import annotation, arrivals, bundle, codec, errors, folder, placing, trash
-from runbook.arrivals import Arrival
+from runbook import annotation, bundle, codec, errors, folder, placing, trash
+from runbook.bundle import arrivals
+from runbook.bundle.arrivals import Arrival
 from runbook.layout import REGISTRY_FILE, BaseLayout, ExperimentLayout
 from runbook.metering import Meter
 from runbook.notices import warn
