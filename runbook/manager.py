@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from runbook.bundle.merging import MergeReport
     from runbook.comparison import Comparison
     from runbook.comparison.group_comparison import GroupComparison
-    from runbook.doctor import Finding
-    from runbook.garbage import GarbageReport
     from runbook.handle import Experiment
     from runbook.lifecycle import Lifecycle
     from runbook.listing import ExperimentList
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
     from runbook.registry import Listing, Registry
     from runbook.tracking import ExperimentBlock, TrackedDecorator
     from runbook.typing import ExperimentOptions, ProgressHook, StrPath, TrackedOptions
+    from runbook.upkeep.doctor import Finding
+    from runbook.upkeep.garbage import GarbageReport
     from runbook.view import ExperimentView
 
     E = TypeVar("E", bound=Experiment)
@@ -499,7 +499,7 @@ class ExperimentManager:
             ExperimentNotFoundError: if there is no such experiment.
             UsageError: if it is running.
         """
-        from runbook import trash
+        from runbook.upkeep import trash
 
         return trash.delete(self._registry, experiment_id)
 
@@ -512,14 +512,14 @@ class ExperimentManager:
         Raises:
             ExperimentNotFoundError: if it is not in the trash.
         """
-        from runbook import trash
+        from runbook.upkeep import trash
 
         return trash.restore(self._registry, experiment_id)
 
     def list_trash(self) -> ExperimentList:
         """The experiments in the trash, as `list_experiments` gives them, with `deleted_at`."""
-        from runbook import trash
         from runbook.listing import ExperimentList
+        from runbook.upkeep import trash
 
         return ExperimentList.of(trash.trashed(self._registry))
 
@@ -529,7 +529,7 @@ class ExperimentManager:
         Returns:
             How many experiments that were.
         """
-        from runbook import trash
+        from runbook.upkeep import trash
 
         return trash.empty(self._registry)
 
@@ -556,7 +556,7 @@ class ExperimentManager:
             >>> manager.collect_garbage(trash_older_than=timedelta(days=30)).freed_bytes  # doctest: +SKIP
             1048576
         """
-        from runbook import garbage
+        from runbook.upkeep import garbage
 
         return garbage.collect(self._registry, older_than=trash_older_than, is_dry_run=dry_run, progress=progress)
 
@@ -569,7 +569,7 @@ class ExperimentManager:
             >>> for finding in manager.doctor():  # doctest: +SKIP
             ...     print(finding)
         """
-        from runbook import doctor
+        from runbook.upkeep import doctor
 
         return doctor.diagnose(self._registry)
 
@@ -579,7 +579,7 @@ class ExperimentManager:
         Returns:
             What was found and mended.
         """
-        from runbook import doctor
+        from runbook.upkeep import doctor
 
         return doctor.repair(self._registry)
 
@@ -595,8 +595,9 @@ class ExperimentManager:
             UsageError: if it is alive, or has ended already.
             UnknownStatusError: for a status by which no experiment ends.
         """
-        from runbook import doctor, identity
+        from runbook import identity
         from runbook.handle import ending_status
+        from runbook.upkeep import doctor
 
         found = identity.resolve(experiment_id, self._registry.listing().entries, self._shown_base)
         doctor.declare_ended(self._registry, found, ending_status(status), notes)

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbook import ExperimentManager, errors, trash
+from runbook import ExperimentManager, errors
 from runbook.bundle.merging import MergeReport, merge
 from runbook.layout import BaseLayout
 from runbook.registry import Registry
+from runbook.upkeep import trash
 
 SEED_ID = "20241216_143052_my model_a1b2c3d4"
 ID = "20241216_143052_baseline_a1b2c3d4"

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import annotation, bundle, codec, errors, folder, placing, trash
+from runbook import annotation, bundle, codec, errors, folder, placing
 from runbook.bundle import arrivals
 from runbook.bundle.arrivals import Arrival
 from runbook.layout import REGISTRY_FILE, BaseLayout, ExperimentLayout
@@ -34,6 +34,7 @@ from runbook.notices import warn
 from runbook.records import Attempt, ExperimentRecord, Status
 from runbook.registry import Registry
 from runbook.typing import JsonObject, ProgressHook
+from runbook.upkeep import trash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import checksums, disks, errors, files, folder, identity, index, leftovers, liveness, marks
+from runbook import checksums, errors, files, folder, identity, index, liveness, marks
 from runbook.records import EndReason, Status, joined_notes
+from runbook.upkeep import disks, leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import codec, errors, files, leftovers, liveness, placing, trash
+from runbook import codec, errors, files, liveness, placing
 from runbook.metering import Meter
+from runbook.upkeep import leftovers, trash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
