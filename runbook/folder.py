@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from runbook.capture.environment import Capture
+    from runbook.environment import Capture
     from runbook.layout import BaseLayout, ExperimentLayout
     from runbook.records import Environment
     from runbook.typing import JsonObject

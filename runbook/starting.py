@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from runbook import config as configs
-from runbook import folder, history, identity, ranks, resuming
-from runbook.capture import environment
+from runbook import environment, folder, history, identity, ranks, resuming
 from runbook.handle import Experiment
 from runbook.liveness import LifeLock, current_owner
 from runbook.notices import warn

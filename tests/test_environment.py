@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from runbook.capture import environment
-from runbook.capture.environment import capture
-from runbook.capture.gitstate import Answer
+from runbook import environment
 from runbook.config.redaction import is_secret_name
+from runbook.environment import capture
+from runbook.environment.gitstate import Answer
 from runbook.records import GitState
 
 PACKAGE_PARENT = Path(environment.__file__).parents[2]
@@ -125,7 +125,7 @@ def test_deleted_working_directory(tmp_path):
     script = """
         import os, json, sys
         os.mkdir("gone"); os.chdir("gone"); os.rmdir("../gone")
-        from runbook.capture.environment import capture
+        from runbook.environment import capture
         found = capture().environment
         print(json.dumps([found.working_directory, found.git, found.problems, found.pid == os.getpid()]))
     """
@@ -142,7 +142,7 @@ def test_stray_bytes_become_escapes(tmp_path):
     os.mkdir(folder)
     script = """
         import sys
-        from runbook.capture.environment import capture
+        from runbook.environment import capture
         found = capture().environment
         repr(found).encode()
         for text in (*found.argv[1:], found.working_directory, found.variables["SLURM_JOB_NAME"]): print(text)
@@ -340,7 +340,7 @@ def test_torch_is_not_imported():
     """Where torch was not imported, it is not imported for our sake."""
     script = """
         import sys
-        from runbook.capture.environment import capture
+        from runbook.environment import capture
         print(capture().environment.gpus, "torch" in sys.modules)
     """
     done = run_script(script)
@@ -499,12 +499,12 @@ def test_forked_child_has_its_own_pid():
     """A forked child has its own process id and command line, and reuses the rest."""
     script = """
         import os, sys
-        from runbook.capture.environment import capture
+        from runbook.environment import capture
         first = capture()
         pid = os.fork()
         if not pid:
             sys.argv = ["child"]
-            from runbook.capture import environment
+            from runbook import environment
             environment.Inquiry = None
             found = capture()
             same = found.environment.packages == first.environment.packages and found.patch == first.patch
@@ -520,7 +520,7 @@ def test_fork_while_another_thread_looks_around():
     """A child that was forked while a thread of its parent looked around does not wait for that thread."""
     script = """
         import getpass, os, signal, threading
-        from runbook.capture.environment import capture
+        from runbook.environment import capture
         reached, go_on, original = threading.Event(), threading.Event(), getpass.getuser
         def wait():
             reached.set(); go_on.wait(); return original()
@@ -560,10 +560,10 @@ def test_import_is_light_and_capture_prints_nothing():
     script = """
         import sys, attrs
         before = set(sys.modules)
-        import runbook.capture.environment
+        import runbook.environment
         new = set(sys.modules) - before
         assert not new & {"subprocess", "getpass", "socket", "queue", "platform", "importlib.metadata"}, new
-        runbook.capture.environment.capture()
+        runbook.environment.capture()
         import threading
         assert threading.active_count() == 1
     """

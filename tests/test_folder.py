@@ -11,8 +11,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from runbook import codec, errors, folder
-from runbook.capture import environment
+from runbook import codec, environment, errors, folder
 from runbook.layout import BaseLayout
 from runbook.records import FORMAT_VERSION, Attempt, ExperimentRecord, Owner, Status
 

@@ -129,7 +129,7 @@ before = state()
 import runbook
 from runbook import *
 from runbook import experiment, tracked, ExperimentManager
-import runbook.manager, runbook.tables.summary, runbook.bundle, runbook.comparison, runbook.capture.environment, runbook.capture.gitstate
+import runbook.manager, runbook.tables.summary, runbook.bundle, runbook.comparison, runbook.environment, runbook.environment.gitstate
 import runbook.tables, runbook.comparison.statistics, runbook.comparison.grouping, runbook.comparison.predictions, runbook.comparison.group_comparison
 after = state()
 

@@ -51,7 +51,7 @@ WORKER = """
 FORKS = """
     import os, sys, time
     from runbook import ExperimentManager, experiment
-    import runbook.codec, runbook.capture.environment, runbook.registry, filelock, cattrs
+    import runbook.codec, runbook.environment, runbook.registry, filelock, cattrs
     base, processes, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     go_read, go_write = os.pipe()
     children = []

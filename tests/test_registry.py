@@ -18,8 +18,7 @@ import attrs
 import filelock
 import pytest
 
-from runbook import ExperimentManager, errors, folder, index, liveness, notices
-from runbook.capture import environment
+from runbook import ExperimentManager, environment, errors, folder, index, liveness, notices
 from runbook.layout import BaseLayout
 from runbook.records import Attempt, EndReason, ExperimentRecord, Status
 from runbook.registry import Registry

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
-from runbook.capture.gitstate import Answer, Inquiry
 from runbook.config.redaction import redact_arguments
+from runbook.environment.gitstate import Answer, Inquiry
 from runbook.records import Environment
 
 if TYPE_CHECKING:

@@ -1,1 +1,0 @@
-"""What an experiment runs on and with, caught when it begins."""
