@@ -95,7 +95,8 @@ def locked(layout: BaseLayout, timeout_s: float) -> Iterator[None]:
         OSError: if there is no lock to be had.
     """
     path = layout.registry_lock
-    _touch(layout, path)
+    if not path.exists():
+        _touch(layout, path)
     with _lock_of(path).acquire(timeout=timeout_s):
         yield
 

@@ -86,17 +86,17 @@ class Registry:
         Raises:
             OSError: if the registry could not be written.
         """
-        # Again, after the record was written: a mark from before may have been folded with the old record.
-        self.announce(experiment_id)
         import filelock
 
-        if marks.is_locked_here(self._layout):
-            # A signal handler has interrupted this very thread while it folds, and its mark is seen when that goes on.
-            return
-        if not self._is_due():
+        # One that a signal handler has interrupted in the midst of its own fold goes on when the handler returns.
+        if marks.is_locked_here(self._layout) or not self._is_due():
+            self.announce(experiment_id)
             return
         try:
-            self._fold_soon(experiment_id)
+            if not self._fold_at_once(experiment_id):
+                # A mark from before may have been folded with the old record.
+                self.announce(experiment_id)
+                self._fold_soon(experiment_id)
         except filelock.Timeout:
             warn(
                 f"another process has held {self._layout.registry_lock} for {LOCK_TIMEOUT_S:.0f} s, so "
@@ -111,6 +111,26 @@ class Registry:
                 f"the disk of {self._layout.root} has no file locks ({error.strerror}), so {self._layout.registry} is "
                 "not brought up to date; nothing is lost: listings read the experiments from their folders",
             )
+
+    def _fold_at_once(self, experiment_id: str) -> bool:
+        """Bring the line of an experiment up to date where nobody else holds the lock, which takes no mark.
+
+        Returns:
+            Whether that was done.
+        """
+        import filelock
+
+        try:
+            with marks.locked(self._layout, 0):
+                self._fold(experiment_id)
+        except filelock.Timeout:
+            return False
+        except BaseException:
+            # Others will want to know that the line is out of date.
+            with contextlib.suppress(OSError):
+                self.announce(experiment_id)
+            raise
+        return True
 
     def _fold_soon(self, experiment_id: str) -> None:
         """Fold the mark of an experiment, unless another process does it first.
@@ -138,7 +158,7 @@ class Registry:
             size = os.stat(self._layout.registry).st_size  # noqa: PTH116 - one of two on the way of every experiment
         except OSError:
             return True
-        return size < _BYTES_A_MARK or marks.count(self._layout) * _BYTES_A_MARK > size
+        return size < _BYTES_A_MARK or (marks.count(self._layout) + 1) * _BYTES_A_MARK > size
 
     def settle(self) -> None:
         """Bring the registry up to date at the end of a program; not when that was done just before.
@@ -382,16 +402,18 @@ class Registry:
                 fresh[experiment_id] = entry
         return fresh
 
-    def _fold(self) -> None:
-        """Bring the lines of all marked experiments up to date; the lock must be held."""
-        marked = marks.take(self._layout)
+    def _fold(self, *also: str) -> None:
+        """Bring the lines of all marked experiments up to date, and of some others; the lock must be held."""
+        marked = marks.take(self._layout).union(also)
         raw = self._spliceable()
         try:
             chosen = index.Selection(raw, marked)
             raw = chosen.replaced(self._fresh(chosen.entries(), marked, bury=True))
         except errors.DamagedFileError as error:
             raw = index.encode(self._set_aside(error))
-        files.write_whole(self._layout.registry, raw, is_locked=True)
+        # A power cut may bring the former registry back, whole: what it lacks is in the folders, which are durable,
+        # and is found there by the next reader as what runs or is not listed. So the name need not be flushed.
+        files.write_whole(self._layout.registry, raw, is_locked=True, sync_directory=False)
         marks.settle(self._layout, marked)
 
     def _spliceable(self, *, verify: bool = False) -> bytes:

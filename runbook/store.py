@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runbook import checksums, codec, files, folder, formats
 from runbook.layout import ExperimentLayout
+from runbook.records import Status
 
 if TYPE_CHECKING:
     from runbook.records import ExperimentRecord
@@ -70,6 +71,7 @@ class DiskStore:
         self._registry = registry
         self._history = files.LineLog(layout.history)
         self._saved = {layout.config, layout.history}
+        self._is_ended = False
 
     @property
     def folder(self) -> ExperimentLayout:
@@ -82,10 +84,12 @@ class DiskStore:
 
     def save_record(self, record: ExperimentRecord) -> None:
         """Replace the record and bring the registry up to date."""
-        # The record matters more than its mark; `publish` sets it again, and raises when it cannot.
-        with contextlib.suppress(OSError):
-            self._registry.announce(record.experiment_id)
+        if self._is_ended:
+            # Of one that runs, every reader looks at the record anyway. The record matters more than its mark.
+            with contextlib.suppress(OSError):
+                self._registry.announce(record.experiment_id)
         folder.write_record(self._folder, record)
+        self._is_ended = record.status is not Status.RUNNING
         self._registry.publish(record.experiment_id)
 
     def write_json(self, path: Path, data: Json) -> None:

@@ -237,8 +237,8 @@ def test_killed_writers_leave_one_stray_temporary_of_the_registry_at_most(shelf)
         Registry(BaseLayout(Path(sys.argv[1])), sys.argv[1]).publish(sys.argv[2])
     """
     (earlier,) = [entry["experiment_id"] for entry in ExperimentManager(shelf).list_experiments()]
-    # The first rename takes the mark, the second puts the registry in its place.
-    inject = ("-e", "trace=rename", "-e", "inject=rename:signal=SIGKILL:when=2")
+    # The first rename puts the registry in its place.
+    inject = ("-e", "trace=rename", "-e", "inject=rename:signal=SIGKILL:when=1")
     for _ in range(3):
         done = run(publish, shelf, earlier, before=("strace", "-f", "-qq", "-o", "/dev/null", *inject))
         assert done.returncode in {-9, 137}, done.stderr
@@ -267,7 +267,7 @@ def test_a_disk_without_locks_is_said_once(shelf):
 
 def test_a_killed_experiment_is_listed_with_what_it_was(shelf):
     """The kill comes in the middle of `mark_complete`: it was running, or it was interrupted, never completed."""
-    done = faulted(shelf, "rename,renameat,renameat2", "signal=SIGKILL", 10)
+    done = faulted(shelf, "rename,renameat,renameat2", "signal=SIGKILL", 8)
     assert done.returncode in {-9, 137}
     listed = {entry["custom_name"]: entry["status"] for entry in ExperimentManager(shelf).list_experiments()}
     assert listed["victim"] in {"running", "interrupted"}
