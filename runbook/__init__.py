@@ -9,6 +9,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runbook.comparison import Comparison
+    from runbook.comparison.group_comparison import GroupComparison
     from runbook.errors import (
         AmbiguousExperimentError,
         BaseDirectoryError,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
         UnknownSuffixError,
         UsageError,
     )
-    from runbook.group_comparison import GroupComparison
     from runbook.handle import Experiment
     from runbook.listing import ExperimentList
     from runbook.manager import ExperimentManager
@@ -88,7 +88,7 @@ _HOMES = {
     "ExperimentList": "listing",
     "ExperimentManager": "manager",
     "ExperimentView": "view",
-    "GroupComparison": "group_comparison",
+    "GroupComparison": "comparison.group_comparison",
     "Progress": "progress",
     "Status": "records",
     "current_experiment": "tracking",

@@ -248,7 +248,7 @@ class Experiment(ExperimentView):
             >>> exp.save_figure(ConfusionMatrixDisplay(matrix).plot().figure_, "confusion")  # doctest: +SKIP
             PosixPath('/…/results/confusion.png')
         """
-        from runbook import figures
+        from runbook.formats import figures
 
         filename, content = figures.as_file(figure, identity.check_file_name("figure name", name))
         path = self._layout.results / identity.check_file_name("figure name", filename)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
 
-from runbook.flat import restore_floats
+from runbook.plain.flat import restore_floats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,8 +71,8 @@ class ExperimentList(list[dict[str, Any]]):
             from runbook.errors import MissingExtraError
 
             raise MissingExtraError("pandas", "pandas", "a data frame is one of its") from error
-        from runbook import fields
-        from runbook.flat import flatten
+        from runbook.plain.flat import flatten
+        from runbook.query import fields
 
         now = fields.now_utc()
         columns: dict[str, pd.Series[Any]] = {}
@@ -98,7 +98,7 @@ class ExperimentList(list[dict[str, Any]]):
         return pd.DataFrame(columns, index=pd.RangeIndex(len(self)))
 
     def _repr_html_(self) -> str:
-        from runbook import notebook
+        from runbook.tables import notebook
 
         return notebook.experiments_html(self)
 

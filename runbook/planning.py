@@ -9,9 +9,9 @@ import attrs
 
 from runbook import config as configs
 from runbook import defaults, errors
+from runbook.config.redaction import redactor
 from runbook.handle import as_tags
 from runbook.layout import REGISTRY_FILE, BaseLayout
-from runbook.redaction import redactor
 from runbook.registry import Registry
 from runbook.typing import ExperimentOptions, JsonObject
 

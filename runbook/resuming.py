@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from runbook import config as configs
-from runbook import differences, errors, identity
+from runbook import errors, identity
+from runbook.config import differences
 from runbook.planning import RESUME_WORDS
 from runbook.records import Attempt, ExperimentRecord, Job, Status
 

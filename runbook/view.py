@@ -35,7 +35,7 @@ class ExperimentView:
         return f"<{type(self).__name__} {self.id} {self.status}>"
 
     def _repr_html_(self) -> str:
-        from runbook import notebook
+        from runbook.tables import notebook
 
         return notebook.record_html(self.record)
 

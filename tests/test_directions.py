@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook import ComparisonError
-from runbook.directions import best_of, direction_of, directions
+from runbook.comparison.directions import best_of, direction_of, directions
 
 
 @pytest.mark.parametrize(

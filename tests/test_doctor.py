@@ -11,8 +11,9 @@ import time
 
 import pytest
 
-from runbook import ExperimentManager, ResumeError, Status, UsageError, disks, experiment
-from runbook.doctor import Severity
+from runbook import ExperimentManager, ResumeError, Status, UsageError, experiment
+from runbook.upkeep import disks
+from runbook.upkeep.doctor import Severity
 
 OLD = time.time() - 2 * 3600
 

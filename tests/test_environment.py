@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 from runbook import environment
+from runbook.config.redaction import is_secret_name
 from runbook.environment import capture
-from runbook.gitstate import Answer
+from runbook.environment.gitstate import Answer
 from runbook.records import GitState
-from runbook.redaction import is_secret_name
 
-PACKAGE_PARENT = Path(environment.__file__).parent.parent
+PACKAGE_PARENT = Path(environment.__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook import display, escaping, tables
-from runbook.tables import Cell, Column, Table
+from runbook import display, tables
+from runbook.tables import Cell, Column, Table, escaping
 
 SPECIAL = st.text(alphabet="\\`*_{}[]()<>#|~!&$@:/.^%-+='\"\n\t aw1é;", max_size=30)
 

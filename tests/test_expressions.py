@@ -10,9 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runbook import QueryError, expressions
-from runbook.expressions import parse
-from runbook.fields import Source
+from runbook import QueryError
+from runbook.query import expressions
+from runbook.query.expressions import parse
+from runbook.query.fields import Source
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ENTRY = {

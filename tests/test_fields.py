@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runbook import QueryError, fields
-from runbook.fields import MISSING, FieldPath, Source
+from runbook import QueryError
+from runbook.query import fields
+from runbook.query.fields import MISSING, FieldPath, Source
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 NESTED = {

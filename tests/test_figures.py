@@ -1,4 +1,4 @@
-"""Figures as files: `runbook/figures.py` and `Experiment.save_figure`."""
+"""Figures as files: `runbook/formats/figures.py` and `Experiment.save_figure`."""
 
 from __future__ import annotations
 

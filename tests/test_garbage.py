@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runbook import ExperimentManager, errors
-from runbook.garbage import GarbageReport
+from runbook.upkeep.garbage import GarbageReport
 
 
 def make(manager, name="x", size=1000):

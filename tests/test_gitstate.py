@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from runbook import gitstate
-from runbook.gitstate import PATCH_LIMIT, Answer, Inquiry, without_credentials
+from runbook.environment import gitstate
+from runbook.environment.gitstate import PATCH_LIMIT, Answer, Inquiry, without_credentials
 from runbook.records import GitState
 
 GIT = shutil.which("git")
-PACKAGE_PARENT = Path(gitstate.__file__).parent.parent
+PACKAGE_PARENT = Path(gitstate.__file__).parents[2]
 DEADLINE = gitstate._SECONDS
 
 pytestmark = pytest.mark.skipif(GIT is None, reason="git is not installed")
@@ -561,7 +561,7 @@ def test_no_process_thread_or_pipe_is_left(repository):
     """After the answer there is no child, not even a zombie, no other thread, and no open file."""
     script = """
         import os, threading
-        from runbook.gitstate import Inquiry
+        from runbook.environment.gitstate import Inquiry
         def files(): return os.listdir("/dev/fd")
         with Inquiry() as inquiry: inquiry.answer()
         before = files()
@@ -581,7 +581,7 @@ def test_host_that_ignores_its_children(repository, tmp_path):
     """Where the system reaps the children by itself, and exit codes are lost, the answers are still right."""
     script = """
         import os, signal, sys
-        from runbook.gitstate import Inquiry
+        from runbook.environment.gitstate import Inquiry
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         for folder in sys.stdin.read().split():
             os.chdir(folder)
@@ -690,8 +690,8 @@ def test_signal_while_git_works(repository, fake_git, kind):
     pids = fake_git(SLEEPING)
     script = """
         import signal, sys
-        from runbook import gitstate
-        from runbook.gitstate import Inquiry
+        from runbook.environment import gitstate
+        from runbook.environment.gitstate import Inquiry
         gitstate._SECONDS = 60.0
         def end(number, frame): raise SystemExit(128 + number)
         signal.signal(signal.SIGTERM, end)

@@ -9,14 +9,8 @@ import random
 
 import pytest
 
-from runbook import (
-    ComparisonError,
-    ExperimentNotFoundError,
-    GroupComparison,
-    QueryError,
-    UnknownStatusError,
-    group_comparison,
-)
+from runbook import ComparisonError, ExperimentNotFoundError, GroupComparison, QueryError, UnknownStatusError
+from runbook.comparison import group_comparison
 
 stats = pytest.importorskip("scipy.stats")
 

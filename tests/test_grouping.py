@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook import ComparisonError, QueryError
-from runbook.grouping import group
+from runbook.comparison.grouping import group
 
 
 def entries(*configs, **fields):

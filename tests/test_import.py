@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from runbook import ExperimentManager, errors
 from runbook.bundle import export_folder, export_zip
-from runbook.importing import EVIDENCE, import_bundle
+from runbook.bundle.importing import EVIDENCE, import_bundle
+from runbook.bundle.unpacking import Limits
 from runbook.layout import MANIFEST_FILE, BaseLayout
 from runbook.registry import Registry
-from runbook.unpacking import Limits
 
 SEED_ID = "20241216_143052_my model!_a1b2c3d4"
 
@@ -673,7 +673,7 @@ IMPORT = """
 import sys
 from pathlib import Path
 from runbook import errors
-from runbook.importing import import_bundle
+from runbook.bundle.importing import import_bundle
 from runbook.layout import BaseLayout
 from runbook.registry import Registry
 base, path, how = sys.argv[1:]

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from runbook import files, leftovers
+from runbook import files
+from runbook.upkeep import leftovers
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbook import ExperimentManager, errors, trash
+from runbook import ExperimentManager, errors
+from runbook.bundle.merging import MergeReport, merge
 from runbook.layout import BaseLayout
-from runbook.merging import MergeReport, merge
 from runbook.registry import Registry
+from runbook.upkeep import trash
 
 SEED_ID = "20241216_143052_my model_a1b2c3d4"
 ID = "20241216_143052_baseline_a1b2c3d4"
@@ -173,7 +174,9 @@ def test_a_base_directory_that_cannot_be_written_to_can_be_merged_from(here, the
     for parent in here.parents:
         if parent != Path("/tmp") and parent.is_relative_to(tempfile.gettempdir()):
             os.chmod(parent, 0o755)
-    can_run = subprocess.run([*prefix, sys.executable, "-c", "import runbook.merging, cattrs"], capture_output=True)
+    can_run = subprocess.run(
+        [*prefix, sys.executable, "-c", "import runbook.bundle.merging, cattrs"], capture_output=True
+    )
     if can_run.returncode != 0:
         pytest.skip("somebody else may not run this interpreter, or read this package")
     done = subprocess.run([*prefix, sys.executable, "-c", MERGE, str(here), str(there)], capture_output=True, text=True)
@@ -442,7 +445,7 @@ MERGE = """
 import sys
 from pathlib import Path
 from runbook.layout import BaseLayout
-from runbook.merging import merge
+from runbook.bundle.merging import merge
 from runbook.registry import Registry
 here, there = sys.argv[1:]
 report = merge(Registry(BaseLayout(Path(here)), here), Path(there))

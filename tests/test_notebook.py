@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from runbook import ExperimentList, display, notebook
+from runbook import ExperimentList, display
+from runbook.tables import notebook
 
 HOSTILE = [
     "<script>alert(1)</script>",

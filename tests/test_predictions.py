@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runbook import ComparisonError, DamagedFileError, PickleNotAllowedError
-from runbook.predictions import COLUMNS, compare_predictions
+from runbook.comparison.predictions import COLUMNS, compare_predictions
 
 pytest.importorskip("scipy")
 

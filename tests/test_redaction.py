@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook import ExperimentManager, UsageError, experiment
-from runbook.redaction import REDACTED, is_secret_name, redact, redact_arguments, redact_text
+from runbook.config.redaction import REDACTED, is_secret_name, redact, redact_arguments, redact_text
 
 SECRET_NAMES = """
 api_key apikey apiKey API_KEY openai_api_key OPENAI_API_KEY wandb_api_key token access_token accessToken auth_token hub_token

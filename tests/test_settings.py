@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from runbook.plain import to_plain
-from runbook.settings import class_settings, settings_of
+from runbook.plain.settings import class_settings, settings_of
 
 
 @dataclasses.dataclass

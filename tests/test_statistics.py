@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from runbook import statistics
-from runbook.statistics import Summary, contrast, holm, mean_interval, paired_bootstrap, summarize
+from runbook.comparison import statistics
+from runbook.comparison.statistics import Summary, contrast, holm, mean_interval, paired_bootstrap, summarize
 
 np = pytest.importorskip("numpy")
 stats = pytest.importorskip("scipy.stats")
@@ -230,7 +230,7 @@ def test_without_scipy_the_extra_is_named():
     """It is an extra, and the message says which."""
     code = (
         "import sys; sys.modules['scipy'] = None\n"
-        "from runbook import statistics\n"
+        "from runbook.comparison import statistics\n"
         "try: statistics.summarize([1, 2, 3])\n"
         "except ImportError as error: print(type(error).__name__, error)"
     )
@@ -241,7 +241,7 @@ def test_without_scipy_the_extra_is_named():
 
 def test_the_module_itself_loads_nothing_heavy():
     """SciPy comes with the first number."""
-    code = "import sys, runbook.statistics; print('scipy' in sys.modules, 'numpy' in sys.modules)"
+    code = "import sys, runbook.comparison.statistics; print('scipy' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "False False\n", done.stderr
     assert statistics.CONFIDENCE == 0.95

@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from runbook import ExperimentManager, summary
+from runbook import ExperimentManager
+from runbook.tables import summary
 
 HOSTILE = [
     "\x1b[2J\x1b[Hcleared",

@@ -14,9 +14,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from runbook import ExperimentManager, ExperimentNotFoundError, errors, index, trash
+from runbook import ExperimentManager, ExperimentNotFoundError, errors, index
 from runbook.layout import BaseLayout
 from runbook.registry import Registry
+from runbook.upkeep import trash
 
 SEED_ID = "20241216_143052_baseline_a1b2c3d4"
 
@@ -299,7 +300,7 @@ def test_a_folder_in_the_trash_without_a_record_can_be_restored(registry, manage
 COMMANDS = """
 import sys
 from pathlib import Path
-from runbook import trash
+from runbook.upkeep import trash
 from runbook.layout import BaseLayout
 from runbook.registry import Registry
 base, what, wanted = sys.argv[1:]

@@ -59,7 +59,7 @@ def filled(text: str, width: int, *, is_right: bool = False) -> str:
 
 def folded(text: str, width: int) -> list[str]:
     """A sentence in as many lines as it takes."""
-    from runbook import fitting
+    from runbook.tables import fitting
 
     return fitting.fold(text, max(_LEAST_VALUE, width), width_of)
 
@@ -77,7 +77,7 @@ def pairs(
     """
     if not items:
         return []
-    from runbook import fitting
+    from runbook.tables import fitting
 
     most = max(_LEAST_NAME, width // 3)
     column = max((width_of(name) for name, _ in items if width_of(name) <= most), default=0)

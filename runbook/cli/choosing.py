@@ -11,7 +11,7 @@ from runbook.cli.context import Context, command, completed_by
 from runbook.cli.failures import NothingFoundError, nearest_hint, say
 from runbook.cli.filters import Filters, filters, where_argument
 from runbook.cli.listing import nothing_like_that, print_table
-from runbook.directions import direction_of, is_number
+from runbook.comparison.directions import direction_of, is_number
 from runbook.records import Status
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from click.shell_completion import CompletionItem
 
 from runbook import display, identity
 from runbook.cli.context import Context
-from runbook.fields import OWN
-from runbook.flat import flatten
+from runbook.plain.flat import flatten
+from runbook.query.fields import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

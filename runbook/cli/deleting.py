@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import TypeVar
 
-    from runbook.garbage import GarbageReport
+    from runbook.upkeep.garbage import GarbageReport
     from runbook.view import ExperimentView
 
     F = TypeVar("F", bound=Callable[..., Any])

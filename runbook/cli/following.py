@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from runbook import codec, errors, fields, folder, liveness, progress
+from runbook import codec, errors, folder, liveness, progress
 from runbook.history import RESERVED
 from runbook.layout import BaseLayout
 from runbook.plain import restore_floats
+from runbook.query import fields
 from runbook.records import Status
 
 if TYPE_CHECKING:

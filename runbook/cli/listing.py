@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import click
 
-from runbook import display, errors, fields
+from runbook import display, errors
 from runbook.cli import aligning
 from runbook.cli.context import Context, command, completed_by
 from runbook.cli.failures import NothingFoundError
 from runbook.cli.filters import Filters, filters, where_argument
+from runbook.query import fields
 from runbook.records import Status
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _names(text: str | None) -> list[str]:
 
 def _getter(name: str, entries: Sequence[Entry]) -> Callable[[Entry], object]:
     """A function that takes a field, as it is written in an expression, out of an entry."""
-    from runbook.tokens import tokens
+    from runbook.query.tokens import tokens
 
     first, *others = tokens(name, "columns")
     if first.kind != "field" or len(others) > 1:

@@ -15,7 +15,7 @@ from runbook.display import visible
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runbook.doctor import Finding
+    from runbook.upkeep.doctor import Finding
 
 _FINDING = "objects with kind, severity (problem or note), subject, message, remedy and is_repairable"
 

@@ -17,7 +17,7 @@ from runbook.cli.waiting import progress_bar
 from runbook.display import visible
 
 if TYPE_CHECKING:
-    from runbook.merging import MergeReport
+    from runbook.bundle.merging import MergeReport
 
 
 @command(

@@ -9,8 +9,8 @@ import attrs
 
 from runbook import ExperimentView, Status, errors
 from runbook.codec import format_time
-from runbook.differences import differing
-from runbook.grouping import group
+from runbook.comparison.grouping import group
+from runbook.config.differences import differing
 from runbook.report import curves as curves_
 from runbook.report.curves import Curve
 from runbook.report.details import details, failures

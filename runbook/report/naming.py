@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from runbook.differences import differing, without_own_paths
+from runbook.config.differences import differing, without_own_paths
 from runbook.plain import flatten
 
 if TYPE_CHECKING:

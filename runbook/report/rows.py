@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runbook import Status
 from runbook.codec import format_time, parse_time
-from runbook.differences import differing
-from runbook.directions import best_of, direction_of
+from runbook.comparison.directions import best_of, direction_of
+from runbook.config.differences import differing
 from runbook.plain import restore_floats, to_plain
 from runbook.report.naming import as_text, cut, own_settings
 

@@ -1,0 +1,299 @@
+"""Filtering and sorting experiments."""
+
+from __future__ import annotations
+
+import fnmatch
+import heapq
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+
+import attrs
+
+from runbook import codec, errors
+from runbook.query import expressions, fields
+from runbook.query.fields import MISSING, Entry, FieldPath
+from runbook.records import Status
+
+if TYPE_CHECKING:
+    from runbook.query.expressions import Predicate
+    from runbook.registry import Registry
+    from runbook.typing import JsonObject
+
+E = TypeVar("E", bound=Entry)
+
+
+class QueryOptions(TypedDict, total=False):
+    """What can be said to `find` besides `where`; see `ExperimentManager.find`."""
+
+    status: str | Iterable[str] | None
+    tag: str | Iterable[str]
+    name: str | None
+    since: datetime | date | timedelta | str | None
+    until: datetime | date | timedelta | str | None
+    sort: str | Iterable[str] | None
+    limit: int | None
+
+
+@attrs.frozen
+class SortKey:
+    """One field to sort by."""
+
+    field: FieldPath
+    is_descending: bool
+    text: str
+
+
+@attrs.frozen
+class Query:
+    """A question about experiments that has been read and checked; `parse` makes one.
+
+    Args:
+        where: what has to hold.
+        statuses: the statuses that are wanted; empty for any.
+        tags: the tags that all have to be there.
+        name: a shell pattern.
+        since: the first moment at which an experiment may have started, in UTC.
+        until: the first moment that is too late.
+        sort: the fields to sort by; empty for the newest first.
+        limit: how many at most.
+        now: the moment of the question, in UTC.
+    """
+
+    where: expressions.Expression | None = None
+    statuses: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    name: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    sort: tuple[SortKey, ...] = ()
+    limit: int | None = None
+    now: datetime = attrs.field(factory=fields.now_utc)
+
+
+def parse(
+    where: str | None = None,
+    *,
+    status: str | Iterable[str] | None = None,
+    tag: str | Iterable[str] = (),
+    name: str | None = None,
+    since: datetime | date | timedelta | str | None = None,
+    until: datetime | date | timedelta | str | None = None,
+    sort: str | Iterable[str] | None = None,
+    limit: int | None = None,
+    now: datetime | None = None,
+) -> Query:
+    """Read and check a question; `ExperimentManager.find` says more about its parts.
+
+    Args:
+        where: an expression.
+        status: one status or several.
+        tag: one tag or several.
+        name: a shell pattern.
+        since: the earliest start.
+        until: the latest start.
+        sort: a field or several.
+        limit: how many at most.
+        now: the moment that "2d" counts back from; by default this one.
+
+    Raises:
+        QueryError: for a part that cannot be read.
+        UnknownStatusError: for a status that there is none of.
+    """
+    now = fields.now_utc() if now is None else now
+    return Query(
+        where=None if where is None else expressions.parse(where),
+        statuses=_statuses(status),
+        tags=frozenset(_several(tag, "tag")),
+        name=_pattern(name),
+        since=_moment(since, now, "since"),
+        until=_moment(until, now, "until"),
+        sort=tuple(_sort_key(text) for text in _several(sort, "sort")),
+        limit=_limit(limit),
+        now=now,
+    )
+
+
+def find(query: Query, registry: Registry) -> list[JsonObject]:
+    """The lines of the registry that a question asks for, whole, in the order that it asks for.
+
+    Args:
+        query: the question.
+        registry: where to look; configs are decoded only where the question or the answer needs them.
+
+    Raises:
+        QueryError: if the question names a field that no experiment has.
+        BaseDirectoryError: if the base directory is a file.
+    """
+    listing = registry.listing()
+    try:
+        found = matching(query, listing.entries, listing.complete)
+        listing.complete(*found)
+    except errors.DamagedFileError:
+        # A config that cannot be decoded was not looked at so far; reading everything mends the registry.
+        return matching(query, registry.entries())
+    return found
+
+
+def matching(query: Query, entries: Iterable[E], complete: Callable[[E], None] | None = None) -> list[E]:
+    """The entries that a question asks for, in the order that it asks for.
+
+    The entries are the ones given, not copies. Of each, only the keys in `reads(query)` are looked at.
+
+    Args:
+        query: the question.
+        entries: lines of the registry, oldest first.
+        complete: adds its config to an entry that may lack it; called where the question comes to it.
+
+    Raises:
+        QueryError: if the question names a field that no entry has.
+    """
+
+    def part(entry: Any, section: str) -> Mapping[str, Any]:
+        if complete is not None and section == "config":
+            complete(entry)
+        return fields.part(entry, section)
+
+    known = entries if isinstance(entries, list) else list(entries)
+    source = fields.Source(known, query.now, part)
+    found: Iterator[E] = reversed(known)
+    for test in _tests(query, source):
+        found = filter(test, found)
+    if not query.sort:
+        return list(islice(found, query.limit))
+    keys = [(fields.getter(key.field, source, (key.text, "sort")), key.is_descending) for key in query.sort]
+
+    def order(entry: E) -> tuple[object, ...]:
+        return tuple(_rank(get(entry), is_descending=is_descending) for get, is_descending in keys)
+
+    return sorted(found, key=order) if query.limit is None else heapq.nsmallest(query.limit, found, key=order)
+
+
+def reads(query: Query) -> frozenset[str]:
+    """The keys of an entry that a question looks at; one whose `config` is not among them need not decode it."""
+    asked = {
+        "status": bool(query.statuses),
+        "tags": bool(query.tags),
+        "custom_name": query.name is not None,
+        "timestamp": query.since is not None or query.until is not None,
+    }
+    found = {key for key, is_asked in asked.items() if is_asked}
+    paths = [*(query.where.fields if query.where else ()), *(key.field for key in query.sort)]
+    return frozenset(found.union(*(path.reads for path in paths)))
+
+
+def _tests(query: Query, source: fields.Source) -> list[Predicate]:
+    """What an entry has to pass, the cheap questions first."""
+    tests: list[Predicate] = []
+    if query.statuses:
+        tests.append(lambda entry: isinstance(status := entry.get("status"), str) and status in query.statuses)
+    if query.name is not None:
+        fits = re.compile(fnmatch.translate(query.name)).match
+        tests.append(lambda entry: isinstance(name := entry.get("custom_name"), str) and fits(name) is not None)
+    if query.tags:
+        tests.append(
+            lambda entry: isinstance(tags := entry.get("tags"), list) and all(tag in tags for tag in query.tags)
+        )
+    if query.since is not None or query.until is not None:
+        tests.append(_window(query.since, query.until))
+    if query.where is not None:
+        tests.append(query.where.predicate(source))
+    return tests
+
+
+def _window(since: datetime | None, until: datetime | None) -> Predicate:
+    def test(entry: Entry) -> bool:
+        started = fields.moment(entry.get("timestamp"))
+        return started is not None and (since is None or started >= since) and (until is None or started < until)
+
+    return test
+
+
+def _limit(value: object) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise errors.QueryError(repr(value), 0, "a limit is a whole number from 0 up, or None for all", "limit")
+
+
+def _statuses(status: str | Iterable[str] | None) -> frozenset[str]:
+    wanted = _several(status, "status")
+    for one in wanted:
+        if one not in set(Status):
+            raise errors.UnknownStatusError(one, [known.value for known in Status])
+    return frozenset(str(one) for one in wanted)
+
+
+def _pattern(name: object) -> str | None:
+    if name is None or isinstance(name, str):
+        return name
+    raise errors.QueryError(repr(name), 0, "a name is one shell pattern, such as 'base*'", "name")
+
+
+def _several(value: object, what: str) -> list[str]:
+    if value is None:
+        return []
+    texts: list[Any] = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    for text in texts:
+        if not isinstance(text, str):
+            raise errors.QueryError(repr(text), 0, f"a {what} is a text, not of type {type(text).__name__}", what)
+    return texts
+
+
+def _moment(value: datetime | date | timedelta | str | None, now: datetime, what: str) -> datetime | None:
+    """A limit of the window, in UTC; a day by itself counts from its beginning, or as `until` to its end."""
+    try:
+        if isinstance(value, str):
+            value = _read_moment(value.strip())
+        if isinstance(value, timedelta):
+            return now - value
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime.combine(value, datetime.min.time()) + timedelta(days=what == "until")
+        if value is None or isinstance(value, datetime):
+            return value and value.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    text = value if isinstance(value, str) else repr(value)
+    problem = "write how long ago, such as 45m, 3h, 2d or 1w, or an ISO 8601 date or time, such as 2024-12-16T14:30"
+    raise errors.QueryError(text, 0, problem, what)
+
+
+def _read_moment(text: str) -> datetime | date | timedelta:
+    ago = fields.length(text)
+    if ago is not None:
+        return ago
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return codec.parse_time(text)
+
+
+def _sort_key(text: str) -> SortKey:
+    is_descending = text.startswith("-")
+    example = "metrics.test_f1, or -metrics.test_f1 for the largest first"
+    return SortKey(expressions.parse_field(text, "sort", example, start=int(is_descending)), is_descending, text)
+
+
+def _rank(value: object, *, is_descending: bool) -> tuple[int, Any]:
+    """A key to sort by: numbers, texts, times, then lists and mappings as they come; NaN and what is missing last."""
+    if value is MISSING or value is None:
+        return 5, 0
+    if isinstance(value, (int, float)):
+        # NaN is in no order with anything, and would leave the others in none.
+        if value != value:  # noqa: PLR0124
+            return 4, 0
+        return 0, -value if is_descending else value
+    if isinstance(value, (str, datetime)):
+        return 1 if isinstance(value, str) else 2, _Reversed(value) if is_descending else value
+    return 3, 0
+
+
+@attrs.frozen(order=False)
+class _Reversed:
+    """A key that sorts the other way round; sorting in reverse would put what is missing first."""
+
+    key: Any
+
+    def __lt__(self, other: _Reversed) -> bool:
+        return bool(other.key < self.key)

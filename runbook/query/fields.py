@@ -1,0 +1,291 @@
+"""The fields of an entry of the registry, by the names that people write.
+
+A name is a path: `status`, `config.optim.lr`, `metrics."val loss"`. `config` and `metrics` begin the two that hold
+whatever the user recorded; any other first word is a field of the entry itself, or else the beginning of a path in
+either of those two, as long as only one of them has it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from runbook import codec, errors
+from runbook.plain.flat import flatten, restore_floats
+from runbook.plain.leaves import NON_FINITE
+from runbook.records import Status
+
+Entry: TypeAlias = Mapping[str, Any]
+Getter: TypeAlias = Callable[[Entry], object]
+
+MISSING: Final = object()
+"""What a getter gives for a field that an entry does not have; a recorded null is None."""
+
+SECTIONS: Final = ("config", "metrics")
+TIMES: Final = frozenset({"timestamp", "completed_at"})
+MEASURED: Final = TIMES | {"duration"}
+OWN: Final = {
+    "id": "experiment_id",
+    "experiment_id": "experiment_id",
+    "name": "custom_name",
+    "custom_name": "custom_name",
+    "status": "status",
+    "end_reason": "end_reason",
+    "started": "timestamp",
+    "timestamp": "timestamp",
+    "ended": "completed_at",
+    "completed_at": "completed_at",
+    "duration": "duration",
+    "duration_s": "duration",
+    "description": "description",
+    "notes": "notes",
+    "tags": "tags",
+    "host": "host",
+    "parent": "parent",
+    "directory": "directory",
+    "config": "config",
+    "metrics": "metrics",
+}
+"""The names of an entry's own fields, with the key that each stands for."""
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LENGTH: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+")
+_PART_OF_A_LENGTH: Final = re.compile(r"([0-9.]+)([smhdw])")
+_BARE: Final = re.compile(r"[\w/@%#$:+-]+")
+_NEAREST_SHOWN: Final = 3
+_NEAREST_OF: Final = 1000
+_SHOWN: Final = 8
+_WORDS: Final = re.compile(r"[^\W_]+")
+
+
+@attrs.frozen
+class FieldPath:
+    """A field as somebody wrote it.
+
+    Args:
+        path: its names, outermost first.
+        text: how it was written.
+        column: where it was written, 0-based.
+        is_value: whether it stands where a text in quotes may have been meant.
+    """
+
+    path: tuple[str, ...]
+    text: str
+    column: int = 0
+    is_value: bool = False
+
+    @property
+    def own(self) -> str | None:
+        """The field of the entry itself that it names; None for one in `config` or `metrics`."""
+        return OWN.get(self.path[0]) if len(self.path) == 1 else None
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Where it may be found: in one of `config` and `metrics`, or in both for a name without either."""
+        if self.own is not None:
+            return ()
+        return (self.path[0],) if self.path[0] in SECTIONS else SECTIONS
+
+    @property
+    def inner(self) -> tuple[str, ...]:
+        """The names within `config` or `metrics`."""
+        return self.path[1:] if self.path[0] in SECTIONS else self.path
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The keys of an entry that finding it takes."""
+        if self.own is None:
+            return frozenset(self.sections)
+        return frozenset({*TIMES, "status"} if self.own == "duration" else {self.own})
+
+
+def part(entry: Entry, section: str) -> Mapping[str, Any]:
+    """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
+    value = entry.get(section)
+    # To ask whether something is a Mapping takes longer than everything else here.
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
+
+
+@attrs.frozen
+class Source:
+    """What fields are taken from.
+
+    Args:
+        entries: all of the entries, to tell a field that only some have from a slip of the pen.
+        now: the moment of the question.
+        part: gives the config or the metrics of an entry.
+    """
+
+    entries: Sequence[Entry]
+    now: datetime
+    part: Callable[[Entry, str], Mapping[str, Any]] = part
+
+
+def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
+    """A function that takes the field out of an entry.
+
+    A time is a `datetime`, the duration is in seconds, to now for what is running. The words by which strict JSON has
+    to write non-finite floats are floats again.
+
+    Args:
+        field: which field.
+        source: where it will be taken from.
+        where: the text that it was written in and what that is, for the message.
+
+    Raises:
+        QueryError: if no entry has the field, or if both `config` and `metrics` have one of that name.
+    """
+    if field.own is not None:
+        return _own(field.own, source)
+    steps = _steps(field.inner)
+    part = source.part
+    having = [
+        section
+        for section in field.sections
+        if any(_find(part(entry, section), steps, 0) is not MISSING for entry in source.entries)
+    ]
+    if len(having) > 1:
+        choice = " or ".join(_spelled(section, ".".join(field.inner)) for section in having)
+        raise errors.QueryError(where[0], field.column, f"this name is in both; write {choice}", where[1])
+    # Without a single metric on record, as while the first experiment runs, nothing can be said about its name.
+    if not having and any(part(entry, section) for entry in source.entries for section in field.sections):
+        raise errors.QueryError(where[0], field.column, _unknown(field, source), where[1])
+    section = having[0] if having else field.sections[0]
+    return lambda entry: _leaf(_find(part(entry, section), steps, 0))
+
+
+def moment(value: object) -> datetime | None:
+    """The moment that an entry has for a time; None for anything that is no ISO 8601 time."""
+    try:
+        return codec.parse_time(value) if isinstance(value, str) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def length(text: str) -> timedelta | None:
+    """A length of time such as `45m`, `1.5h`, `2d` or `1h30m`; None for any other text, and beyond all time."""
+    if _LENGTH.fullmatch(text) is None:
+        return None
+    parts = _PART_OF_A_LENGTH.findall(text)
+    try:
+        return sum((timedelta(**{_UNITS[unit]: float(many)}) for many, unit in parts), timedelta())
+    except OverflowError:
+        return None
+
+
+def duration(entry: Entry, now: datetime) -> float | None:
+    """How long an experiment took, in seconds; to `now` while it runs, None where that is not on record."""
+    started, ended = moment(entry.get("timestamp")), moment(entry.get("completed_at"))
+    if ended is None and entry.get("status") == Status.RUNNING:
+        ended = now
+    return None if started is None or ended is None else (ended - started).total_seconds()
+
+
+def _own(key: str, source: Source) -> Getter:
+    if key == "duration":
+        return lambda entry: duration(entry, source.now)
+    if key in TIMES:
+        return lambda entry: moment(entry.get(key))
+    if key in SECTIONS:
+        return lambda entry: source.part(entry, key)
+    return lambda entry: entry.get(key)
+
+
+_Steps: TypeAlias = tuple[tuple[tuple[str, int], ...], ...]
+
+
+def _steps(path: tuple[str, ...]) -> _Steps:
+    """For each position in a path the keys that may come next, and the position after each.
+
+    The names of metrics are flat, with dots in them, and a key of a config may hold a dot as well: `a.b.c` is `c` in
+    `b` in `a`, or else what has the key `a.b`, and so on.
+    """
+    return tuple(
+        tuple((".".join(path[start:end]), end) for end in range(start + 1, len(path) + 1)) for start in range(len(path))
+    )
+
+
+def _find(holder: object, steps: _Steps, position: int) -> object:
+    if position == len(steps):
+        return holder
+    if type(holder) is not dict and not isinstance(holder, Mapping):
+        return MISSING
+    for key, after in steps[position]:
+        if key in holder:
+            found = _find(holder[key], steps, after)
+            if found is not MISSING:
+                return found
+    return MISSING
+
+
+def _leaf(value: object) -> object:
+    if isinstance(value, str):
+        return NON_FINITE.get(value, value)
+    return restore_floats(value) if isinstance(value, list) else value
+
+
+def _unknown(field: FieldPath, source: Source) -> str:
+    remedies = []
+    if field.is_value and field.path[0] not in SECTIONS:
+        remedies.append("put it in quotes if it is a text")
+    spelled = _spellings(field, source)
+    if nearest := _nearest(field, spelled):
+        remedies.append(f"did you mean {' or '.join(nearest)}?")
+    if not remedies:
+        there = [path for paths in spelled.values() for path in paths]
+        more = ", …" if len(there) > _SHOWN else ""
+        remedies.append(f"there are: {', '.join(there[:_SHOWN])}{more}" if there else "there are none")
+    return f"no experiment has a field {field.text!r}; {', or '.join(remedies)}"
+
+
+def _spellings(field: FieldPath, source: Source) -> dict[str, list[str]]:
+    """The names of the fields that there are where it was looked for, and how each has to be written."""
+    # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
+    names = dict.fromkeys(
+        (section, name)
+        for entry in source.entries[-_NEAREST_OF:]
+        for section in field.sections
+        for name in flatten(source.part(entry, section))
+    )
+    spelled: dict[str, list[str]] = {}
+    for section, name in names:
+        spelled.setdefault(name, []).append(_spelled(section, name))
+    if len(field.sections) > 1:
+        for name in OWN:
+            if name not in SECTIONS:
+                spelled.setdefault(name, []).insert(0, name)
+    return spelled
+
+
+def _nearest(field: FieldPath, spelled: Mapping[str, list[str]]) -> list[str]:
+    """Fields that come close, as they have to be written."""
+    import difflib
+
+    # Somebody may write a word of the name or its initials: `f1` for `test_f1`, `lr` for `optim.learning_rate`.
+    last = field.path[-1].lower()
+    short = [name for name in spelled if last in {*_WORDS.findall(name.lower()), _initials(name)}]
+    wanted = ".".join(field.inner)
+    # "failed" has both letters of "id".
+    long = [name for name in spelled if 2 * len(name) >= len(wanted)]
+    close = difflib.get_close_matches(wanted, long, n=_NEAREST_SHOWN, cutoff=0.5)
+    found = dict.fromkeys(path for name in [*short, *close] for path in spelled[name])
+    return list(found)[:_NEAREST_SHOWN]
+
+
+def _initials(name: str) -> str:
+    return "".join(word[0] for word in _WORDS.findall(name.lower().rpartition(".")[2]))
+
+
+def _spelled(section: str, name: str) -> str:
+    parts = (part if _BARE.fullmatch(part) else json.dumps(part) for part in name.split("."))
+    return ".".join([section, *parts])
+
+
+def now_utc() -> datetime:
+    """This moment."""
+    return datetime.now(UTC)

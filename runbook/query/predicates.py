@@ -1,0 +1,119 @@
+"""What the comparisons of an expression mean, value by value; none of them raises, whatever the values are."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from runbook.query.fields import MISSING
+
+Compare: TypeAlias = Callable[[object, object], bool]
+
+ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def holds(value: object) -> bool:
+    """Whether a field alone is a yes: it is neither missing, null, false, 0 nor empty."""
+    return value is not MISSING and bool(value)
+
+
+def is_nan(value: object) -> bool:
+    """Whether it is the float that is no number."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def matching(pattern: str, *, is_wanted: bool) -> Compare:
+    """A function that tells whether a text, or any text of a list, fits a shell pattern.
+
+    Args:
+        pattern: as for `fnmatch.fnmatchcase`.
+        is_wanted: False for the opposite, which is as false for what is missing.
+    """
+    fits = re.compile(fnmatch.translate(pattern)).match
+
+    def compare(value: object, _: object) -> bool:
+        if value is MISSING:
+            return False
+        texts = value if isinstance(value, list) else [value]
+        return any(isinstance(text, str) and fits(text) is not None for text in texts) is is_wanted
+
+    return compare
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _in_order(order: Callable[[Any, Any], bool], left: object, right: object) -> bool:
+    for kind in (str, datetime):
+        if isinstance(left, kind):
+            return isinstance(right, kind) and order(left, right)
+    return _is_number(left) and _is_number(right) and order(left, right)
+
+
+def _equal(left: object, right: object) -> bool:
+    if left is MISSING or right is MISSING:
+        return left is None or right is None
+    # A stack of our own: what a JSON reader just managed to read may be too deep for recursion in Python.
+    unfinished = [(left, right)]
+    while unfinished:
+        one, other = unfinished.pop()
+        if isinstance(one, list) and isinstance(other, list):
+            if len(one) != len(other):
+                return False
+            unfinished.extend(zip(one, other, strict=True))
+        elif isinstance(one, Mapping) and isinstance(other, Mapping):
+            if one.keys() != other.keys():
+                return False
+            unfinished.extend((one[key], other[key]) for key in one)
+        # True and 1 are equal in Python, and are different settings.
+        elif isinstance(one, bool) is not isinstance(other, bool) or one != other:
+            return False
+    return True
+
+
+def _unequal(left: object, right: object) -> bool:
+    return left is not MISSING and right is not MISSING and not _equal(left, right)
+
+
+def _contains(holder: object, item: object) -> bool:
+    if isinstance(holder, list):
+        return any(_equal(item, member) for member in holder)
+    if isinstance(holder, (str, Mapping)):
+        return isinstance(item, str) and item in holder
+    return False
+
+
+def _lacks(holder: object, item: object) -> bool:
+    return holder is not MISSING and item is not MISSING and not _contains(holder, item)
+
+
+def _is(value: object, constant: object) -> bool:
+    return (value is None or value is MISSING) if constant is None else is_nan(value)
+
+
+def _is_not(value: object, constant: object) -> bool:
+    return (value is not None if constant is None else not is_nan(value)) and value is not MISSING
+
+
+COMPARISONS: Final[dict[str, Compare]] = {
+    **{name: partial(_in_order, order) for name, order in ORDER.items()},
+    "==": _equal,
+    "!=": _unequal,
+    "contains": _contains,
+    "not contains": _lacks,
+    "is": _is,
+    "is not": _is_not,
+}
+"""The comparisons by their names, but for patterns."""
