@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from runbook.layout import BaseLayout, ExperimentLayout
     from runbook.typing import JsonObject
 
+_MOST_NAMED: Final = 5
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -66,6 +67,40 @@ class Folders:
             return {self._layout.trashed_id(Path(name)) for name in os.listdir(self._layout.trash)}
         except OSError:
             return set()
+
+    def placed(self, entries: list[JsonObject], names: AbstractSet[str]) -> list[JsonObject]:
+        """The entries without those whose folder is gone, or whose id can be no folder here.
+
+        Args:
+            entries: lines of the registry.
+            names: what lies in the base directory.
+        """
+        absent = {str(entry["experiment_id"]) for entry in entries} - names
+        if not absent:
+            return entries
+        # An id from the file may be anything, and becomes a path here.
+        odd = {experiment_id for experiment_id in absent if not identity.is_folder_name(experiment_id)}
+        gone = {experiment_id for experiment_id in absent - odd if self.is_gone(experiment_id)}
+        in_trash = self.trashed() if gone else set()
+        # Only we write an end reason: of these, what the line says is a copy of what the folder said.
+        hidden = {str(entry["experiment_id"]) for entry in entries if "end_reason" in entry} & gone
+        missing = sorted(hidden - in_trash)
+        if missing:
+            warn_once(
+                f"gone {self._layout.root} {missing}",
+                f"{self._layout.registry} has {len(missing)} experiments whose folders are gone, and which are not "
+                f"listed until the folders return: {', '.join(missing[:_MOST_NAMED])}"
+                f"{' …' if len(missing) > _MOST_NAMED else ''}",
+            )
+        left_out = odd | hidden | (gone & in_trash)
+        return [entry for entry in entries if str(entry["experiment_id"]) not in left_out]
+
+    def shown(self, entries: list[JsonObject]) -> list[JsonObject]:
+        """The entries by age, each with the directory where it is now: it may have moved since its line was written."""
+        root = self._shown_root()
+        for entry in entries:
+            entry["directory"] = root + str(entry["experiment_id"])
+        return _by_age(entries)
 
     def record(self, experiment_id: str) -> ExperimentRecord:
         """The record of an experiment, true at this moment: one whose process is dead has ended.
@@ -151,10 +186,28 @@ class Folders:
         """The folder of an experiment as people should see it, below the base directory as it was given."""
         return os.path.join(self._shown_base, experiment_id)  # noqa: PTH118 - Path would drop the seed's "./"
 
-    def shown_root(self) -> str:
+    def _shown_root(self) -> str:
         """What comes before an id in the path of an experiment's folder, with the separator.
 
         A program may have changed its working directory since it named a relative base directory.
         """
         has_moved = Path(self._shown_base).expanduser().absolute() != self._layout.root
         return os.path.join(str(self._layout.root) if has_moved else self._shown_base, "")  # noqa: PTH118 - see above
+
+
+def _by_age(entries: list[JsonObject]) -> list[JsonObject]:
+    """Entries by the time in their ids; those of the seed's tool stay in the order in which it listed them."""
+    in_order = [entry for entry in entries if "end_reason" not in entry]
+    ours = sorted((entry for entry in entries if "end_reason" in entry), key=_age)
+    if not in_order:
+        return ours
+    for entry in ours:
+        place = len(in_order)
+        while place and _age(in_order[place - 1]) > _age(entry):
+            place -= 1
+        in_order.insert(place, entry)
+    return in_order
+
+
+def _age(entry: JsonObject) -> str:
+    return str(entry["experiment_id"])[:15]

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 LOCK_TIMEOUT_S: Final = 60.0
 _UNSETTLED: Final = frozenset({Status.RUNNING.value, Status.UNKNOWN.value})
-_MOST_NAMED: Final = 5
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
 _BYTES_A_MARK: Final = 128 * 1024
 """How many bytes of the registry one change may cost to write: a hundred-odd experiments."""
@@ -284,7 +283,7 @@ class Registry:
                 return Listing(self._repaired(), lambda *_: None)
             if current != contents.entries:
                 self._write_back()
-            return Listing(self._shown(self._placed(current, names)), contents.complete)
+            return Listing(self._folders.shown(self._folders.placed(current, names)), contents.complete)
 
     def check(self) -> None:
         """Refuse a base directory that is none.
@@ -312,28 +311,6 @@ class Registry:
             files.write_whole(self._layout.registry, whole, is_locked=True)
         self.entries()
 
-    def _placed(self, entries: list[JsonObject], names: set[str]) -> list[JsonObject]:
-        """The entries without those whose folder is gone, or whose id can be no folder here."""
-        absent = {str(entry["experiment_id"]) for entry in entries} - names
-        if not absent:
-            return entries
-        # An id from the file may be anything, and becomes a path here.
-        odd = {experiment_id for experiment_id in absent if not identity.is_folder_name(experiment_id)}
-        gone = {experiment_id for experiment_id in absent - odd if self._folders.is_gone(experiment_id)}
-        in_trash = self._folders.trashed() if gone else set()
-        # Only we write an end reason: of these, what the line says is a copy of what the folder said.
-        hidden = {str(entry["experiment_id"]) for entry in entries if "end_reason" in entry} & gone
-        missing = sorted(hidden - in_trash)
-        if missing:
-            warn_once(
-                f"gone {self._layout.root} {missing}",
-                f"{self._layout.registry} has {len(missing)} experiments whose folders are gone, and which are not "
-                f"listed until the folders return: {', '.join(missing[:_MOST_NAMED])}"
-                f"{' …' if len(missing) > _MOST_NAMED else ''}",
-            )
-        left_out = odd | hidden | (gone & in_trash)
-        return [entry for entry in entries if str(entry["experiment_id"]) not in left_out]
-
     def _read(self) -> bytes:
         try:
             return self._layout.registry.read_bytes()
@@ -343,13 +320,6 @@ class Registry:
             if error.errno not in {errno.EISDIR, errno.ELOOP}:
                 raise
             raise errors.DamagedFileError(self._layout.registry, f"it is no file ({error.strerror})") from error
-
-    def _shown(self, entries: list[JsonObject]) -> list[JsonObject]:
-        """The entries by age, each with the directory where it is now: it may have moved since its line was written."""
-        root = self._folders.shown_root()
-        for entry in entries:
-            entry["directory"] = root + str(entry["experiment_id"])
-        return _by_age(entries)
 
     def _stale(self, entries: list[JsonObject], names: set[str]) -> set[str]:
         """The ids whose line may differ from their record: marked, running, or not in the index at all."""
@@ -470,7 +440,7 @@ class Registry:
                 f"{self._layout.registry} is damaged and could not be mended ({_problem(error)}); "
                 "the experiments are read from their folders",
             )
-            return self._shown(self._rebuilt())
+            return self._folders.shown(self._rebuilt())
         return self.entries()
 
     def _write_back(self) -> None:
@@ -497,24 +467,6 @@ def _without_collecting() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _by_age(entries: list[JsonObject]) -> list[JsonObject]:
-    """Entries by the time in their ids; those of the seed's tool stay in the order in which it listed them."""
-    in_order = [entry for entry in entries if "end_reason" not in entry]
-    ours = sorted((entry for entry in entries if "end_reason" in entry), key=_age)
-    if not in_order:
-        return ours
-    for entry in ours:
-        place = len(in_order)
-        while place and _age(in_order[place - 1]) > _age(entry):
-            place -= 1
-        in_order.insert(place, entry)
-    return in_order
-
-
-def _age(entry: JsonObject) -> str:
-    return str(entry["experiment_id"])[:15]
 
 
 def _problem(error: Exception) -> str:
