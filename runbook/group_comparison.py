@@ -18,7 +18,7 @@ from runbook.records import Status
 from runbook.statistics import ALPHA, CONFIDENCE, Contrast, Summary, contrast, holm, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pandas import DataFrame
 
@@ -225,7 +225,7 @@ def _metric_names(entries: Sequence[Entry], metrics: Iterable[str] | None) -> li
     return list(names)
 
 
-def _without(names: Sequence[str], groups: Sequence[Group], values: dict[str, JsonObject]) -> Iterator[str]:
+def _without(names: Sequence[str], groups: Sequence[Group], values: Mapping[str, Entry]) -> Iterator[str]:
     """The experiments of groups in which nobody has any of the metrics."""
     for members in groups:
         if not any(name in values[one] for one in members.experiment_ids for name in names):
