@@ -51,6 +51,7 @@ def test_metrics_tags_names_statuses_and_fields_are_offered(offer, shelf):
     assert list(offer("ls", "--name", "b")) == ["baseline"]
     assert list(offer("ls", "--status", "f")) == ["failed"]
     assert "config.model.name" in offer("ls", "--columns", "config.m")
+    assert "config.model.name" in offer("compare", "--group-by", "config.m")
     assert list(offer("ls", "--sort", "status,config.s")) == ["status,config.seed"]
 
 

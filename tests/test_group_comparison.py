@@ -148,6 +148,24 @@ def test_pairs_of_many_groups_are_told_by_numbers():
     assert max(map(len, found.to_text(80).splitlines())) <= 80
 
 
+def test_groups_without_the_metric_that_is_named_are_left_out_and_counted():
+    """They answer another question, and would fill the tables with dashes."""
+    found = compare(entries(FAR) + entries({"other": [0.1, 0.2]}, name="accuracy"), metrics=["f1"])
+    assert [one.label for one in found.groups] == ["model=a", "model=b"]
+    assert found.left_out == {"without f1": 2}
+    assert "Left out: 2 without f1." in found.notes
+
+
+def test_rows_and_pairs_of_what_a_group_never_measured_are_not_shown():
+    """The notes tell of them; a group of nothing but NaN has measured, and is shown."""
+    nan = float("nan")
+    found = compare(entries({**FAR, "c": [nan, nan]}) + entries({"other": [0.1, 0.2]}, name="accuracy"))
+    groups, pairs = found.tables()
+    assert [row[0].shown for row in groups.rows] == ["f1", "", "", "accuracy"]
+    assert [row[1].shown for row in pairs.rows] == ["2 - 1"]
+    assert any("2 of 2 of model=other" in note for note in found.notes)
+
+
 def test_the_correction_can_undo_a_verdict():
     """With twenty metrics of noise and one of luck, luck is not enough."""
     draw = random.Random(7)

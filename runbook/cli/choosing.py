@@ -63,8 +63,8 @@ def best(
     valued = [entry for entry in found if is_finite(entry["metrics"].get(name))]
     if not valued:
         names = [name for entry in found for name in entry["metrics"]]
-        hint = nearest_hint(name, names, "") if names else "none of them has any metric"
-        raise NothingFoundError(f"none of {len(found)} experiments has a finite {metric!r}; {hint}")
+        hint = nearest_hint(name, names, "") if names else "no metric of them is on record"
+        raise NothingFoundError(f"no experiment of {len(found)} has a finite {metric!r}; {hint}")
     direction = _direction(metric, minimize)
     sign = 1 if direction == "min" else -1
     # Of equals the newest first, as `find` gives them.

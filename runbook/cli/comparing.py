@@ -31,7 +31,12 @@ _FORMS: Final = ("text", "markdown", "latex", "csv", "json")
 @experiment_argument("experiments", several=True)
 @click.option("--where", metavar="WHERE", help="Those that an expression fits, instead of naming them.")
 @filters
-@click.option("--group-by", metavar="KEY", help="Groups of runs: 'config' (all but the seed), or a field of it.")
+@click.option(
+    "--group-by",
+    metavar="KEY",
+    shell_complete=completed_by("fields"),
+    help="Groups of runs: 'config' (all but the seed), or a field of it.",
+)
 @click.option(
     "--metric",
     "metrics",

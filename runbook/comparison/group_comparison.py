@@ -21,7 +21,7 @@ from runbook.records import Status
 from runbook.tables import notebook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pandas import DataFrame
 
@@ -179,10 +179,17 @@ def compare_groups(
             f"none of {len(entries)} experiments is {' or '.join(sorted(wanted))}; "
             "choose others with ids= or where=, or say status= for those that have not completed"
         )
-    groups = group(counting, by)
     names = _metric_names(counting, metrics)
     known = directions(names, minimize, maximize)
     values = {str(entry["experiment_id"]): fields.part(entry, "metrics") for entry in counting}
+    groups = group(counting, by)
+    left_out = _left_out(entries, wanted)
+    # Where the metrics are named, a group that has none of them belongs to another question.
+    strangers = set() if metrics is None else set(_without(names, groups, values))
+    if strangers:
+        # Once more: without them the labels need to tell less apart.
+        groups = group([entry for entry in counting if str(entry["experiment_id"]) not in strangers], by)
+        left_out[f"without {' or '.join(names)}"] = len(strangers)
     summaries = {
         name: tuple(summarize(values[one].get(name) for one in members.experiment_ids) for members in groups)
         for name in names
@@ -193,7 +200,7 @@ def compare_groups(
         metrics=summaries,
         directions=known,
         pairs=_pairs(groups, summaries),
-        left_out=_left_out(entries, wanted),
+        left_out=left_out,
         predictions=None
         if predictions is None
         else compare_predictions(
@@ -219,6 +226,13 @@ def _metric_names(entries: Sequence[Entry], metrics: Iterable[str] | None) -> li
             f"no final metric of these {len(entries)} experiments is a number; save_final_metrics saves such"
         )
     return list(names)
+
+
+def _without(names: Sequence[str], groups: Sequence[Group], values: Mapping[str, Entry]) -> Iterator[str]:
+    """The experiments of groups in which nobody has any of the metrics."""
+    for members in groups:
+        if not any(name in values[one] for one in members.experiment_ids for name in names):
+            yield from members.experiment_ids
 
 
 def _pairs(groups: Sequence[Group], summaries: dict[str, tuple[Summary, ...]]) -> tuple[Pair, ...]:

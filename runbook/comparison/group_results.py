@@ -64,7 +64,7 @@ class GroupResults:
         metrics: for each metric a summary of each group, in the order of `groups`.
         directions: for each metric which way is better: "min", "max", or None where that is not known.
         pairs: for each metric all pairs of groups, with their p-values corrected together.
-        left_out: how many experiments did not count, by their status.
+        left_out: how many experiments did not count, by status, or as `without` the metrics that were named.
         predictions: how the saved predictions of two groups compare, where that was asked for.
     """
 

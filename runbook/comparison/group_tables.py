@@ -31,10 +31,13 @@ def tables_of(comparison: GroupResults) -> list[Table]:
     has_pairs = len(comparison.groups) > _TWO and comparison.test_count > 0
     rows = []
     for name, summaries in comparison.metrics.items():
+        is_first = True
         for place, (group, summary) in enumerate(zip(comparison.groups, summaries, strict=True)):
+            if summary.n == summary.not_finite == 0:
+                continue  # A group that never had this metric: the notes say so.
             rows.append(
                 (
-                    Cell(name, text="" if place else name),
+                    Cell(name, text=name if is_first else ""),
                     Cell(group.label, text=f"{place + 1}: {group.label}" if has_pairs else None),
                     Cell(summary.n),
                     Cell(summary.mean, text=_or_dash(summary.mean), is_best=group.label in best.get(name, ())),
@@ -42,6 +45,7 @@ def tables_of(comparison: GroupResults) -> list[Table]:
                     Cell(None, text=range_text(summary.interval)),
                 )
             )
+            is_first = False
     said = (*sentences(comparison), *notes(comparison))
     groups = Table(
         columns, tuple(rows), _caption(comparison), mark="the best mean, whether or not the gap is larger than noise"
@@ -53,7 +57,7 @@ def tables_of(comparison: GroupResults) -> list[Table]:
 
 def _pair_table(comparison: GroupResults) -> Table:
     ordered = sorted(
-        comparison.pairs,
+        (pair for pair in comparison.pairs if pair.contrast.difference is not None),
         key=lambda pair: (pair.p_value_holm is None, pair.p_value_holm or 0.0, pair.contrast.p_value or 0.0),
     )
     places = {group.label: place + 1 for place, group in enumerate(comparison.groups)}

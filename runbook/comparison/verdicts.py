@@ -71,7 +71,7 @@ def _count(name: str, comparison: GroupResults) -> str:
     pairs = [pair for pair in comparison.pairs if pair.metric == name]
     tested = [pair for pair in pairs if pair.p_value_holm is not None]
     larger = sum(pair.is_significant for pair in pairs)
-    untested = len(pairs) - len(tested)
+    untested = sum(pair.p_value_holm is None and pair.contrast.difference is not None for pair in pairs)
     if not tested:
         return f"{name}: none of {len(pairs)} pairs of groups could be tested."
     rest = f", {untested} could not be tested" if untested else ""
