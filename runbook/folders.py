@@ -196,9 +196,13 @@ class Folders:
 
 
 def _by_age(entries: list[JsonObject]) -> list[JsonObject]:
-    """Entries by the time in their ids; those of the seed's tool stay in the order in which it listed them."""
+    """Entries by their start; those of the seed's tool stay in the order in which it listed them."""
     in_order = [entry for entry in entries if "end_reason" not in entry]
-    ours = sorted((entry for entry in entries if "end_reason" in entry), key=_age)
+    # The ids tell seconds, of which a sweep needs more than one for its order.
+    ours = sorted(
+        (entry for entry in entries if "end_reason" in entry),
+        key=lambda entry: (_age(entry), str(entry.get("timestamp"))),
+    )
     if not in_order:
         return ours
     for entry in ours:

@@ -975,3 +975,15 @@ def test_a_program_that_ends_leaves_a_large_registry_current(layout, large, scri
 def marks_locked_elsewhere(layout):
     """The registry's lock in other hands."""
     return filelock.FileLock(layout.registry_lock, is_singleton=False)
+
+
+def test_experiments_of_one_second_are_listed_by_their_start_whatever_the_order_in_the_file(layout, registry):
+    """So that `latest` is the latest also after the registry was rebuilt from the folders."""
+    moments = [MOMENT + timedelta(milliseconds=part) for part in (300, 100, 200)]
+    for name, moment in zip("abc", moments, strict=True):
+        record = ended(layout, born(layout, name, timestamp=moment))
+        registry.publish(record.experiment_id)
+    assert [entry["custom_name"] for entry in registry.entries()] == ["b", "c", "a"]
+    layout.registry.write_bytes(b"{")
+    assert [entry["custom_name"] for entry in registry.entries()] == ["b", "c", "a"]
+    assert [entry["custom_name"] for entry in registry.listing().entries] == ["b", "c", "a"]
