@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from runbook import annotation, codec, errors, folder, identity, liveness
 from runbook.notices import warn_once
+from runbook.plain import numbers_of
 from runbook.records import ExperimentRecord, Status
 
 if TYPE_CHECKING:
@@ -96,11 +97,20 @@ class Folders:
         return [entry for entry in entries if str(entry["experiment_id"]) not in left_out]
 
     def shown(self, entries: list[JsonObject]) -> list[JsonObject]:
-        """The entries by age, each with the directory where it is now: it may have moved since its line was written."""
+        """The entries by age, each with the directory where it is now: it may have moved since its line was written.
+
+        The seed's tool listed no metrics: those of its experiments come from their folders.
+        """
         root = self._shown_root()
         for entry in entries:
             entry["directory"] = root + str(entry["experiment_id"])
+            if "metrics" not in entry:
+                with contextlib.suppress(OSError, errors.DamagedFileError):
+                    entry["metrics"] = self._saved_metrics(str(entry["experiment_id"]))
         return _by_age(entries)
+
+    def _saved_metrics(self, experiment_id: str) -> JsonObject:
+        return numbers_of(folder.read_object(self._layout.experiment(experiment_id).final_summary))
 
     def record(self, experiment_id: str) -> ExperimentRecord:
         """The record of an experiment, true at this moment: one whose process is dead has ended.

@@ -372,6 +372,23 @@ def test_a_registry_of_the_old_tool_is_read_as_it_is_and_kept(registry, layout):
     assert document["experiments"][1]["extra"] == {"x": 1}
 
 
+def test_metrics_of_the_old_tool_come_from_its_folders(registry, layout, base):
+    """It listed none; a summary that is missing or damaged leaves none, and the registry stays as it is."""
+    summaries = {"good": '{"f1": 0.5, "val": {"auc": NaN}, "model": "bert"}', "cut": '{"f1": 0.', "list": "[1]"}
+    write_old(layout, *[old_entry(name) for name in [*summaries, "absent"]], old_entry("listed", metrics={"f1": 0.1}))
+    for name in [*summaries, "absent", "listed"]:
+        layout.experiment(name).metrics.mkdir(parents=True)
+        layout.experiment(name).final_summary.write_text(summaries.get(name, '{"f1": 0.9}'))
+    layout.experiment("absent").final_summary.unlink()
+    raw = layout.registry.read_bytes()
+    found = {entry["experiment_id"]: entry.get("metrics") for entry in registry.entries()}
+    kept = {"good": {"f1": 0.5, "val.auc": "NaN"}, "cut": None, "list": None, "absent": None, "listed": {"f1": 0.1}}
+    assert found == kept
+    manager = ExperimentManager(base)
+    assert [one["experiment_id"] for one in manager.find("metrics.f1 > 0", sort="-metrics.f1")] == ["good", "listed"]
+    assert layout.registry.read_bytes() == raw
+
+
 def test_two_registries_in_one_directory_do_not_disturb_each_other(layout, base):
     """`registry_file` names another index of the same folders."""
     one, two = ExperimentManager(base), ExperimentManager(base, "other.json")

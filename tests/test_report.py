@@ -277,6 +277,21 @@ def test_more_metrics_than_anybody_looks_at_are_cut_and_said(manager, tmp_path):
     assert "Of 201 metrics" in " ".join(data["remarks"])
 
 
+def test_settings_that_most_experiments_have_come_before_the_metrics(manager, tmp_path):
+    """At most six, those that differ most; what there is no room for is said, and never one experiment's own first."""
+    for number in range(4):
+        shared = {f"flag{at}": number > 0 for at in range(6)} | {"lr": number, "seed": number}
+        own = {f"k{at}": at for at in range(300)} if number == 0 else {"dropout": 0.1} if number < 3 else {}
+        run(manager, f"run {number}", {"f1": 0.5}, **own, **shared)
+    data = data_of(manager.report(tmp_path / "report.html"))
+    table = data["table"]
+    assert table["settings"][: table["leading"]] == ["flag0", "flag1", "flag2", "flag3", "lr", "seed"]
+    assert table["settings"][table["leading"] :] == ["flag4", "flag5", "dropout"]
+    assert "The table has 9 of 309 settings" in " ".join(data["remarks"])
+    few = data_of(manager.report(tmp_path / "few.html", ["run 2", "run 3"]))["table"]
+    assert (few["settings"], few["leading"]) == (["lr", "seed", "dropout"], 2)
+
+
 def test_seeds_make_groups_and_other_settings_do_not(manager, tmp_path):
     """Experiments that differ in nothing but the seed have a mean and a band."""
     for seed in (1, 2):

@@ -513,6 +513,52 @@ def test_values_that_are_not_finite_are_told(page, manager, tmp_path):
     assert page.js("document.querySelectorAll('.chart .point').length") >= 3
 
 
+def test_settings_that_few_experiments_have_stand_behind_the_metrics(page, manager, tmp_path):
+    """Each column has its own values, wherever it stands, and the page says what it left out."""
+    for number in range(3):
+        own = {f"k{at}": at for at in range(300)} if number == 0 else {"dropout": 0.5}
+        with manager.experiment({**own, "lr": number / 8}, name=f"run {number}") as exp:
+            exp.save_final_metrics({"f1": number / 4})
+    with manager.experiment({"lr": 1, "depth": 2}), manager.experiment({"lr": 2, "depth": 3}):
+        page.open(manager.report(tmp_path / "report.html"))
+    heads = page.js(
+        "[...document.querySelectorAll('#experiments thead tr:last-child th')].map((th) => th.innerText.trim())"
+    )
+    middle = [head.split()[0] for head in heads[4:-1]]
+    assert middle == ["lr", "f1", "dropout", "depth"]
+    cells = page.js(
+        "[...document.querySelectorAll('#experiments tbody tr')].map((row) => [...row.cells].map((cell) => cell.innerText))"
+    )
+    assert [row[4] for row in cells][-3:] == ["0.25", "0.125", "0"]
+    assert [row[6] for row in cells][-3:-1] == ["0.5", "0.5"]
+    assert "3 of 303 settings" in page.js("document.body.innerText")
+
+
+@pytest.mark.parametrize("value", [1e-3, -0.1, 2e6])
+def test_a_constant_has_an_axis_in_proportion_to_it(page, manager, tmp_path, value):
+    """A learning rate that never changes is not drawn as if it were 0, smoothed or not, on either scale."""
+    with manager.experiment({}) as exp:
+        for step in range(20):
+            exp.log(lr=value, zero=0, step=step)
+    page.open(manager.report(tmp_path / "report.html"))
+    page.draw()
+    around = pytest.approx(sorted([0.9 * value, 1.1 * value]))
+    assert page.range_of("yaxis") == around
+    assert page.range_of("yaxis", 1) == [-1, 1]
+    page.js("document.querySelector('input[type=range]').value = 0.9")
+    page.js("document.querySelector('input[type=range]').dispatchEvent(new Event('input'))")
+    page.wait("document.querySelectorAll('.plot')[0].data.length === 2")
+    assert page.range_of("yaxis") == around
+    page.click(".chart-head button")
+    if value > 0:
+        assert [10**end for end in page.range_of("yaxis")] == around
+    page.click(".chart-head button", 1)
+    assert page.js("[...document.querySelectorAll('.plot')].map((plot) => plot._fullLayout.yaxis.type)") == [
+        "log",
+        "log",
+    ]
+
+
 def test_ten_thousand_experiments_are_a_usable_page(page, base, tmp_path):
     """The table goes page by page; sorting and filtering reach all."""
     base.mkdir()

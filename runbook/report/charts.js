@@ -228,7 +228,7 @@ function makeChart(metric, curves, means) {
       const series = seriesShown(data);
       const isCrowded = series.length >= CLOSEST_FROM;
       const traces = series.flatMap((one) => tracesOf(one, isCrowded));
-      const drawn = plotly.react(plot, traces, layoutOf(metric, isLog(), isCrowded), { ...PLOT_OPTIONS, toImageButtonOptions: { filename: metric.replace(/[^\w.-]+/g, "_") } });
+      const drawn = plotly.react(plot, traces, layoutOf(metric, isLog(), isCrowded, rangeOf(traces, isLog())), { ...PLOT_OPTIONS, toImageButtonOptions: { filename: metric.replace(/[^\w.-]+/g, "_") } });
       plot.classList.remove("waiting");
       plot.setAttribute("aria-label", `${metric} over steps, ${plural(series.length, "line")}`);
       remark.textContent = gapsText(data.curves, isLog());
@@ -276,7 +276,23 @@ function hoverText(isCrowded) {
   return `${isCrowded ? "step %{x:,~r}<br>" : ""}${CHARTS.weight ? "smoothed " : ""}%{y:.5~g}<extra>%{fullData.name}</extra>`;
 }
 
-function layoutOf(metric, isLog, isCrowded) {
+/** The range of the values where they are all the same, in proportion to them; elsewhere, and around 0, Plotly's own is right. */
+function rangeOf(traces, isLog) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const { y } of traces) {
+    for (const value of y) {
+      if (!Number.isFinite(value) || (isLog && value <= 0)) continue;
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+    }
+  }
+  // What has been smoothed differs in the last digits.
+  if (!Number.isFinite(high) || high === 0 || high - low > 1e-12 * Math.abs(high)) return undefined;
+  const ends = [high - 0.1 * Math.abs(high), high + 0.1 * Math.abs(high)];
+  return isLog ? ends.map(Math.log10) : ends;
+}
+
+function layoutOf(metric, isLog, isCrowded, range) {
   const look = chartLook();
   const axis = { gridcolor: look.grid, zerolinecolor: look.line, linecolor: look.line, tickfont: { color: look.muted }, automargin: true };
   return {
@@ -287,7 +303,7 @@ function layoutOf(metric, isLog, isCrowded) {
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     modebar: { bgcolor: "rgba(0, 0, 0, 0)", color: look.muted, activecolor: look.text },
     xaxis: { ...axis, type: CHARTS.logSteps ? "log" : "linear", title: { text: "step", font: { color: look.muted, size: 11 }, standoff: 6 }, hoverformat: ",~r" },
-    yaxis: { ...axis, type: isLog ? "log" : "linear", exponentformat: "power" },
+    yaxis: { ...axis, type: isLog ? "log" : "linear", exponentformat: "power", ...(range && { range }) },
   };
 }
 

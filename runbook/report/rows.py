@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runbook.typing import Json, JsonObject
 
 _MOST_COLUMNS: Final = 12
+_MOST_LEADING: Final = 6
 _MOST_CELLS: Final = 150_000
 _CELL_LENGTHS: Final = (80, 40, 20)
 _TABLE_BYTES: Final = 2_500_000
@@ -40,10 +41,12 @@ def table(entries: Sequence[Mapping[str, Any]], remarks: list[str]) -> JsonObjec
         for name, value in entry["metrics"].items():
             metrics.setdefault(name, {})[entry["experiment_id"]] = value
     most = max(2, min(_MOST_COLUMNS, _MOST_CELLS // max(1, len(entries)) // 2))
-    settings_shown = _most_common(different, most, "settings", remarks)
-    metrics_shown = _most_common(metrics, most, "metrics", remarks)
+    leading, others = _settings(different, len(entries), most, remarks)
+    settings_shown = leading + others
+    metrics_shown = _most_common(metrics, most, remarks)
     made: JsonObject = {
         "settings": [cut(name, _LONGEST_TITLE) for name in settings_shown],
+        "leading": len(leading),
         "metrics": [cut(name, _LONGEST_TITLE) for name in metrics_shown],
         "best": [_best(name, metrics[name], entries) for name in metrics_shown],
     }
@@ -90,10 +93,31 @@ def status_of(entry: Mapping[str, Any]) -> str:
     return status if status in set(Status) else Status.UNKNOWN.value
 
 
-def _most_common(found: Mapping[str, Mapping[str, Any]], most: int, what: str, remarks: list[str]) -> list[str]:
-    names = sorted(found, key=lambda name: -len(found[name]))
+def _settings(
+    different: Mapping[str, Mapping[str, Json]], count: int, most: int, remarks: list[str]
+) -> tuple[list[str], list[str]]:
+    """The settings before the metrics, which most experiments have and which differ most; then those behind them."""
+    ranked = sorted(
+        different, key=lambda name: (-len(different[name]), -len({*map(as_text, different[name].values())}))
+    )
+    if len(ranked) > most:
+        # Where there is no room for all, one experiment's own settings would be columns that are empty but for it.
+        ranked = [name for name in ranked if len(different[name]) > 1][:most]
+        remarks.append(
+            f"The table has {len(ranked)} of {len(different):,} settings, those that most experiments have; "
+            "the others are in the details."
+        )
+    leading = [name for name in ranked if 2 * len(different[name]) > count][:_MOST_LEADING]
+    # In the order of the configs, which somebody chose.
+    kept = set(ranked)
+    shown = [name for name in different if name in kept]
+    return [name for name in shown if name in leading], [name for name in shown if name not in leading]
+
+
+def _most_common(metrics: Mapping[str, Mapping[str, Any]], most: int, remarks: list[str]) -> list[str]:
+    names = sorted(metrics, key=lambda name: -len(metrics[name]))
     if len(names) > most:
-        remarks.append(f"The table has {most} of {len(names):,} {what}, those that most experiments have.")
+        remarks.append(f"The table has {most} of {len(names):,} metrics, those that most experiments have.")
     return names[:most]
 
 

@@ -4,14 +4,16 @@ const PAGE_ROWS = matchMedia("(max-width: 640px)").matches ? 10 : 25;
 const PRINTED_ROWS = 1000;
 
 function experimentTable() {
-  const { settings, metrics, best, rows } = DATA.table;
+  const { settings, leading, metrics, best, rows } = DATA.table;
+  const settingColumns = settings.map((name, at) => valueColumn(name, at < leading ? "Settings that differ" : "More settings", rows, (row) => row[7][at], { show: settingText }));
   const columns = [
     { title: "Name", kind: "", get: (row) => row[1] || row[0], cell: nameCell, className: "name" },
     { title: "Status", kind: "", get: (row) => row[2], cell: (row) => el("td", {}, statusBadge(row[2], row[3])) },
     { title: "Started (UTC)", kind: "", get: (row) => row[4], cell: (row) => el("td", { className: "number" }, moment(row[4])), isNumber: true },
     { title: "Duration", kind: "", get: (row) => row[5], cell: durationCell, isNumber: true },
-    ...settings.map((name, at) => valueColumn(name, "Settings that differ", rows, (row) => row[7][at], { show: settingText })),
+    ...settingColumns.slice(0, leading),
     ...metrics.map((name, at) => valueColumn(name, "Final metrics", rows, (row) => row[8][at], { show: shortNumber, best: best[at] })),
+    ...settingColumns.slice(leading),
     { title: "Tags", kind: "Record", isRecord: true, get: (row) => row[6].join(" ") || null, cell: (row) => el("td", { className: "tags" }, row[6].map((tag) => el("span", { className: "tag" }, tag))) },
     { title: "Id", kind: "Record", isRecord: true, get: (row) => row[0], cell: (row) => el("td", { className: "id" }, row[0]) },
   ].filter((column) => column.title !== "Tags" || rows.some((row) => row[6].length));
