@@ -30,6 +30,7 @@ _SILENT_S: Final = 60.0
 
 @command(
     "watch",
+    empty=[],
     json="an array of objects with experiment_id, custom_name, status, end_reason, state (alive, unknown or ended), "
     "evidence, step, metrics, progress (done, total, time, per_second, remaining_s; or null), last_sign_of_life and "
     "duration_s; once.",
