@@ -46,7 +46,7 @@ class Context:
     base_dir: str | None = None
     as_json: bool = False
     colour: bool | None = None
-    empty: Json = None
+    empty: object = None
 
     @functools.cached_property
     def shown_dir(self) -> str:
@@ -215,7 +215,7 @@ def global_options(function: F) -> F:
 
 
 def command(
-    name: str, *, json: str, example: str, empty: Json = None
+    name: str, *, json: str, example: str, empty: object = None
 ) -> Callable[[Callable[Concatenate[Context, P], int | None]], click.Command]:
     """Make a command of a function that takes the `Context` first and gives the exit code, None for 0.
 
