@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -334,6 +336,39 @@ def test_each_error_has_its_code(error, code, capfd):
         os.dup2(saved, 1)
         os.close(saved)
     assert ("runbook: " in capfd.readouterr().err) == (code < 100)
+
+
+WRITING = [["note", "@1", "text"], ["tag", "@1", "keep"], ["rm", "@1", "--yes"], ["repair"], ["end", "@1"]]
+
+
+@pytest.mark.parametrize("words", WRITING, ids=" ".join)
+def test_a_base_directory_that_cannot_be_written_to_is_named(words, shelf, base):
+    """In words, with the remedy, and not as a path of ours with an errno."""
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
+        pytest.skip("a read-only directory needs a mount namespace")
+    mounted = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mounted, base, sys.executable, "-m", "runbook", "--dir", base, *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert f"the base directory {base} cannot be written to (Read-only file system)" in done.stderr
+    assert "--dir or RUNBOOK_DIR" in done.stderr
+    assert "Errno" not in done.stderr
+
+
+def test_only_what_lies_in_the_base_directory_is_laid_to_it(tmp_path):
+    """A report that cannot be written elsewhere, and a file that cannot be read, are what they are."""
+    base = tmp_path / "base"
+    base.mkdir()
+    refused = failures.not_writable(OSError(errno.EROFS, "no", str(base / ".runbook" / "pending" / "x")), str(base))
+    assert refused is not None
+    assert (refused.exit_code, str(base) in refused.message) == (3, True)
+    for number, path in ((errno.EROFS, tmp_path / "report.html"), (errno.EACCES, base / "x"), (errno.ENOSPC, base)):
+        assert failures.not_writable(OSError(number, "no", str(path)), str(base)) is None
+    assert failures.not_writable(OSError(errno.EROFS, "no"), str(base)) is None
 
 
 def test_an_error_of_ours_shows_its_traceback():

@@ -12,7 +12,7 @@ import attrs
 import click
 
 from runbook import errors
-from runbook.cli.failures import NothingFoundError
+from runbook.cli.failures import NothingFoundError, not_writable
 from runbook.display import visible
 
 if TYPE_CHECKING:
@@ -239,6 +239,10 @@ def command(
             except (NothingFoundError, errors.ExperimentNotFoundError):
                 if context.as_json:
                     context.print_json(context.empty)
+                raise
+            except OSError as error:
+                if refused := not_writable(error, context.shown_dir):
+                    raise refused from error
                 raise
 
         made = click.command(name, epilog=epilog)(click.make_pass_decorator(Context, ensure=True)(called))
