@@ -90,11 +90,13 @@ def on_the_screen(sent: str) -> str:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return the variables of a newcomer's shell: nothing set for runbook, and its command on the path."""
+    """Return the variables of a newcomer's shell: the place that the page says, and the command on the path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBOOK_", "COLUMNS", "LINES"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), str(folder / ".bin"), os.environ.get("PATH", "")])
     # No repository around the folder is that of the sweep.
     kept["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
+    # The page has its reader do the same, so that what the quickstart has left does not show.
+    kept["RUNBOOK_DIR"] = "sweeps"
     return {**kept, "PATH": path, "NO_COLOR": "1", "TERM": "xterm", "TZ": "UTC", "PYTHONIOENCODING": "utf-8"}
 
 
@@ -150,6 +152,7 @@ def renewed(page: str) -> Iterator[tuple[re.Match[str], str]]:
     """Run the blocks of a page in their order; yields each with its new text."""
     with prepared_folder() as folder, contextlib.chdir(folder):
         console = code.InteractiveConsole()
+        os.environ["RUNBOOK_DIR"] = environment(folder)["RUNBOOK_DIR"]
         for block in BLOCK.finditer(page):
             with training(folder) if block["live"] else contextlib.nullcontext():
                 if block["language"] == "pycon":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,7 +58,7 @@ def test_alone_it_prints_its_help(run):
     result = run()
     assert result.exit_code == 0
     assert result.stdout == run("--help").stdout
-    for word in ("Exit codes", "RUNBOOK_DIR", "latest", "@1", *COMMANDS):
+    for word in ("Exit codes", "130", "141", "RUNBOOK_DIR", "latest", "@1", *COMMANDS):
         assert word in result.stdout
 
 
@@ -173,6 +175,49 @@ def test_a_base_directory_that_is_a_file_is_refused(tmp_path):
     result = CliRunner().invoke(main, ["ls", "--dir", str(tmp_path / "file")])
     assert result.exit_code == 2
     assert "file" in result.stderr
+
+
+EMPTY = {
+    "ls": ([], ["ls", "--status", "running"]),
+    "show": (None, ["show", "nothing"]),
+    "compare": (None, ["compare", "nothing", "@1"]),
+    "diff": (None, ["diff", "@1", "nothing"]),
+    "best": (None, ["best", "--metric", "nothing"]),
+    "why": (None, ["why", "nothing"]),
+    "history": ([], ["history", "nothing"]),
+    "watch": ([], ["watch", "nothing"]),
+    "path": (None, ["path", "nothing"]),
+    "open": (None, ["open", "nothing"]),
+    "report": (None, ["report", "nothing"]),
+    "note": (None, ["note", "nothing", "text"]),
+    "tag": (None, ["tag", "nothing"]),
+    "end": (None, ["end", "nothing"]),
+    "export": ({"exported", "failed"}, ["export", "nothing", "there"]),
+    "import": ({"imported", "failed"}, ["import", "nothing"]),
+    "merge": (None, ["merge", "nothing"]),
+    "rm": ({"deleted", "failed", "dry_run"}, ["rm", "nothing", "--yes"]),
+    "restore": ([], ["restore", "--list"]),
+}
+"""What `--json` prints where nothing is found: all of it, or the keys of an object that says what failed."""
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_json_is_json_where_nothing_is_found(name, shelf, program, tmp_path):
+    """A program that reads it gets a document, `[]` or `null`, beside the exit code and the message."""
+    empty, words = EMPTY[name]
+    for place in ([], ["--dir", str(tmp_path / "none")]):
+        done = program(*words, "--json", *place)
+        assert done.returncode == 1, done.stderr
+        found = json.loads(done.stdout)
+        assert (set(found) if isinstance(empty, set) else found) == empty
+
+
+def test_every_command_that_finds_is_among_them(program, tmp_path):
+    """The rest has nothing to find but the base directory."""
+    assert set(COMMANDS) - EMPTY.keys() == {"gc", "doctor", "repair", "completion"}
+    for name, empty in (("gc", None), ("doctor", []), ("repair", None)):
+        done = program(name, "--json", "--dir", str(tmp_path / "none"))
+        assert (done.returncode, json.loads(done.stdout)) == (1, empty)
 
 
 # --- exit codes -----------------------------------------------------------------------------------------------------
@@ -293,6 +338,39 @@ def test_each_error_has_its_code(error, code, capfd):
     assert ("runbook: " in capfd.readouterr().err) == (code < 100)
 
 
+WRITING = [["note", "@1", "text"], ["tag", "@1", "keep"], ["rm", "@1", "--yes"], ["repair"], ["end", "@1"]]
+
+
+@pytest.mark.parametrize("words", WRITING, ids=" ".join)
+def test_a_base_directory_that_cannot_be_written_to_is_named(words, shelf, base):
+    """In words, with the remedy, and not as a path of ours with an errno."""
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
+        pytest.skip("a read-only directory needs a mount namespace")
+    mounted = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mounted, base, sys.executable, "-m", "runbook", "--dir", base, *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert f"the base directory {base} cannot be written to (Read-only file system)" in done.stderr
+    assert "--dir or RUNBOOK_DIR" in done.stderr
+    assert "Errno" not in done.stderr
+
+
+def test_only_what_lies_in_the_base_directory_is_laid_to_it(tmp_path):
+    """A report that cannot be written elsewhere, and a file that cannot be read, are what they are."""
+    base = tmp_path / "base"
+    base.mkdir()
+    refused = failures.not_writable(OSError(errno.EROFS, "no", str(base / ".runbook" / "pending" / "x")), str(base))
+    assert refused is not None
+    assert (refused.exit_code, str(base) in refused.message) == (3, True)
+    for number, path in ((errno.EROFS, tmp_path / "report.html"), (errno.EACCES, base / "x"), (errno.ENOSPC, base)):
+        assert failures.not_writable(OSError(number, "no", str(path)), str(base)) is None
+    assert failures.not_writable(OSError(errno.EROFS, "no"), str(base)) is None
+
+
 def test_an_error_of_ours_shows_its_traceback():
     """A bug is not dressed up as a mistake of the caller."""
     with pytest.raises(ZeroDivisionError):
@@ -344,6 +422,15 @@ def test_any_encoding_will_do(variables, words, manager, program):
     assert "Traceback" not in done.stderr
     if "--json" in words:
         assert json.loads(done.stdout)[0]["config"] == {"näme": "日本語 🙂", "seed": 1}
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX"])
+@pytest.mark.parametrize("words", [["history", "@5"], ["watch", "--once", "@5"]])
+def test_who_asks_for_the_locale_c_gets_ascii(words, locale, shelf, program):
+    """Python itself would write UTF-8 there; who says so gets that."""
+    asked = {"LC_ALL": locale, "PYTHONIOENCODING": "", "PYTHONUTF8": ""}
+    assert program(*words, **asked).stdout.isascii()
+    assert not program("history", "@5", **asked | {"PYTHONIOENCODING": "utf-8"}).stdout.isascii()
 
 
 @pytest.mark.parametrize("words", [["ls"], ["compare", "@5", "@4"], ["diff", "@5", "@4"], ["ls", "--json"]])

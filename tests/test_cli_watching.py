@@ -228,6 +228,34 @@ def test_the_rest_is_told_only_where_it_is_no_guess():
     assert attrs.evolve(told(0), state=following.ENDED).remaining_s(now) is None
 
 
+def test_one_that_is_stopped_is_silent(training, run, manager):
+    """Neither the rate nor the remaining time of a process that says nothing is known."""
+    experiment_id, process = training
+    process.send_signal(signal.SIGSTOP)
+    layout = manager.get_experiment(experiment_id).layout
+    moment = time.time() - 25
+    for path in (layout.root, *layout.root.rglob("*")):
+        os.utime(path, (moment, moment))
+    (line,) = [line for line in run("watch", "--once").stdout.splitlines() if "alive" in line]
+    assert re.search(r"alive, silent for 2[5-9]\.\d s", line)
+    assert "50/100 (50%)" in line
+    assert "/s" not in line
+    assert "left" not in line
+    assert json.loads(run("watch", "--json").stdout)[0]["progress"]["remaining_s"] is None
+
+
+@pytest.mark.parametrize(
+    ("usual", "silence", "is_silent"),
+    [(0.1, 9, False), (0.1, 11, True), (30, 140, False), (30, 160, True), (None, 50, False), (None, 70, True)],
+)
+def test_silence_is_measured_by_what_is_usual(usual, silence, is_silent):
+    """10 seconds, five times the usual pause, or a minute where that is not known."""
+    now = datetime.now(UTC)
+    seen = sight(usual_pause_s=usual, last_sign_of_life=now - timedelta(seconds=silence))
+    assert seen.is_silent(now) is is_silent
+    assert not attrs.evolve(seen, state=following.ENDED).is_silent(now)
+
+
 def test_the_end_of_a_history_is_enough(tmp_path):
     """The last value of each metric, though they are not in one line, of a file of any size; a torn line is none."""
     path = tmp_path / "history.jsonl"

@@ -106,3 +106,9 @@ def test_the_blocks_are_many_and_all_have_an_outcome(page):
     assert len(blocks) == page.count("<!-- tour") == len(re.findall(r"^```(?:console|pycon)$", page, re.MULTILINE)) > 10
     assert 'Traceback (most recent call last):\n  File "<console>"' not in page
     assert all(len(block.splitlines()) > 4 for block in blocks)
+
+
+def test_a_reader_is_where_the_tour_is(page):
+    """Nothing of the quickstart is in what the page shows, and no command leaves the folder for the next one."""
+    assert re.findall(r"export RUNBOOK_DIR=(\w+)", page) == re.findall(r"/home/you/project/(\w+)/", page)[:1]
+    assert not re.search(r"^\$ cd\b", page, re.MULTILINE)

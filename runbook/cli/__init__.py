@@ -149,6 +149,9 @@ Exit codes:
   1  nothing found, or a difference
   2  called in a way that cannot be done
   3  something on the disk is damaged or cannot be used
+  130, 141  ended by Ctrl-C, or because nobody reads the output any more
+
+With --json, where nothing is found, stdout has [] in the place of an array and null in the place of an object.
 
 \b
 Example:

@@ -87,6 +87,7 @@ def compare(
     """
     if group_by is None and (metrics or predictions):
         raise click.UsageError("--metric and --predictions belong to --group-by; add it, or leave them out")
+    context.as_json |= form == "json"
     ids = _chosen(context, experiments, where, chosen, is_grouped=group_by is not None)
     if group_by is None:
         compared: Any = context.manager.compare_experiments(ids, minimize=minimize, maximize=maximize)
@@ -101,7 +102,7 @@ def compare(
             predictions=predictions,
             allow_pickle=allow_pickle,
         )
-    if context.as_json or form == "json":
+    if context.as_json:
         context.print_json_text(compared.to_json())
     elif form == "text":
         context.write(compared.to_text(context.width, colour=context.is_coloured))

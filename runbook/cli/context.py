@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import attrs
 import click
 
-from runbook.cli.failures import NothingFoundError
+from runbook import errors
+from runbook.cli.failures import NothingFoundError, not_writable
 from runbook.display import visible
 
 if TYPE_CHECKING:
@@ -39,11 +40,13 @@ class Context:
         base_dir: as given by `--dir`; None for `RUNBOOK_DIR`, else `./experiments`.
         as_json: whether `--json` was given.
         colour: what `--color` or `--no-color` says; None when neither was given.
+        empty: what `--json` prints where nothing is found.
     """
 
     base_dir: str | None = None
     as_json: bool = False
     colour: bool | None = None
+    empty: object = None
 
     @functools.cached_property
     def shown_dir(self) -> str:
@@ -88,8 +91,6 @@ class Context:
             ExperimentNotFoundError: if none goes by it.
             AmbiguousExperimentError: if several ids begin with it.
         """
-        from runbook import errors
-
         try:
             return self.manager.get_experiment(wanted)
         except errors.ExperimentNotFoundError as error:
@@ -126,7 +127,12 @@ class Context:
     @property
     def is_unicode(self) -> bool:
         """Whether more than ASCII can be printed."""
-        return "utf" in (sys.stdout.encoding or "").lower()
+        import os
+
+        # Python writes UTF-8 in the locale C as well (PEP 540); who asks for that locale by LC_ALL wants ASCII.
+        is_c = os.environ.get("LC_ALL") in {"C", "POSIX"}
+        is_told = os.environ.get("PYTHONIOENCODING") or os.environ.get("PYTHONUTF8")
+        return "utf" in (sys.stdout.encoding or "").lower() and (not is_c or bool(is_told))
 
     def print(self, text: str = "") -> None:
         """Print text of our own making; what is from users has gone through `visible` before."""
@@ -209,7 +215,7 @@ def global_options(function: F) -> F:
 
 
 def command(
-    name: str, *, json: str, example: str
+    name: str, *, json: str, example: str, empty: object = None
 ) -> Callable[[Callable[Concatenate[Context, P], int | None]], click.Command]:
     """Make a command of a function that takes the `Context` first and gives the exit code, None for 0.
 
@@ -217,14 +223,29 @@ def command(
         name: what it is called.
         json: the shape of what it prints with `--json`, for its help.
         example: one or more lines that can be typed, for its help.
+        empty: what it prints with `--json` where nothing is found: [] in the place of an array.
     """
 
     def decorate(function: Callable[Concatenate[Context, P], int | None]) -> click.Command:
         lines = "\n".join(f"  {line}" for line in example.splitlines())
         # "\b" keeps click from joining lines.
         epilog = f"With --json: {json}\n\n\b\nExample:\n{lines}"
-        with_context = click.make_pass_decorator(Context, ensure=True)(function)
-        made = click.command(name, epilog=epilog)(with_context)
+
+        @functools.wraps(function)
+        def called(context: Context, *args: P.args, **kwargs: P.kwargs) -> int | None:
+            context.empty = empty
+            try:
+                return function(context, *args, **kwargs)
+            except (NothingFoundError, errors.ExperimentNotFoundError):
+                if context.as_json:
+                    context.print_json(context.empty)
+                raise
+            except OSError as error:
+                if refused := not_writable(error, context.shown_dir):
+                    raise refused from error
+                raise
+
+        made = click.command(name, epilog=epilog)(click.make_pass_decorator(Context, ensure=True)(called))
         # Last in the help: they are the same everywhere.
         made.params += click.command("shared")(global_options(lambda: None)).params
         return made

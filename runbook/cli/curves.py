@@ -30,6 +30,7 @@ _HEIGHT_OF_SEVERAL: Final = 7
 
 @command(
     "history",
+    empty=[],
     json="an array of objects, one a line of the history, with step, time and each metric; null where it is missing.",
     example="runbook history latest\nrunbook history baseline loss val/loss --log\nrunbook history baseline --csv",
 )

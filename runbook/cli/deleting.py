@@ -97,6 +97,7 @@ def restore(context: Context, experiments: tuple[str, ...], *, is_list: bool) ->
     An experiment goes by its id, the beginning of its id, or its name; of several with one id, the last deleted.
     """
     if is_list:
+        context.empty = []
         return _list_trash(context)
     required(experiments, "the experiments that are to come back; --list shows what is in the trash")
     outcomes = Outcomes()

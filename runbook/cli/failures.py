@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -34,6 +36,12 @@ class NotPossibleError(click.ClickException):
     """What was asked for cannot be done like this."""
 
     exit_code = USAGE
+
+
+class NotWritableError(click.ClickException):
+    """The base directory, or a folder in it, cannot be written to."""
+
+    exit_code = DAMAGED
 
 
 class ReaderGoneError(Exception):
@@ -94,6 +102,31 @@ def _explained(error: Exception) -> int:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         say(f"{error.ctx.get_usage()}\n'{error.ctx.command_path} --help' explains it.")
     return error.exit_code
+
+
+def not_writable(error: OSError, base: str) -> NotWritableError | None:
+    """What the system refused in words, where it is that a base directory cannot be written to; None for all else.
+
+    Args:
+        error: of the system, with the path that it is about.
+        base: the base directory as it was given.
+    """
+    if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM} or not isinstance(error.filename, str):
+        return None
+    path, root = Path(error.filename).resolve(), Path(base).resolve()
+    if not path.is_relative_to(root):
+        return None
+    # Folders of ours that are missing are made on the way.
+    folder = next((above for above in path.parents if above.exists()), root)
+    is_read = path.exists() and not os.access(path, os.R_OK)
+    if error.errno != errno.EROFS and (is_read or os.access(folder, os.W_OK)):
+        return None
+    is_all = error.errno == errno.EROFS or not os.access(root, os.W_OK)
+    what = f"the base directory {base}" if is_all else f"{folder}, a folder in the base directory {base},"
+    return NotWritableError(
+        f"{what} cannot be written to ({error.strerror}); make it writable, or choose another place with --dir or "
+        "RUNBOOK_DIR"
+    )
 
 
 def say(text: str) -> None:

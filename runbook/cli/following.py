@@ -17,7 +17,7 @@ from runbook.query import fields
 from runbook.records import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from runbook.layout import ExperimentLayout
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _TAIL_BYTES: Final = 65536
 _LEAST_SILENCE_S: Final = 60.0
+_LEAST_KNOWN_SILENCE_S: Final = 10.0
 _SILENT_UNITS: Final = 5
 ENDED: Final = "ended"
 
@@ -46,6 +47,7 @@ class Sight:
         progress: how far it had come when it last said so.
         last_sign_of_life: when it last wrote into its folder.
         duration_s: how long it has run, in seconds.
+        usual_pause_s: how long it is silent as a rule, in seconds; None where that is not known.
     """
 
     experiment_id: str
@@ -59,6 +61,7 @@ class Sight:
     progress: progress.Progress | None
     last_sign_of_life: datetime
     duration_s: float | None
+    usual_pause_s: float | None = None
 
     def as_plain(self) -> JsonObject:
         """The same as plain data, for JSON."""
@@ -83,13 +86,19 @@ class Sight:
         """For how many seconds nothing was heard of it."""
         return max(0.0, (now - self.last_sign_of_life).total_seconds())
 
+    def is_silent(self, now: datetime) -> bool:
+        """Whether nothing was heard of it for much longer than usual: it may be stuck, or stopped."""
+        usual = self.usual_pause_s
+        least = _LEAST_SILENCE_S if usual is None else max(_LEAST_KNOWN_SILENCE_S, _SILENT_UNITS * usual)
+        return self.state != ENDED and self.silent_s(now) > least
+
     def remaining_s(self, now: datetime) -> float | None:
         """How long the rest takes, in seconds; None where that would be a guess.
 
         One that has said nothing for much longer than one unit of its work takes may be stuck.
         """
         told = self.progress
-        if told is None or told.rate is None or told.remaining_s is None or self.state == ENDED:
+        if told is None or told.rate is None or told.remaining_s is None or self.state == ENDED or self.is_silent(now):
             return None
         since = max(0.0, (now - told.time).total_seconds())
         if since > max(_LEAST_SILENCE_S, _SILENT_UNITS / told.rate):
@@ -139,7 +148,9 @@ def _sight(base: BaseLayout, entry: dict[str, Any]) -> Sight:
     state, evidence = ENDED, ""
     if entry["status"] == Status.RUNNING:
         state, evidence = _state(base, experiment_id)
-    step, metrics = last_logged(layout.history)
+    rows = _last_rows(layout.history)
+    step, metrics = _logged(rows)
+    told = progress.read(layout.progress)
     return Sight(
         experiment_id=experiment_id,
         custom_name=entry["custom_name"],
@@ -149,10 +160,21 @@ def _sight(base: BaseLayout, entry: dict[str, Any]) -> Sight:
         evidence=evidence,
         step=step,
         metrics=metrics if state != ENDED else entry["metrics"],
-        progress=progress.read(layout.progress),
+        progress=told,
         last_sign_of_life=_last_sign(layout, entry),
         duration_s=fields.duration(entry, now),
+        usual_pause_s=_usual_pause_s(rows, told),
     )
+
+
+def _usual_pause_s(rows: Sequence[JsonObject], told: progress.Progress | None) -> float | None:
+    """The time between two lines that were logged lately, or for a unit of its work, whichever is shorter."""
+    known = [1 / told.rate] if told is not None and told.rate is not None else []
+    with contextlib.suppress(ValueError, OverflowError):
+        if len(rows) > 1:
+            first, last = (codec.parse_time(str(row.get("time"))) for row in (rows[0], rows[-1]))
+            known.append(max(0.0, (last - first).total_seconds()) / (len(rows) - 1))
+    return min(known, default=None)
 
 
 def _last_sign(layout: ExperimentLayout, entry: dict[str, Any]) -> datetime:
@@ -176,21 +198,31 @@ def last_logged(path: Path) -> tuple[float | None, dict[str, Any]]:
 
     Only the end of the file is read: it is looked at again and again, and may be large.
     """
+    return _logged(_last_rows(path))
+
+
+def _last_rows(path: Path) -> list[JsonObject]:
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL_BYTES))
             lines = file.read().split(b"\n")
     except OSError:
-        return None, {}
+        return []
     # The first one may have lost its beginning, the last one may not be whole yet.
     whole = lines[1 if size > _TAIL_BYTES else 0 : -1]
-    step: float | None = None
-    metrics: dict[str, Any] = {}
+    rows = []
     for line in whole:
         with contextlib.suppress(errors.DamagedFileError):
-            row = codec.decode_object(line, path)
-            if isinstance(at := row.get("step"), int | float):
-                step = at
-            metrics |= {name: restore_floats(value) for name, value in row.items() if name not in RESERVED}
+            rows.append(codec.decode_object(line, path))
+    return rows
+
+
+def _logged(rows: Sequence[JsonObject]) -> tuple[float | None, dict[str, Any]]:
+    step: float | None = None
+    metrics: dict[str, Any] = {}
+    for row in rows:
+        if isinstance(at := row.get("step"), int | float):
+            step = at
+        metrics |= {name: restore_floats(value) for name, value in row.items() if name not in RESERVED}
     return step, metrics

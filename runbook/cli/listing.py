@@ -50,6 +50,7 @@ class _Column:
 
 @command(
     "ls",
+    empty=[],
     json="an array of objects with the fields of the registry (experiment_id, timestamp, status, custom_name, "
     "description, config, directory, completed_at, notes, metrics, tags, end_reason, parent, host).",
     example="runbook ls --since 2d --status failed\n"

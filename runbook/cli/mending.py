@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FINDING = "objects with kind, severity (problem or note), subject, message, remedy and is_repairable"
 
 
-@command("doctor", json=f"an array of {_FINDING}.", example="runbook doctor\nrunbook doctor --json")
+@command("doctor", empty=[], json=f"an array of {_FINDING}.", example="runbook doctor\nrunbook doctor --json")
 def doctor(context: Context) -> int:
     """Say what is wrong in the base directory.
 

@@ -59,7 +59,11 @@ class Outcomes:
         except BrokenPipeError:
             # Nobody reads what is printed any more, which is no failure of this one.
             raise
-        except (click.ClickException, errors.RunbookError, OSError) as error:
+        except (click.ClickException, errors.RunbookError, OSError) as problem:
+            error: Exception = problem
+            if isinstance(problem, OSError):
+                shown_dir = click.get_current_context().obj.shown_dir
+                error = failures.not_writable(problem, shown_dir) or problem
             message = error.format_message() if isinstance(error, click.ClickException) else in_commands(str(error))
             failures.say(f"runbook: {message}")
             self.failed.append({"given": given, "error": message})

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 _SIGTERM: Final = 143
 _METRICS_SHOWN: Final = 8
 _BAR: Final = 16
-_SILENT_S: Final = 60.0
 
 
 @command(
     "watch",
+    empty=[],
     json="an array of objects with experiment_id, custom_name, status, end_reason, state (alive, unknown or ended), "
     "evidence, step, metrics, progress (done, total, time, per_second, remaining_s; or null), last_sign_of_life and "
     "duration_s; once.",
@@ -131,7 +131,8 @@ def _lines(context: Context, only: Sequence[str], interval: float) -> None:
         sights = follower.look()
         for sight in sights:
             told = None if sight.progress is None else sight.progress.done
-            now = (sight.status, sight.state, sight.step, str(sight.metrics), told)
+            is_silent = sight.is_silent(datetime.now(UTC))
+            now = (sight.status, sight.state, sight.step, str(sight.metrics), told, is_silent)
             if seen.get(sight.experiment_id) != now:
                 seen[sight.experiment_id] = now
                 _, *parts = _block(sight, context.width, is_unicode=context.is_unicode, has_bar=False)
@@ -170,7 +171,7 @@ def _state(sight: Sight, now: datetime) -> str:
     last = display.age(sight.last_sign_of_life, now)
     if sight.state == "unknown":
         return f"cannot be seen from here, last sign of life {last}"
-    return f"alive, silent since {last}" if sight.silent_s(now) > _SILENT_S else "alive"
+    return f"alive, silent for {display.duration(sight.silent_s(now))}" if sight.is_silent(now) else "alive"
 
 
 def _progress(sight: Sight, now: datetime, *, is_unicode: bool, has_bar: bool) -> list[str]:
@@ -184,7 +185,7 @@ def _progress(sight: Sight, now: datetime, *, is_unicode: bool, has_bar: bool) -
         full, empty = ("█", "░") if is_unicode else ("#", "-")
         if has_bar:
             parts.insert(0, full * filled + empty * (_BAR - filled))
-    if told.rate is not None and sight.state != following.ENDED:
+    if told.rate is not None and sight.state != following.ENDED and not sight.is_silent(now):
         slow = told.rate < 1
         parts.append(f"{display.duration(1 / told.rate)} each" if slow else f"{display.number(told.rate)}/s")
     remaining = sight.remaining_s(now)
