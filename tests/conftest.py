@@ -7,10 +7,12 @@ import functools
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +20,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from runbook import ExperimentManager
+
+# A shell starts what it puts in the background with Ctrl-C ignored, and every program of a test would inherit that.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The machines that run these tests are shared, and an example may have to wait for them.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
