@@ -61,14 +61,10 @@ class Verdict:
     evidence: str
 
 
-def current_owner(*, is_locked: bool = False) -> Owner:
-    """This process, with what it takes to tell later whether it is alive.
-
-    Args:
-        is_locked: whether it holds the experiment's life lock.
-    """
+def current_owner() -> Owner:
+    """This process, with what it takes to tell later whether it is alive."""
     owner = _owner(os.getpid())
-    return attrs.evolve(owner, is_locked=is_locked, oom_kills=_oom_kills(owner.memory_events))
+    return attrs.evolve(owner, oom_kills=_oom_kills(owner.memory_events))
 
 
 @functools.lru_cache(maxsize=1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from runbook import codec, display
+from runbook import display
 from runbook.display import visible
+from runbook.query import fields
 from runbook.records import Status
 
 if TYPE_CHECKING:
@@ -97,16 +97,5 @@ def _metrics(metrics: Json, between: str) -> str:
 
 
 def _duration(entry: JsonObject) -> str:
-    started, ended = _moment(entry.get("timestamp")), _moment(entry.get("completed_at"))
-    if ended is None and entry.get("status") == Status.RUNNING:
-        ended = datetime.now(UTC)
-    if started is None or ended is None:
-        return ""
-    return display.duration((ended - started).total_seconds())
-
-
-def _moment(value: Json) -> datetime | None:
-    try:
-        return codec.parse_time(str(value))
-    except ValueError:
-        return None
+    seconds = fields.duration(entry, fields.now_utc())
+    return "" if seconds is None else display.duration(seconds)
