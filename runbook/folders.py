@@ -152,12 +152,15 @@ class Folders:
             with contextlib.suppress(FileNotFoundError):
                 self._layout.life_lock(record.experiment_id).unlink()
 
-    def entry(self, experiment_id: str, old: JsonObject, *, bury: bool = False) -> JsonObject | None:
+    def entry(
+        self, experiment_id: str, old: JsonObject, written: ExperimentRecord | None = None, *, bury: bool = False
+    ) -> JsonObject | None:
         """The line that an experiment's own folder calls for; None when the folder says nothing.
 
         Args:
             experiment_id: which.
             old: its line in the index, as far as there is one; fields that only it knows are kept.
+            written: its record, from the process that writes it; None reads it, and looks whether its process is dead.
             bury: whether the end of one whose process is dead is written down as well; the registry's lock must be
                 held for that.
         """
@@ -165,7 +168,7 @@ class Folders:
         # Where the base directory has several paths, the line keeps the one under which it was first written.
         directory = str(old.get("directory") or self.directory(experiment_id))
         try:
-            record, is_dead = self._judged(experiment_id)
+            record, is_dead = (written, False) if written is not None else self._judged(experiment_id)
         except (FileNotFoundError, NotADirectoryError):
             # The seed's tool wrote no record. One of ours that is just being made has no config.json yet.
             if old or not layout.config.is_file():

@@ -18,6 +18,7 @@ import gc
 import os
 import time
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runbook import errors, files, folder, identity, index, marks
@@ -74,13 +75,17 @@ class Registry:
         """Mark an experiment whose record is about to change; a killed process leaves the mark for others."""
         marks.announce(self._layout, experiment_id)
 
-    def publish(self, experiment_id: str) -> None:
+    def publish(self, experiment_id: str, written: ExperimentRecord | None = None) -> None:
         """Bring the line of an experiment up to date with its record, which has been written.
 
         In a large registry that may be left to a later call, to `settle`, or to the next reader.
 
         A lock that cannot be had is said and is no error: the record is in its folder, readers see it
         by its mark, and the next writer brings the line up to date.
+
+        Args:
+            experiment_id: which.
+            written: its record, where the caller is who writes it; it need not be read again then.
 
         Raises:
             OSError: if the registry could not be written.
@@ -92,7 +97,7 @@ class Registry:
             self.announce(experiment_id)
             return
         try:
-            if not self._fold_at_once(experiment_id):
+            if not self._fold_at_once(experiment_id, written):
                 # A mark from before may have been folded with the old record.
                 self.announce(experiment_id)
                 self._fold_soon(experiment_id)
@@ -111,7 +116,7 @@ class Registry:
                 "not brought up to date; nothing is lost: listings read the experiments from their folders",
             )
 
-    def _fold_at_once(self, experiment_id: str) -> bool:
+    def _fold_at_once(self, experiment_id: str, written: ExperimentRecord | None) -> bool:
         """Bring the line of an experiment up to date where nobody else holds the lock, which takes no mark.
 
         Returns:
@@ -121,7 +126,7 @@ class Registry:
 
         try:
             with marks.locked(self._layout, 0):
-                self._fold(experiment_id)
+                self._fold({experiment_id: written})
         except filelock.Timeout:
             return False
         except BaseException:
@@ -351,6 +356,7 @@ class Registry:
         old: Mapping[str, JsonObject],
         stale: Iterable[str],
         complete: Callable[[JsonObject], None] = lambda _: None,
+        written: Mapping[str, ExperimentRecord | None] = MappingProxyType({}),
         *,
         bury: bool = False,
     ) -> dict[str, JsonObject | None]:
@@ -360,6 +366,7 @@ class Registry:
             old: the lines of these experiments, as far as there are any.
             stale: the ids.
             complete: adds its config to a line that lacks it.
+            written: records that need not be read.
             bury: whether to write down the end of those whose process is dead; the lock must be held.
         """
         fresh: dict[str, JsonObject | None] = {}
@@ -367,18 +374,22 @@ class Registry:
             line = old.get(experiment_id, {})
             if line:
                 complete(line)
-            entry = self._folders.entry(experiment_id, line, bury=bury)
+            entry = self._folders.entry(experiment_id, line, written.get(experiment_id), bury=bury)
             if entry is not None or self._is_withdrawn(experiment_id):
                 fresh[experiment_id] = entry
         return fresh
 
-    def _fold(self, *also: str) -> None:
-        """Bring the lines of all marked experiments up to date, and of some others; the lock must be held."""
+    def _fold(self, also: Mapping[str, ExperimentRecord | None] = MappingProxyType({})) -> None:
+        """Bring the lines of all marked experiments up to date; the lock must be held.
+
+        Args:
+            also: further ones by their ids, with the record where its only writer has just written it.
+        """
         marked = marks.take(self._layout).union(also)
         raw = self._spliceable()
         try:
             chosen = index.Selection(raw, marked)
-            raw = chosen.replaced(self._fresh(chosen.entries(), marked, bury=True))
+            raw = chosen.replaced(self._fresh(chosen.entries(), marked, written=also, bury=True))
         except errors.DamagedFileError as error:
             raw = index.encode(self._set_aside(error))
         # A power cut may bring the former registry back, whole: what it lacks is in the folders, which are durable,

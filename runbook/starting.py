@@ -100,7 +100,7 @@ def _new(plan: Plan, registry: Registry, draft: ExperimentRecord) -> tuple[LifeL
     with folder.undone_on_error(layout, place), lock.released_on_error():
         record = _locked(attrs.evolve(record, config=_pointed(plan, record.config, place.checkpoints)), lock)
         folder.write_birth(place, record, environment.capture())
-        registry.publish(record.experiment_id)
+        registry.publish(record.experiment_id, record)
     return lock, record
 
 

@@ -90,7 +90,7 @@ class DiskStore:
                 self._registry.announce(record.experiment_id)
         folder.write_record(self._folder, record)
         self._is_ended = record.status is not Status.RUNNING
-        self._registry.publish(record.experiment_id)
+        self._registry.publish(record.experiment_id, record)
 
     def write_json(self, path: Path, data: Json) -> None:
         """Replace a JSON file."""
