@@ -14,6 +14,7 @@ it alone: see `Contents`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import re
@@ -25,7 +26,7 @@ from runbook.plain import to_plain
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from runbook.typing import JsonObject, StrPath
+    from runbook.typing import Json, JsonObject, StrPath
 
 EMPTY: Final = b'{"experiments": []}\n'
 _NONE: Final = b'"experiments": []}\n'
@@ -245,6 +246,26 @@ class Contents:
             for entry, config in zip(block, configs, strict=True):
                 entry["config"] = config
 
+    def settings(self, entry: JsonObject, names: Iterable[str]) -> Json:
+        """The config of an entry, of which only the settings of some names need be there; the entry stays as it is.
+
+        A filter looks at one setting of each of a hundred thousand experiments, and then shows a few of them.
+
+        Raises:
+            DamagedFileError: if it cannot be read.
+        """
+        start = None if "config" in entry else self._configs.get(str(entry["experiment_id"]))
+        if start is None:
+            return entry.get("config")
+        end = self._raw.index(b"\n", start)
+        found: JsonObject = {}
+        for name in names:
+            value = _setting(self._raw, start, end, _quoted(name))
+            if value is None:
+                return codec.decode(self._config_text(start), f"the line of {entry['experiment_id']}")
+            found.update((name, each) for each in value)
+        return found
+
     def _config_text(self, start: int) -> bytes:
         # The brace that closes the line goes, and the comma behind it.
         return self._raw[start : self._raw.index(b"\n", start)].removesuffix(b",")[:-1]
@@ -271,6 +292,50 @@ class Contents:
                 by_id[entry["experiment_id"]] = entry
                 self._configs[entry["experiment_id"]] = cut + len(_CONFIG)
         return list(by_id.values())
+
+
+@functools.lru_cache
+def _quoted(name: str) -> bytes:
+    return _bytes(name)
+
+
+def _setting(raw: bytes, start: int, end: int, name: bytes) -> tuple[Json, ...] | None:
+    """What a config has under a name, as far as that can be told without decoding all of it.
+
+    Args:
+        raw: the registry.
+        start: where the config begins.
+        end: where its line ends.
+        name: the key as it stands in JSON, with its quotes.
+
+    Returns:
+        The value, by itself in a tuple, or nothing in it if there is none; None where that cannot be told.
+    """
+    at = raw.find(name, start, end)
+    if at < 0:
+        # With a backslash in it, a key may be written in another way.
+        return () if raw.find(b"\\", start, end) < 0 else None
+    value = at + len(name)
+    # With one brace before it, it is not within an inner object; a text that holds it would have backslashes there.
+    is_plain = (
+        raw.startswith(b": ", value)
+        and raw.startswith(b"{", start)
+        and raw.count(b"{", start, at) == 1
+        and not raw.endswith(b"\\", start, at)
+        and raw.find(name, value, end) < 0
+    )
+    if not is_plain:
+        return None
+    try:
+        text = raw[value + 2 : end].decode()
+        decoded, after = _decode_first(text)
+    except (ValueError, RecursionError):
+        return None
+    # Of a damaged number, the part before the damage would pass for one.
+    return (decoded,) if text[after : after + 1] in {",", "}"} else None
+
+
+_decode_first: Final = json.JSONDecoder().raw_decode
 
 
 def salvage(raw: bytes) -> list[JsonObject]:

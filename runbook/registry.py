@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from runbook.layout import BaseLayout
     from runbook.records import ExperimentRecord
-    from runbook.typing import JsonObject
+    from runbook.typing import Json, JsonObject
 
 LOCK_TIMEOUT_S: Final = 60.0
 _UNSETTLED: Final = frozenset({Status.RUNNING.value, Status.UNKNOWN.value})
@@ -48,10 +48,12 @@ class Listing(NamedTuple):
     Args:
         entries: the lines of all experiments, oldest first; most of them without `config`.
         complete: adds their configs to those of them that lack them.
+        settings: gives the config of one of them, of which only the settings of some names need be there.
     """
 
     entries: list[JsonObject]
     complete: Callable[..., None]
+    settings: Callable[[JsonObject, Iterable[str]], Json]
 
 
 class Registry:
@@ -285,10 +287,11 @@ class Registry:
                 stale = self._stale(contents.entries, names)
                 current = self._overlaid(contents, stale)
             except errors.DamagedFileError:
-                return Listing(self._repaired(), lambda *_: None)
+                return Listing(self._repaired(), lambda *_: None, lambda entry, _: entry.get("config"))
             if current != contents.entries:
                 self._write_back()
-            return Listing(self._folders.shown(self._folders.placed(current, names)), contents.complete)
+            shown = self._folders.shown(self._folders.placed(current, names))
+            return Listing(shown, contents.complete, contents.settings)
 
     def check(self) -> None:
         """Refuse a base directory that is none.

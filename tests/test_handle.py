@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
 import signal
 import threading
@@ -614,7 +615,7 @@ def test_an_ending_said_by_a_signal_handler_in_the_midst_of_a_write_is_kept(tmp_
     replace, waiting = files._replace, [file]
 
     def interrupted(source, target):
-        if waiting and target.name == waiting[0]:
+        if waiting and os.path.basename(target) == waiting[0]:
             waiting.clear()
             signal.raise_signal(signal.SIGUSR1)
         replace(source, target)

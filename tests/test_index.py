@@ -190,6 +190,76 @@ def test_a_line_of_any_other_form_is_read_whole(line):
     assert whole(index.Contents(raw, "x")) == [line, entry("b", host="h", config={"n": 1})]
 
 
+NAMES = st.sampled_from(["lr", 'l"r', "l\\r", "{", "}", "\u00e9", "\ud800", "a.b", ""])
+CONFIGS = st.recursive(
+    NAMES
+    | st.integers()
+    | st.booleans()
+    | st.none()
+    | st.sampled_from(['"lr": 1', "lr", '{"lr": 2}', "NaN", 0.5, 1e300]),
+    lambda inner: st.dictionaries(NAMES, inner, max_size=4) | st.lists(inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.lists(CONFIGS, max_size=4), st.lists(NAMES, unique=True))
+@settings(max_examples=500)
+def test_settings_are_those_of_the_config_whatever_surrounds_them(configs, names):
+    """A name inside of an inner object, a list or a text is not taken for a setting; nothing is added to the entry."""
+    lines = [entry(f"e{number}", host="h", config=config) for number, config in enumerate(configs)]
+    contents = index.Contents(index.encode(lines), "x")
+    for line, found in zip(lines, contents.entries, strict=True):
+        config, part = line["config"], contents.settings(found, names)
+        if isinstance(config, dict):
+            assert {name: part[name] for name in names if name in part} == {
+                name: config[name] for name in names if name in config
+            }
+            assert all(name in config for name in part)
+        else:
+            assert part in ({}, config)
+        assert "config" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"lr": 1, "lr": 2}', 2),
+        ('{"lr":3}', 3),
+        ('{"\\u006cr": 4}', 4),
+        ('{"in": {"lr": 1}, "lr": 5}', 5),
+        ('{"in": [{"lr": 1}]}', None),
+        ('{"t": "}", "in": {"lr": 1}}', None),
+        ('{"t": "lr", "lr": {"x": "}"}}', {"x": "}"}),
+        ('{"a": 1, "lr": [1, {"b": 2}], "c": 3}', [1, {"b": 2}]),
+    ],
+)
+def test_a_setting_is_what_a_reader_of_the_whole_finds(text, expected):
+    """Also in a line that somebody has written by hand."""
+    raw = b'{"experiments": [\n{"experiment_id": "a", "host": "h", "config": ' + text.encode() + b"}\n]}\n"
+    contents = index.Contents(raw, "x")
+    assert contents.settings(contents.entries[0], ["lr"]).get("lr") == expected == json.loads(text).get("lr")
+    assert "config" not in contents.entries[0]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"lr": }', '{"lr": 0.1x5}', '{"lr": tru, "b": 1}', '{"x": 1 "lr": 2, "lr": 3}', '{"in": {"lr": 1}']
+)
+def test_a_setting_that_cannot_be_read_is_an_error_that_names_the_line(text):
+    """Whoever asked reads everything then, which mends the registry."""
+    raw = b'{"experiments": [\n{"experiment_id": "a", "host": "h", "config": ' + text.encode() + b"}\n]}\n"
+    contents = index.Contents(raw, "x")
+    with pytest.raises(DamagedFileError, match="line of a"):
+        contents.settings(contents.entries[0], ["lr"])
+
+
+def test_settings_of_an_entry_that_has_its_config_are_in_it():
+    """And one that has none at all has no settings."""
+    contents = index.Contents(index.encode([entry("a", host="h", config={"n": 1})]), "x")
+    contents.complete(contents.entries[0])
+    assert contents.settings(contents.entries[0], ["m"]) == {"n": 1}
+    assert contents.settings({"experiment_id": "b"}, ["m"]) is None
+
+
 def test_of_two_lines_of_one_id_the_last_counts_in_contents_too():
     """As it does for decode."""
     raw = index.encode([entry("a", host="h", config={"n": number}) for number in range(3)])

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook import QueryError, Status, UnknownStatusError, query
+from runbook import QueryError, Status, UnknownStatusError, index, query
+from runbook.registry import Listing
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -294,26 +295,30 @@ def test_the_cheap_questions_come_first():
 
 
 def test_a_config_is_decoded_only_where_the_rest_fits():
-    """The registry adds configs on demand: the first one tells whether there is such a field, the others are left."""
-    entries = [{key: value for key, value in fields.items() if key != "config"} for fields in ENTRIES]
-    configs = {fields["experiment_id"]: fields["config"] for fields in ENTRIES}
+    """The registry gives settings on demand: the first one tells whether there is such a field, the others are left."""
+    contents = index.Contents(index.encode([{**fields, "host": "h"} for fields in ENTRIES]), "x")
     asked = []
 
-    def complete(entry):
-        asked.append(entry["experiment_id"])
-        entry["config"] = configs[entry["experiment_id"]]
+    def settings(entry, names):
+        asked.append((entry["experiment_id"], *names))
+        return contents.settings(entry, names)
+
+    listing = Listing(contents.entries, contents.complete, settings)
 
     def found(where, **options):
         asked.clear()
-        return [
-            one["experiment_id"] for one in query.matching(query.parse(where, now=NOW, **options), entries, complete)
-        ]
+        matching = query.matching(query.parse(where, now=NOW, **options), listing.entries, listing)
+        return [one["experiment_id"] for one in matching]
 
     assert found("metrics.f1 > 0.6", sort="started") == ["e1", "e2", "e4"]
     assert asked == []
     assert found("config.lr == 0.2", status="failed") == ["e1"]
-    assert asked == ["e0", "e1"]
+    assert asked == [("e0", "lr"), ("e1", "lr")]
     assert found("config.model.name == 'bert'", sort="-config.model.name", limit=1) == ["e3"]
+    assert ("e3", "model", "model.name") in asked
+    assert not any("config" in one for one in listing.entries)
+    assert found("config is not null", sort="config.lr") == ["e2", "e0", "e1", "e3", "e4"]
+    assert all("config" in one for one in listing.entries)
     with pytest.raises(QueryError, match=r"config\.model\.name\?"):
         found("config.model.nam == 'bert'", status="unknown")
 

@@ -19,7 +19,7 @@ from runbook.records import Status
 
 if TYPE_CHECKING:
     from runbook.query.expressions import Predicate
-    from runbook.registry import Registry
+    from runbook.registry import Listing, Registry
     from runbook.typing import JsonObject
 
 E = TypeVar("E", bound=Entry)
@@ -127,12 +127,9 @@ def find(query: Query, registry: Registry) -> list[JsonObject]:
         QueryError: if the question names a field that no experiment has.
         BaseDirectoryError: if the base directory is a file.
     """
-    if "config" in reads(query):
-        # Nearly every config will be asked for, and all at once they are decoded in half the time.
-        return matching(query, registry.entries())
     listing = registry.listing()
     try:
-        found = matching(query, listing.entries, listing.complete)
+        found = matching(query, listing.entries, listing)
         listing.complete(*found)
     except errors.DamagedFileError:
         # A config that cannot be decoded was not looked at so far; reading everything mends the registry.
@@ -140,7 +137,7 @@ def find(query: Query, registry: Registry) -> list[JsonObject]:
     return found
 
 
-def matching(query: Query, entries: Iterable[E], complete: Callable[[E], None] | None = None) -> list[E]:
+def matching(query: Query, entries: Iterable[E], listing: Listing | None = None) -> list[E]:
     """The entries that a question asks for, in the order that it asks for.
 
     The entries are the ones given, not copies. Of each, only the keys in `reads(query)` are looked at.
@@ -148,15 +145,18 @@ def matching(query: Query, entries: Iterable[E], complete: Callable[[E], None] |
     Args:
         query: the question.
         entries: lines of the registry, oldest first.
-        complete: adds its config to an entry that may lack it; called where the question comes to it.
+        listing: where the entries come from, if they lack their configs.
 
     Raises:
         QueryError: if the question names a field that no entry has.
+        DamagedFileError: if a config that it comes to cannot be read.
     """
 
-    def part(entry: Any, section: str) -> Mapping[str, Any]:
-        if complete is not None and section == "config":
-            complete(entry)
+    def part(entry: Any, section: str, names: Iterable[str] | None = None) -> Mapping[str, Any]:
+        if listing is not None and section == "config":
+            if names is not None:
+                return fields.as_part(listing.settings(entry, names))
+            listing.complete(entry)
         return fields.part(entry, section)
 
     known = entries if isinstance(entries, list) else list(entries)
@@ -166,11 +166,7 @@ def matching(query: Query, entries: Iterable[E], complete: Callable[[E], None] |
         found = filter(test, found)
     if not query.sort:
         return list(islice(found, query.limit))
-    keys = [(fields.getter(key.field, source, (key.text, "sort")), key.is_descending) for key in query.sort]
-
-    def order(entry: E) -> tuple[object, ...]:
-        return tuple(_rank(get(entry), is_descending=is_descending) for get, is_descending in keys)
-
+    order = _order([(fields.getter(key.field, source, (key.text, "sort")), key.is_descending) for key in query.sort])
     return sorted(found, key=order) if query.limit is None else heapq.nsmallest(query.limit, found, key=order)
 
 
@@ -276,6 +272,14 @@ def _sort_key(text: str) -> SortKey:
     is_descending = text.startswith("-")
     example = "metrics.test_f1, or -metrics.test_f1 for the largest first"
     return SortKey(expressions.parse_field(text, "sort", example, start=int(is_descending)), is_descending, text)
+
+
+def _order(keys: list[tuple[fields.Getter, bool]]) -> Callable[[Entry], tuple[Any, ...]]:
+    if len(keys) == 1:
+        # By far the most frequent, and twice as fast.
+        ((get, is_descending),) = keys
+        return lambda entry: _rank(get(entry), is_descending=is_descending)
+    return lambda entry: tuple(_rank(get(entry), is_descending=is_descending) for get, is_descending in keys)
 
 
 def _rank(value: object, *, is_descending: bool) -> tuple[int, Any]:

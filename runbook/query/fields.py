@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import attrs
 
@@ -104,11 +104,28 @@ class FieldPath:
         return frozenset({*TIMES, "status"} if self.own == "duration" else {self.own})
 
 
-def part(entry: Entry, section: str) -> Mapping[str, Any]:
-    """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
-    value = entry.get(section)
+def part(entry: Entry, section: str, names: Iterable[str] | None = None) -> Mapping[str, Any]:  # noqa: ARG001
+    """The config or the metrics of an entry; an empty mapping where the registry has something else there.
+
+    Args:
+        entry: a line of the registry.
+        section: `config` or `metrics`.
+        names: the keys that are asked for; None for all. What is not asked for may be there as well.
+    """
+    return as_part(entry.get(section))
+
+
+def as_part(value: object) -> Mapping[str, Any]:
+    """A config or metrics as they stand in the registry; an empty mapping for something else."""
     # To ask whether something is a Mapping takes longer than everything else here.
     return value if type(value) is dict or isinstance(value, Mapping) else {}
+
+
+class Part(Protocol):
+    """What takes the config or the metrics out of an entry: see `part`."""
+
+    def __call__(self, entry: Entry, section: str, names: Iterable[str] | None = None, /) -> Mapping[str, Any]:
+        """A mapping that has those of the names that the entry has."""
 
 
 @attrs.frozen
@@ -123,7 +140,7 @@ class Source:
 
     entries: Sequence[Entry]
     now: datetime
-    part: Callable[[Entry, str], Mapping[str, Any]] = part
+    part: Part = part
 
 
 def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
@@ -143,11 +160,12 @@ def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
     if field.own is not None:
         return _own(field.own, source)
     steps = _steps(field.inner)
+    names = [name for name, _ in steps[0]]
     part = source.part
     having = [
         section
         for section in field.sections
-        if any(_find(part(entry, section), steps, 0) is not MISSING for entry in source.entries)
+        if any(_find(part(entry, section, names), steps, 0) is not MISSING for entry in source.entries)
     ]
     if len(having) > 1:
         choice = " or ".join(_spelled(section, ".".join(field.inner)) for section in having)
@@ -156,7 +174,10 @@ def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
     if not having and any(part(entry, section) for entry in source.entries for section in field.sections):
         raise errors.QueryError(where[0], field.column, _unknown(field, source), where[1])
     section = having[0] if having else field.sections[0]
-    return lambda entry: _leaf(_find(part(entry, section), steps, 0))
+    if len(names) == 1:
+        (name,) = names
+        return lambda entry: _leaf(part(entry, section, names).get(name, MISSING))
+    return lambda entry: _leaf(_find(part(entry, section, names), steps, 0))
 
 
 def moment(value: object) -> datetime | None:

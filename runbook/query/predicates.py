@@ -56,13 +56,17 @@ def _is_number(value: object) -> bool:
 
 
 def _in_order(order: Callable[[Any, Any], bool], left: object, right: object) -> bool:
+    if _is_number(left):
+        return _is_number(right) and order(left, right)
     for kind in (str, datetime):
         if isinstance(left, kind):
             return isinstance(right, kind) and order(left, right)
-    return _is_number(left) and _is_number(right) and order(left, right)
+    return False
 
 
 def _equal(left: object, right: object) -> bool:
+    if isinstance(left, str) and isinstance(right, str):
+        return left == right
     if left is MISSING or right is MISSING:
         return left is None or right is None
     # A stack of our own: what a JSON reader just managed to read may be too deep for recursion in Python.
