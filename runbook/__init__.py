@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from runbook.listing import ExperimentList
     from runbook.manager import ExperimentManager
     from runbook.progress import Progress
-    from runbook.records import EndReason, Status
+    from runbook.statuses import EndReason, Status
     from runbook.tracking import current_experiment, experiment, tracked
     from runbook.view import ExperimentView
 
@@ -83,14 +83,14 @@ __all__ = [
 
 _HOMES = {
     "Comparison": "comparison",
-    "EndReason": "records",
+    "EndReason": "statuses",
     "Experiment": "handle",
     "ExperimentList": "listing",
     "ExperimentManager": "manager",
     "ExperimentView": "view",
     "GroupComparison": "comparison.group_comparison",
     "Progress": "progress",
-    "Status": "records",
+    "Status": "statuses",
     "current_experiment": "tracking",
     "experiment": "tracking",
     "tracked": "tracking",

@@ -1,4 +1,4 @@
-"""Records and JSON: the one converter and the rules for the text.
+"""JSON as text, and times as text: the rules that all files of ours share.
 
 Files hold strict JSON (RFC 8259). Non-finite floats are the strings "NaN", "Infinity" and "-Infinity", as in the
 JSON mapping of protocol buffers (https://protobuf.dev/programming-guides/json/); `runbook.plain` makes them.
@@ -9,25 +9,15 @@ from __future__ import annotations
 import functools
 import json
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeVar
-
-import attrs
+from typing import TYPE_CHECKING, Final
 
 from runbook import errors
-from runbook.records import FORMAT_VERSION, Attempt, ExperimentRecord, Status
 
 if TYPE_CHECKING:
-    from cattrs import Converter
-
     from runbook.typing import Json, JsonObject, StrPath
-
-R = TypeVar("R")
 
 HALF: Final = "backslashreplace"
 """Half a surrogate pair is no UTF-8; inside a JSON string this writes its escape, which reads as what it was."""
-
-_RECORD_FIELDS: Final = frozenset(field.name for field in attrs.fields(ExperimentRecord))
 
 
 def encode(data: Json, *, indent: int | None = 2) -> bytes:
@@ -101,109 +91,3 @@ def parse_time(text: str) -> datetime:
         ValueError: if it is no ISO 8601 time.
     """
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-@functools.cache
-def _converter() -> Converter:
-    # Imported here because `import runbook` must not pay for it.
-    import cattrs
-    from cattrs.gen import make_dict_structure_fn, override
-
-    converter = cattrs.Converter()
-    converter.register_unstructure_hook(datetime, format_time)
-    converter.register_structure_hook(datetime, lambda value, _: parse_time(value))
-    converter.register_unstructure_hook(StrEnum, lambda value: value.value)
-    # cattrs would turn the number 3 into the string "3"; in a file of ours that is damage, not data.
-    converter.register_structure_hook(str, _expect)
-    converter.register_structure_hook(int, _expect)
-    # Enums are strings, too, and need a word of their own after the one for strings.
-    converter.register_structure_hook(StrEnum, lambda value, kind: kind(value))
-    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _strings)
-    as_it_is = override(struct_hook=lambda value, _: _expect(value, dict))
-    converter.register_structure_hook(Attempt, make_dict_structure_fn(Attempt, converter, config_changes=as_it_is))
-    converter.register_structure_hook(
-        ExperimentRecord,
-        make_dict_structure_fn(ExperimentRecord, converter, config=as_it_is, metrics=as_it_is),
-    )
-    return converter
-
-
-def _expect(value: object, kind: type[R]) -> R:
-    if not isinstance(value, kind):
-        raise TypeError(f"expected {kind.__name__}, found {type(value).__name__}")
-    return value
-
-
-def _strings(value: object, _: object) -> tuple[str, ...]:
-    # A string is a sequence of strings, and would come out as its letters.
-    return tuple(_expect(item, str) for item in _expect(value, list))
-
-
-def to_json(record: object) -> JsonObject:
-    """A record as plain data, its format version first."""
-    data: JsonObject = _converter().unstructure(record)
-    return {"format_version": data.pop("format_version", FORMAT_VERSION), **data}
-
-
-def from_json(data: JsonObject, kind: type[R], path: StrPath) -> R:
-    """A record from plain data.
-
-    Fields that this version does not know are passed over; see `FORMAT_VERSION` for who may write them back.
-
-    Args:
-        data: what the file holds.
-        kind: the class of the record.
-        path: where it came from, for the message.
-
-    Raises:
-        DamagedFileError: naming every field that is missing or wrong.
-    """
-    import cattrs
-
-    try:
-        return _converter().structure(data, kind)
-    except cattrs.BaseValidationError as error:
-        raise errors.DamagedFileError(path, "; ".join(cattrs.transform_error(error))) from error
-
-
-def registry_entry(record: ExperimentRecord, directory: str) -> JsonObject:
-    """The line of an experiment in the registry: the seed's fields, then ours.
-
-    Args:
-        record: the experiment.
-        directory: its folder as people should see it.
-    """
-    data = to_json(record)
-    ours = ("metrics", "tags", "end_reason", "parent")
-    return {
-        "experiment_id": record.experiment_id,
-        "timestamp": data["timestamp"],
-        "status": data["status"],
-        "custom_name": record.custom_name,
-        "description": record.description,
-        "config": record.config,
-        "directory": directory,
-        "completed_at": data["completed_at"],
-        "notes": record.notes,
-        **{key: data[key] for key in ours},
-        "host": record.host,
-    }
-
-
-def record_of_entry(entry: JsonObject, path: StrPath) -> ExperimentRecord:
-    """The record of an experiment that the seed's tool made: all that is known is its line in the registry.
-
-    Args:
-        entry: the line; it may lack any field but the id.
-        path: the registry, for the message.
-
-    Raises:
-        DamagedFileError: naming every field that is wrong.
-    """
-    known: JsonObject = {key: value for key, value in entry.items() if key in _RECORD_FIELDS and value is not None}
-    if str(known.get("status")) not in {status.value for status in Status}:
-        known["status"] = Status.UNKNOWN.value
-    known.setdefault("config", {})
-    known.setdefault("config_hash", str(entry["experiment_id"])[-8:])
-    known.setdefault("timestamp", "1970-01-01T00:00:00+00:00")
-    return from_json(known, ExperimentRecord, path)

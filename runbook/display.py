@@ -7,7 +7,7 @@ import math
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook.records import EndReason, Failure, Status
+from runbook.records import Failure
+from runbook.statuses import EndReason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import codec, errors, files, identity
+from runbook import codec, conversion, errors, files, identity
 from runbook.layout import REGISTRY_FILE
 from runbook.records import FORMAT_VERSION, ExperimentRecord
 
@@ -136,7 +136,7 @@ def write_attempt(folder: ExperimentLayout, record: ExperimentRecord, capture: C
 
 
 def _encoded(record: ExperimentRecord) -> bytes:
-    return codec.encode_fields(codec.to_json(record))
+    return codec.encode_fields(conversion.to_json(record))
 
 
 def _environment(environment: Environment) -> bytes:
@@ -144,7 +144,7 @@ def _environment(environment: Environment) -> bytes:
     global _last_environment  # noqa: PLW0603
     known, encoded = _last_environment
     if environment != known:
-        encoded = codec.encode(codec.to_json(environment))
+        encoded = codec.encode(conversion.to_json(environment))
         _last_environment = environment, encoded
     return encoded
 
@@ -181,7 +181,7 @@ def read_record(folder: ExperimentLayout) -> ExperimentRecord:
     """
     data = codec.decode_object(folder.record.read_bytes(), folder.record)
     try:
-        record = codec.from_json(data, ExperimentRecord, folder.record)
+        record = conversion.from_json(data, ExperimentRecord, folder.record)
     except errors.DamagedFileError:
         version = data.get("format_version")
         if isinstance(version, int) and version > FORMAT_VERSION:

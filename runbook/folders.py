@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runbook import annotation, codec, errors, folder, identity, liveness
+from runbook import annotation, conversion, errors, folder, identity, liveness
 from runbook.notices import warn_once
 from runbook.plain import numbers_of
-from runbook.records import ExperimentRecord, Status
+from runbook.records import ExperimentRecord
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -178,7 +179,7 @@ class Folders:
         else:
             if bury and is_dead:
                 self._write_end(record)
-            return {**old, **codec.registry_entry(annotation.annotated(record, layout), directory)}
+            return {**old, **conversion.registry_entry(annotation.annotated(record, layout), directory)}
         config = old.get("config") or self._config_of(layout)
         unknown = ExperimentRecord(
             experiment_id=experiment_id,
@@ -187,7 +188,7 @@ class Folders:
             config=config if isinstance(config, dict) else {},
             config_hash=experiment_id[-8:],
         )
-        return {**codec.registry_entry(unknown, directory), **old, "status": Status.UNKNOWN.value}
+        return {**conversion.registry_entry(unknown, directory), **old, "status": Status.UNKNOWN.value}
 
     def _config_of(self, layout: ExperimentLayout) -> JsonObject:
         try:

@@ -18,7 +18,8 @@ from runbook.endings import Ending
 from runbook.notices import warn, warn_once
 from runbook.plain import numbers_of, to_plain
 from runbook.progress import ProgressLog
-from runbook.records import EndReason, ExperimentRecord, Status, joined_notes
+from runbook.records import ExperimentRecord, joined_notes
+from runbook.statuses import EndReason, Status
 from runbook.view import ExperimentView, final_metrics
 
 if TYPE_CHECKING:

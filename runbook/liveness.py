@@ -20,7 +20,8 @@ import attrs
 
 from runbook import codec, files, history
 from runbook.errors import DamagedFileError
-from runbook.records import EndReason, ExperimentRecord, Owner, Status
+from runbook.records import ExperimentRecord, Owner
+from runbook.statuses import EndReason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from runbook import codec, errors, files, identity
 from runbook.notices import warn
-from runbook.records import ExperimentRecord, Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from runbook.records import ExperimentRecord
     from runbook.registry import Registry
 
 EXPERIMENT_VARIABLE: Final = "RUNBOOK_EXPERIMENT_ID"

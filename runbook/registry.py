@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from runbook import errors, files, folder, identity, index, marks
 from runbook.folders import Folders
 from runbook.notices import warn, warn_once
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

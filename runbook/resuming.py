@@ -11,7 +11,8 @@ from runbook import config as configs
 from runbook import errors, identity
 from runbook.config import differences
 from runbook.planning import RESUME_WORDS
-from runbook.records import Attempt, ExperimentRecord, Job, Status
+from runbook.records import Attempt, ExperimentRecord, Job
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from datetime import datetime

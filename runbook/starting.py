@@ -13,7 +13,8 @@ from runbook import environment, folder, history, identity, ranks, resuming
 from runbook.handle import Experiment
 from runbook.liveness import LifeLock, current_owner
 from runbook.notices import warn
-from runbook.records import Attempt, ExperimentRecord, Status
+from runbook.records import Attempt, ExperimentRecord
+from runbook.statuses import Status
 from runbook.store import DiskStore, FollowerStore, NoStore
 
 if TYPE_CHECKING:

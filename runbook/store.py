@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runbook import checksums, codec, files, folder, formats
 from runbook.layout import ExperimentLayout
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from runbook.records import ExperimentRecord

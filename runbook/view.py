@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from runbook.layout import ExperimentLayout
     from runbook.progress import Progress
-    from runbook.records import EndReason, ExperimentRecord, Status
+    from runbook.records import ExperimentRecord
+    from runbook.statuses import EndReason, Status
     from runbook.typing import Json, JsonObject
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from runbook import annotation
 from runbook.layout import ExperimentLayout
-from runbook.records import ExperimentRecord, Status
+from runbook.records import ExperimentRecord
+from runbook.statuses import Status
 
 
 def record(**fields):

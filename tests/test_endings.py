@@ -16,7 +16,7 @@ import pytest
 import runbook
 from runbook import endings
 from runbook.endings import classify, comes_from, describe
-from runbook.records import EndReason, Status
+from runbook.statuses import EndReason, Status
 
 COMPLETED, FAILED, INTERRUPTED = Status.COMPLETED, Status.FAILED, Status.INTERRUPTED
 

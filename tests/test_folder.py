@@ -13,7 +13,8 @@ import pytest
 
 from runbook import codec, environment, errors, folder
 from runbook.layout import BaseLayout
-from runbook.records import FORMAT_VERSION, Attempt, ExperimentRecord, Owner, Status
+from runbook.records import FORMAT_VERSION, Attempt, ExperimentRecord, Owner
+from runbook.statuses import Status
 
 MOMENT = datetime(2024, 12, 16, 14, 30, 52, tzinfo=UTC)
 

@@ -20,8 +20,9 @@ import pytest
 
 from runbook import ExperimentManager, environment, errors, folder, index, liveness, notices
 from runbook.layout import BaseLayout
-from runbook.records import Attempt, EndReason, ExperimentRecord, Status
+from runbook.records import Attempt, ExperimentRecord
 from runbook.registry import Registry
+from runbook.statuses import EndReason, Status
 
 MOMENT = datetime(2024, 12, 16, 14, 30, 52, tzinfo=UTC)
 

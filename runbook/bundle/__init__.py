@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import attrs
 
-from runbook import codec, errors, files, folder
+from runbook import codec, conversion, errors, files, folder
 from runbook.layout import MANIFEST_FILE, ExperimentLayout
 from runbook.metering import Meter
 from runbook.notices import warn
-from runbook.records import FORMAT_VERSION, ExperimentRecord, Status
+from runbook.records import FORMAT_VERSION, ExperimentRecord
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -160,7 +161,7 @@ def export_zip(view: ExperimentView, path: Path, progress: ProgressHook | None =
             stored = list(_store(archive, view, found, meter))
             manifest = Manifest(experiment_id=view.id, record=view.record, files=tuple(stored))
             info = _info(MANIFEST_FILE, None, zipfile.ZIP_DEFLATED)
-            archive.writestr(info, codec.encode(codec.to_json(manifest)))
+            archive.writestr(info, codec.encode(conversion.to_json(manifest)))
         _check_free(path)
     if view.status is Status.RUNNING:
         warn(f"{view.id} is running; {path} has it as far as it has come")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import bundle, codec, errors, files, folder, identity, placing
+from runbook import bundle, codec, conversion, errors, files, folder, identity, placing
 from runbook.layout import ExperimentLayout
-from runbook.records import FORMAT_VERSION, EndReason, ExperimentRecord, Status
+from runbook.records import FORMAT_VERSION, ExperimentRecord
+from runbook.statuses import EndReason, Status
 from runbook.typing import JsonObject
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def cut_short(record: ExperimentRecord, ended: datetime, evidence: str) -> Exper
 def is_same_record(arrival: Arrival, there: ExperimentLayout) -> bool:
     """Whether the record that is to come in is the one that is there, but for the id; also when both have none."""
     if arrival.record is not None:
-        return _normal(there) == {**_normal(arrival.layout), **_without_id(codec.to_json(arrival.record))}
+        return _normal(there) == {**_normal(arrival.layout), **_without_id(conversion.to_json(arrival.record))}
     return _raw(there) == _raw(arrival.layout)
 
 
@@ -154,10 +155,10 @@ def _normal(layout: ExperimentLayout) -> JsonObject:
     """The data of a record without its id, every field that we know filled in; empty if it cannot be read."""
     try:
         data = folder.read_object(layout.record)
-        record = codec.from_json(data, ExperimentRecord, layout.record)
+        record = conversion.from_json(data, ExperimentRecord, layout.record)
     except (errors.DamagedFileError, OSError):
         return {}
-    return _without_id({**data, **codec.to_json(record)})
+    return _without_id({**data, **conversion.to_json(record)})
 
 
 def _without_id(data: JsonObject) -> JsonObject:
@@ -247,7 +248,7 @@ def name(arrival: Arrival, experiment_id: str) -> None:
     # One from a newer runbook is never rewritten: whoever reads it takes the id from the name of the folder.
     if (
         record.format_version <= FORMAT_VERSION
-        and codec.from_json(data, ExperimentRecord, arrival.layout.record) != record
+        and conversion.from_json(data, ExperimentRecord, arrival.layout.record) != record
     ):
         # Fields that this version does not know are kept.
-        files.write_whole(arrival.layout.record, codec.encode({**data, **codec.to_json(record)}))
+        files.write_whole(arrival.layout.record, codec.encode({**data, **conversion.to_json(record)}))

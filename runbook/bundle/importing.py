@@ -10,13 +10,14 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, Literal
 
-from runbook import annotation, bundle, codec, errors, folder, identity, liveness, placing
+from runbook import annotation, bundle, conversion, errors, folder, identity, liveness, placing
 from runbook.bundle import arrivals, unpacking
 from runbook.bundle.arrivals import Arrival
 from runbook.bundle.unpacking import LIMITS, Limits
 from runbook.layout import BaseLayout, ExperimentLayout
 from runbook.metering import Meter
-from runbook.records import ExperimentRecord, Status
+from runbook.records import ExperimentRecord
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,7 +122,7 @@ def _unpacked(path: Path, target: ExperimentLayout, limits: Limits, progress: Pr
     if record is not None:
         return Arrival(manifest.experiment_id, target, _ended(target, record))
     # One of the seed's tool: the manifest says what its line in the registry said.
-    line = codec.registry_entry(_ended(target, manifest.record), "")
+    line = conversion.registry_entry(_ended(target, manifest.record), "")
     return Arrival(manifest.experiment_id, target, None, line)
 
 
@@ -157,7 +158,7 @@ def _settled(path: Path, layout: ExperimentLayout) -> ExperimentRecord | None:
     arrivals.settle(layout)
     try:
         if has_record:
-            return codec.from_json(folder.read_object(layout.record), ExperimentRecord, layout.record)
+            return conversion.from_json(folder.read_object(layout.record), ExperimentRecord, layout.record)
         folder.read_object(layout.config)
     except errors.DamagedFileError as error:
         with contextlib.suppress(errors.DamagedFileError):

@@ -25,14 +25,15 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import annotation, bundle, codec, errors, folder, placing
+from runbook import annotation, bundle, conversion, errors, folder, placing
 from runbook.bundle import arrivals
 from runbook.bundle.arrivals import Arrival
 from runbook.layout import REGISTRY_FILE, BaseLayout, ExperimentLayout
 from runbook.metering import Meter
 from runbook.notices import warn
-from runbook.records import Attempt, ExperimentRecord, Status
+from runbook.records import Attempt, ExperimentRecord
 from runbook.registry import Registry
+from runbook.statuses import Status
 from runbook.typing import JsonObject, ProgressHook
 from runbook.upkeep import trash
 
@@ -154,7 +155,7 @@ def _look(registry: Registry, experiment_id: str, line: JsonObject | None) -> _S
     record = None
     if line is not None:
         with contextlib.suppress(errors.DamagedFileError):
-            record = codec.record_of_entry(line, registry.layout.registry)
+            record = conversion.record_of_entry(line, registry.layout.registry)
     return _Seen(layout, line, has_record=False, record=record, problem=problem)
 
 

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Final
 
 import attrs
 
-from runbook import codec, errors, files
+from runbook import codec, conversion, errors, files
 from runbook.bundle import MOST_RATIO, BundledFile, Manifest, Names
 from runbook.layout import MANIFEST_FILE
 from runbook.metering import Meter
@@ -158,7 +158,7 @@ class _Bundle:
         try:
             data = codec.decode_object(raw, self.path)
             check_version(self.path, data.get("format_version"))
-            return codec.from_json(data, Manifest, self.path)
+            return conversion.from_json(data, Manifest, self.path)
         except errors.DamagedFileError as error:
             raise errors.BundleError(self.path, MANIFEST_FILE, f"is damaged: {error.problem}") from error
 

@@ -12,7 +12,7 @@ from runbook.cli.failures import NothingFoundError, nearest_hint, say
 from runbook.cli.filters import Filters, filters, where_argument
 from runbook.cli.listing import nothing_like_that, print_table
 from runbook.comparison.directions import direction_of, is_number
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from typing import Unpack

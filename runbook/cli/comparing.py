@@ -11,7 +11,7 @@ from runbook.cli.differing import differences, side
 from runbook.cli.failures import DIFFERENT, NothingFoundError
 from runbook.cli.filters import Filters, filters
 from runbook.cli.listing import nothing_like_that
-from runbook.records import Status
+from runbook.statuses import Status
 from runbook.tables import Cell, Column, Table, to_text
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from runbook.cli.failures import DAMAGED, NOTHING, NothingFoundError, NotPossibl
 from runbook.cli.outcomes import Outcomes, confirm, counted, fields_of, required, size
 from runbook.cli.waiting import progress_bar
 from runbook.display import age, visible
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -12,7 +12,7 @@ from runbook.cli.failures import NothingFoundError
 from runbook.cli.following import last_logged
 from runbook.cli.reasons import sentence
 from runbook.cli.showing import damage_of, duration_s, moment, status_of
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

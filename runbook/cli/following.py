@@ -14,7 +14,7 @@ from runbook.history import RESERVED
 from runbook.layout import BaseLayout
 from runbook.plain import restore_floats
 from runbook.query import fields
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

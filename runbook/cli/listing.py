@@ -16,7 +16,7 @@ from runbook.cli.context import Context, command, completed_by
 from runbook.cli.failures import NothingFoundError
 from runbook.cli.filters import Filters, filters, where_argument
 from runbook.query import fields
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runbook.records import EndReason, Status
+from runbook.statuses import EndReason, Status
 
 if TYPE_CHECKING:
     from runbook.view import ExperimentView

@@ -14,7 +14,7 @@ from runbook.cli.context import Context, command, experiment_argument
 from runbook.cli.failures import DAMAGED, say
 from runbook.display import age, duration, plain, visible
 from runbook.plain import flatten, to_plain
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,10 +65,10 @@ def damage_of(view: ExperimentView) -> str | None:
 
 def describe(context: Context, view: ExperimentView) -> JsonObject:
     """All that is known about an experiment, as plain data."""
-    from runbook import codec
+    from runbook import conversion
 
     entry = next(entry for entry in context.entries if entry["experiment_id"] == view.id)
-    record = codec.to_json(view.record)
+    record = conversion.to_json(view.record)
     plain = to_plain(
         {
             **entry,

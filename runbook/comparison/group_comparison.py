@@ -17,7 +17,7 @@ from runbook.comparison.statistics import ALPHA, CONFIDENCE, Contrast, Summary, 
 from runbook.errors import ComparisonError, UnknownStatusError
 from runbook.plain import to_plain
 from runbook.query import fields
-from runbook.records import Status
+from runbook.statuses import Status
 from runbook.tables import notebook
 
 if TYPE_CHECKING:

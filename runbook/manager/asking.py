@@ -56,7 +56,7 @@ class Asking:
         """
         from runbook import errors
         from runbook.listing import ExperimentList
-        from runbook.records import Status
+        from runbook.statuses import Status
 
         if status is not None and status not in set(Status):
             raise errors.UnknownStatusError(status, [known.value for known in Status])
@@ -169,7 +169,7 @@ class Asking:
         return [self._view(one, listing) for one in found]
 
     def _view(self, experiment_id: str, listing: Listing) -> ExperimentView:
-        from runbook import annotation, codec, errors
+        from runbook import annotation, conversion, errors
         from runbook.view import ExperimentView
 
         layout = self._layout.experiment(experiment_id)
@@ -179,7 +179,7 @@ class Asking:
             # The seed's tool wrote none; of a damaged one, the registry has what is left.
             entry = next(entry for entry in listing.entries if entry["experiment_id"] == experiment_id)
             listing.complete(entry)
-            record = codec.record_of_entry(entry, self._layout.registry)
+            record = conversion.record_of_entry(entry, self._layout.registry)
         return ExperimentView(layout, record)
 
     def get_experiment_path(self, experiment_id: str) -> Path:

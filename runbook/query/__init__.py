@@ -15,7 +15,7 @@ import attrs
 from runbook import codec, errors
 from runbook.query import expressions, fields
 from runbook.query.fields import MISSING, Entry, FieldPath
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from runbook.query.expressions import Predicate

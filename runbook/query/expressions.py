@@ -37,7 +37,7 @@ from runbook import errors
 from runbook.query import fields, predicates
 from runbook.query.fields import Entry, FieldPath, Source
 from runbook.query.tokens import Token, tokens
-from runbook.records import Status
+from runbook.statuses import Status
 
 MAX_DEPTH: Final = 50
 """How deep parentheses and lists may nest."""

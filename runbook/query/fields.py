@@ -18,7 +18,7 @@ import attrs
 from runbook import codec, errors
 from runbook.plain.flat import flatten, restore_floats
 from runbook.plain.leaves import NON_FINITE
-from runbook.records import Status
+from runbook.statuses import Status
 
 Entry: TypeAlias = Mapping[str, Any]
 Getter: TypeAlias = Callable[[Entry], object]

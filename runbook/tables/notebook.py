@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runbook import display, tables
 from runbook.plain.flat import flatten, restore_floats
 from runbook.query import fields
-from runbook.records import Status
+from runbook.statuses import Status
 from runbook.tables import Cell, Column, Table
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from runbook import display
 from runbook.display import visible
 from runbook.query import fields
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import checksums, errors, files, folder, identity, index, liveness, marks
-from runbook.records import EndReason, Status, joined_notes
+from runbook.records import joined_notes
+from runbook.statuses import EndReason, Status
 from runbook.upkeep import disks, leftovers
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ def _move_aside(path: Path, layout: BaseLayout, aside: Path) -> None:
 
 def _mend_record(registry: Registry, layout: ExperimentLayout, aside: Path) -> None:
     """Put what the registry knows in the place of a record that cannot be read."""
-    from runbook import codec
+    from runbook import conversion
 
     lines, _ = _index(registry)
     line = next((line for line in lines if line["experiment_id"] == layout.root.name), None)
@@ -248,7 +249,7 @@ def _mend_record(registry: Registry, layout: ExperimentLayout, aside: Path) -> N
         return
     # The line has what was said from outside as well, and so will have the new record.
     _move_aside(layout.annotations, registry.layout, aside)
-    folder.write_record(layout, codec.record_of_entry(line, registry.layout.registry))
+    folder.write_record(layout, conversion.record_of_entry(line, registry.layout.registry))
 
 
 def declare_ended(registry: Registry, experiment_id: str, status: Status, notes: str | None) -> None:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
-from runbook.records import Status
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,10 @@ import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from runbook import codec, errors, files, folder, identity, placing
+from runbook import codec, conversion, errors, files, folder, identity, placing
 from runbook.layout import ExperimentLayout
-from runbook.records import ExperimentRecord, Status
+from runbook.records import ExperimentRecord
+from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,7 +138,7 @@ def _entry(layout: BaseLayout, path: Path) -> JsonObject:
             config={},
             config_hash="",
         )
-    return {**codec.registry_entry(record, str(path)), "experiment_id": experiment_id, "deleted_at": None}
+    return {**conversion.registry_entry(record, str(path)), "experiment_id": experiment_id, "deleted_at": None}
 
 
 def _kept(layout: BaseLayout, path: Path) -> tuple[JsonObject | None, str | None]:
