@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from runbook import errors
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runbook.typing import Json, JsonObject, StrPath
 
 HALF: Final = "backslashreplace"
@@ -75,6 +77,16 @@ def decode_object(raw: bytes, path: StrPath) -> JsonObject:
     if not isinstance(data, dict):
         raise errors.DamagedFileError(path, f"it holds a {type(data).__name__} where an object was expected")
     return data
+
+
+def read_object(path: Path) -> JsonObject:
+    """The mapping in a JSON file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        DamagedFileError: if it is not a JSON object.
+    """
+    return decode_object(path.read_bytes(), path)
 
 
 def format_time(moment: datetime) -> str:

@@ -8,59 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import codec, conversion, errors, files, identity
-from runbook.layout import REGISTRY_FILE
+from runbook import basedir, codec, conversion, errors, files, identity
 from runbook.records import FORMAT_VERSION, ExperimentRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from runbook.environment import Capture
     from runbook.layout import BaseLayout, ExperimentLayout
     from runbook.records import Environment
-    from runbook.typing import JsonObject
 
 _MOST_OF_ONE_SECOND: Final = 100_000
-
-
-def prepare_base(layout: BaseLayout) -> None:
-    """Make the base directory and our own folder in it, unless they exist.
-
-    Raises:
-        BaseDirectoryError: if that cannot be done.
-    """
-    try:
-        for folder in (layout.root, layout.private, layout.pending, layout.life_locks):
-            files.ensure_directory(folder)
-    except OSError as error:
-        raise _base_error(layout.root, error) from error
-
-
-def check_base(layout: BaseLayout) -> None:
-    """Make the base directory if it is missing; one that is there is not touched, it may be for reading only.
-
-    Raises:
-        BaseDirectoryError: if there is none and none can be made.
-        InvalidNameError: if there is a directory where the registry is to be.
-    """
-    try:
-        if not layout.root.is_dir():
-            files.ensure_directory(layout.root)
-        is_directory = layout.registry.is_dir()
-    except OSError as error:
-        raise _base_error(layout.root, error) from error
-    if is_directory and layout.registry.suffix != ".json":
-        # One called like a registry is a damaged registry; any other is somebody's folder.
-        raise errors.InvalidNameError("registry file name", layout.registry_name, "is a directory", REGISTRY_FILE)
-
-
-def _base_error(root: Path, error: OSError) -> Exception:
-    if isinstance(error, FileExistsError | NotADirectoryError):
-        return errors.BaseDirectoryError(root, "is, or lies below, a file")
-    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return errors.BaseDirectoryError(root, f"cannot be written to ({error.strerror})")
-    return errors.BaseDirectoryError(root, f"cannot be used ({error.strerror or error})")
 
 
 def reserve(layout: BaseLayout, draft: ExperimentRecord) -> ExperimentRecord:
@@ -82,7 +40,7 @@ def reserve(layout: BaseLayout, draft: ExperimentRecord) -> ExperimentRecord:
     try:
         return _reserve(layout, draft)
     except OSError as error:
-        raise _base_error(layout.root, error) from error
+        raise basedir.refused(layout.root, error) from error
 
 
 @contextlib.contextmanager
@@ -99,7 +57,7 @@ def undone_on_error(layout: BaseLayout, folder: ExperimentLayout) -> Iterator[No
 
         shutil.rmtree(folder.root, ignore_errors=True)
         if isinstance(error, OSError):
-            raise _base_error(layout.root, error) from error
+            raise basedir.refused(layout.root, error) from error
         raise
 
 
@@ -179,7 +137,7 @@ def read_record(folder: ExperimentLayout) -> ExperimentRecord:
         DamagedFileError: if it cannot be understood.
         NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
     """
-    data = codec.decode_object(folder.record.read_bytes(), folder.record)
+    data = codec.read_object(folder.record)
     try:
         record = conversion.from_json(data, ExperimentRecord, folder.record)
     except errors.DamagedFileError:
@@ -203,13 +161,3 @@ def write_record(folder: ExperimentLayout, record: ExperimentRecord) -> None:
     if record.format_version > FORMAT_VERSION:
         raise errors.NewerFormatError(folder.record, record.format_version, FORMAT_VERSION)
     files.write_whole(folder.record, _encoded(record))
-
-
-def read_object(path: Path) -> JsonObject:
-    """The mapping in a JSON file of an experiment.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        DamagedFileError: if it is not a JSON object.
-    """
-    return codec.decode_object(path.read_bytes(), path)

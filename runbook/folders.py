@@ -1,27 +1,23 @@
-"""What the folders of a base directory say of their experiments: the records, and the lines that they call for."""
+"""Which folders lie in a base directory, and which lines of the registry are shown for them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runbook import annotation, conversion, errors, folder, identity, liveness
+from runbook import codec, errors, identity
 from runbook.notices import warn_once
-from runbook.plain import numbers_of
-from runbook.records import ExperimentRecord
-from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from runbook.layout import BaseLayout, ExperimentLayout
+    from runbook.layout import BaseLayout
+    from runbook.records import ExperimentRecord
     from runbook.typing import JsonObject
 
 _MOST_NAMED: Final = 5
-_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Folders:
@@ -111,7 +107,9 @@ class Folders:
         return _by_age(entries)
 
     def _saved_metrics(self, experiment_id: str) -> JsonObject:
-        return numbers_of(folder.read_object(self._layout.experiment(experiment_id).final_summary))
+        from runbook.plain import numbers_of
+
+        return numbers_of(codec.read_object(self._layout.experiment(experiment_id).final_summary))
 
     def record(self, experiment_id: str) -> ExperimentRecord:
         """The record of an experiment, true at this moment: one whose process is dead has ended.
@@ -121,37 +119,15 @@ class Folders:
             DamagedFileError: if it cannot be understood.
             NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
         """
-        return self._judged(experiment_id)[0]
+        from runbook import judging
 
-    def _judged(self, experiment_id: str) -> tuple[ExperimentRecord, bool]:
-        """The record that is true at this moment, and whether the one on disk still says that it runs."""
-        layout = self._layout.experiment(experiment_id)
-        record = folder.read_record(layout)
-        if record.status is not Status.RUNNING or not record.attempts:
-            return record, False
-        verdict = liveness.judge(record.attempts[-1].owner, self._layout.life_lock(experiment_id))
-        if verdict.state is not liveness.State.DEAD:
-            return record, False
-        # It may have ended in the usual way between the first look at its record and the look at its process.
-        record = folder.read_record(layout)
-        if record.status is not Status.RUNNING:
-            return record, False
-        return liveness.vanished(record, layout, verdict), True
+        return judging.judged(self._layout, experiment_id)[0]
 
     def bury(self, experiment_id: str) -> None:
         """Write down the end of an experiment whose process is dead; the registry's lock must be held."""
-        # A record that cannot be read stays as it is; whoever looks next finds the same.
-        with contextlib.suppress(OSError, errors.DamagedFileError, errors.NewerFormatError):
-            record, is_dead = self._judged(experiment_id)
-            if is_dead:
-                self._write_end(record)
+        from runbook import judging
 
-    def _write_end(self, record: ExperimentRecord) -> None:
-        # One that cannot be written stays as it is, too.
-        with contextlib.suppress(OSError, errors.NewerFormatError):
-            folder.write_record(self._layout.experiment(record.experiment_id), record)
-            with contextlib.suppress(FileNotFoundError):
-                self._layout.life_lock(record.experiment_id).unlink()
+        judging.bury(self._layout, experiment_id)
 
     def entry(
         self, experiment_id: str, old: JsonObject, written: ExperimentRecord | None = None, *, bury: bool = False
@@ -165,36 +141,13 @@ class Folders:
             bury: whether the end of one whose process is dead is written down as well; the registry's lock must be
                 held for that.
         """
-        layout = self._layout.experiment(experiment_id)
+        # Records, and what judges them, take longer to import than a registry of ten thousand takes to read, where
+        # nothing runs and nothing is out of date.
+        from runbook import judging
+
         # Where the base directory has several paths, the line keeps the one under which it was first written.
         directory = str(old.get("directory") or self.directory(experiment_id))
-        try:
-            record, is_dead = (written, False) if written is not None else self._judged(experiment_id)
-        except (FileNotFoundError, NotADirectoryError):
-            # The seed's tool wrote no record. One of ours that is just being made has no config.json yet.
-            if old or not layout.config.is_file():
-                return None
-        except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
-            warn_once(f"damaged {layout.root}", f"{experiment_id}: {error}")
-        else:
-            if bury and is_dead:
-                self._write_end(record)
-            return {**old, **conversion.registry_entry(annotation.annotated(record, layout), directory)}
-        config = old.get("config") or self._config_of(layout)
-        unknown = ExperimentRecord(
-            experiment_id=experiment_id,
-            timestamp=identity.time_of(experiment_id) or _NO_TIME,
-            status=Status.UNKNOWN,
-            config=config if isinstance(config, dict) else {},
-            config_hash=experiment_id[-8:],
-        )
-        return {**conversion.registry_entry(unknown, directory), **old, "status": Status.UNKNOWN.value}
-
-    def _config_of(self, layout: ExperimentLayout) -> JsonObject:
-        try:
-            return folder.read_object(layout.config)
-        except (errors.DamagedFileError, OSError):
-            return {}
+        return judging.entry(self._layout, experiment_id, directory, old, written, bury=bury)
 
     def directory(self, experiment_id: str) -> str:
         """The folder of an experiment as people should see it, below the base directory as it was given."""

@@ -16,9 +16,9 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from runbook import codec, errors, files
+from runbook.flat import NON_FINITE, flatten, restore_floats
 from runbook.notices import warn_once
-from runbook.plain import flatten, numbers_of, restore_floats, to_plain
-from runbook.plain.leaves import NON_FINITE
+from runbook.plain import numbers_of, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

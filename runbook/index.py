@@ -21,7 +21,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from runbook import codec, errors
-from runbook.plain import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -95,6 +94,8 @@ def _text(value: object) -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
         # The seed's tool wrote NaN as it is, which is no JSON.
+        from runbook.plain import to_plain
+
         return json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False)
 
 

@@ -1,6 +1,8 @@
 """Every file and folder name that runbook uses on disk.
 
-The paths that each experiment asks for several times are made once: joining them was a tenth of its whole cost.
+The paths that each experiment asks for several times are made once: joining them was a tenth of its whole cost. The
+classes are plain ones because every listing imports them, and attrs takes longer to import than ten thousand
+experiments take to list.
 """
 
 from __future__ import annotations
@@ -10,15 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import attrs
-
 REGISTRY_FILE: Final = "experiment_registry.json"
 MANIFEST_FILE: Final = "runbook-manifest.json"
 _NTH: Final = re.compile(r"~\d+$")
 
 
-@attrs.frozen
-class BaseLayout:
+class _Fixed:
+    """What cannot be changed once it is made, so that the paths that were made from it stay right."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed; make another one with another {name}")
+
+
+class BaseLayout(_Fixed):
     """Where things are in a base directory.
 
     Args:
@@ -27,7 +33,10 @@ class BaseLayout:
     """
 
     root: Path
-    registry_name: str = REGISTRY_FILE
+    registry_name: str
+
+    def __init__(self, root: Path, registry_name: str = REGISTRY_FILE) -> None:
+        self.__dict__.update(root=root, registry_name=registry_name)
 
     @cached_property
     def registry(self) -> Path:
@@ -108,8 +117,7 @@ class BaseLayout:
         return ExperimentLayout(self.root / experiment_id)
 
 
-@attrs.frozen
-class ExperimentLayout:
+class ExperimentLayout(_Fixed):
     """Where things are in the folder of one experiment.
 
     Args:
@@ -117,6 +125,9 @@ class ExperimentLayout:
     """
 
     root: Path
+
+    def __init__(self, root: Path) -> None:
+        self.__dict__.update(root=root)
 
     @cached_property
     def record(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
 
-from runbook.plain.flat import restore_floats
+from runbook.flat import restore_floats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,7 +71,7 @@ class ExperimentList(list[dict[str, Any]]):
             from runbook.errors import MissingExtraError
 
             raise MissingExtraError("pandas", "pandas", "a data frame is one of its") from error
-        from runbook.plain.flat import flatten
+        from runbook.flat import flatten
         from runbook.query import fields
 
         now = fields.now_utc()

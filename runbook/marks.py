@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from runbook import files, folder, identity
+from runbook import basedir, files, identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -111,7 +111,7 @@ def _touch(layout: BaseLayout, path: Path) -> None:
         files.touch(path)
     except FileNotFoundError:
         # Our folder may be deleted while nothing runs, and somebody may think that nothing runs.
-        folder.prepare_base(layout)
+        basedir.prepare(layout)
         files.touch(path)
 
 

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from runbook import errors, files, folder, identity, index, marks
+from runbook import errors, files, identity, index, marks
 from runbook.folders import Folders
 from runbook.notices import warn, warn_once
 from runbook.statuses import Status
@@ -252,6 +252,8 @@ class Registry:
         Raises:
             filelock.Timeout: if another process holds the registry's lock for longer than `LOCK_TIMEOUT_S`.
         """
+        from runbook import folder
+
         with marks.locked(self._layout, LOCK_TIMEOUT_S):
             record = change(self.record(experiment_id))
             self.announce(experiment_id)

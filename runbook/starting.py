@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from runbook import basedir, environment, folder, history, identity, ranks, resuming
 from runbook import config as configs
-from runbook import environment, folder, history, identity, ranks, resuming
 from runbook.handle import Experiment
 from runbook.liveness import LifeLock, current_owner
 from runbook.notices import warn
@@ -43,7 +43,7 @@ def start(plan: Plan, registry: Registry | None, parent: str | None) -> tuple[Ex
     draft = _draft(plan, parent)
     if registry is None:
         return Experiment(NoStore(draft.experiment_id), draft, plan.config), None
-    folder.prepare_base(registry.layout)
+    basedir.prepare(registry.layout)
     rank = ranks.rank_of(plan.rank)
     meeting = ranks.begin(registry) if rank > 0 or ranks.is_distributed(plan.rank) else None
     if rank > 0 and meeting is not None:

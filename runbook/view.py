@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runbook import folder, formats, history, identity, progress
-from runbook.plain import restore_floats
+from runbook import codec, formats, history, identity, progress
+from runbook.flat import restore_floats
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,7 +170,7 @@ class ExperimentView:
             FileNotFoundError: if none were saved under that name.
             DamagedFileError: if the file is not a JSON object.
         """
-        return _restored(folder.read_object(self._layout.metrics_file(identity.check_file_name("metrics name", name))))
+        return _restored(codec.read_object(self._layout.metrics_file(identity.check_file_name("metrics name", name))))
 
     def load_predictions(self, filename: str = "test_predictions.pkl", *, allow_pickle: bool = False) -> Any:
         """Predictions, or another artifact from `results/`, as the suffix of its name says.
@@ -193,7 +193,7 @@ class ExperimentView:
         Raises:
             FileNotFoundError: for an experiment of the seed's tool, which did not record it.
         """
-        return folder.read_object(self._layout.environment)
+        return codec.read_object(self._layout.environment)
 
 
 def _restored(metrics: JsonObject) -> dict[str, Any]:
@@ -203,6 +203,6 @@ def _restored(metrics: JsonObject) -> dict[str, Any]:
 def final_metrics(layout: ExperimentLayout, record: ExperimentRecord) -> dict[str, Json]:
     """The final metrics as they were saved, nested as they were; else the ones in the record."""
     try:
-        return folder.read_object(layout.final_summary)
+        return codec.read_object(layout.final_summary)
     except FileNotFoundError:
         return record.metrics

@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from runbook import codec, environment, errors, folder
+from runbook import basedir, codec, environment, errors, folder
 from runbook.layout import BaseLayout
 from runbook.records import FORMAT_VERSION, Attempt, ExperimentRecord, Owner
 from runbook.statuses import Status
@@ -23,7 +23,7 @@ MOMENT = datetime(2024, 12, 16, 14, 30, 52, tzinfo=UTC)
 def layout(base) -> BaseLayout:
     """A base directory that is prepared."""
     made = BaseLayout(base)
-    folder.prepare_base(made)
+    basedir.prepare(made)
     return made
 
 
@@ -56,7 +56,7 @@ def test_a_base_directory_is_made_with_its_parents_and_our_own_folder(base):
     """Anywhere, as often as one likes."""
     layout = BaseLayout(base / "deep" / "down")
     for _ in range(2):
-        folder.prepare_base(layout)
+        basedir.prepare(layout)
     assert layout.pending.is_dir()
     assert layout.life_locks.is_dir()
 
@@ -67,7 +67,7 @@ def test_a_base_directory_that_is_or_lies_below_a_file_is_refused(tmp_path, wher
     (tmp_path / "file").write_bytes(b"content")
     layout = BaseLayout(tmp_path / "file" / where)
     with pytest.raises(errors.BaseDirectoryError, match="is, or lies below, a file") as caught:
-        folder.prepare_base(layout)
+        basedir.prepare(layout)
     assert caught.value.path == str(layout.root)
     assert "base_dir=" in str(caught.value)
     assert (tmp_path / "file").read_bytes() == b"content"
@@ -78,7 +78,7 @@ def test_a_base_directory_that_is_a_dangling_link_is_refused_or_made(tmp_path):
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "none")
     try:
-        folder.prepare_base(BaseLayout(link))
+        basedir.prepare(BaseLayout(link))
     except errors.BaseDirectoryError as error:
         assert str(link) in str(error)
     else:
@@ -90,7 +90,7 @@ def test_our_own_folder_that_is_a_file_is_said(base):
     base.mkdir()
     (base / ".runbook").touch()
     with pytest.raises(errors.BaseDirectoryError):
-        folder.prepare_base(BaseLayout(base))
+        basedir.prepare(BaseLayout(base))
 
 
 # --- the id
@@ -292,6 +292,6 @@ def test_a_file_that_is_no_object_is_damaged(layout):
     place, _ = born(layout)
     place.final_summary.write_text("[1]")
     with pytest.raises(errors.DamagedFileError, match="a list"):
-        folder.read_object(place.final_summary)
+        codec.read_object(place.final_summary)
     with pytest.raises(FileNotFoundError):
-        folder.read_object(place.training_history)
+        codec.read_object(place.training_history)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
 import pytest
 
 from runbook.layout import REGISTRY_FILE, BaseLayout, ExperimentLayout
@@ -113,7 +112,7 @@ def test_the_lock_of_a_registry_elsewhere_is_still_in_our_folder(name):
 @pytest.mark.parametrize("layout", [BaseLayout(Path("base")), ExperimentLayout(Path("base"))])
 def test_a_layout_cannot_be_changed(layout):
     """Where things are is decided once."""
-    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         layout.root = Path("other")
 
 

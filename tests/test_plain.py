@@ -31,7 +31,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook import notices
-from runbook.plain import MAX_DEPTH, flatten, numbers_of, restore_floats, to_plain
+from runbook.flat import flatten, restore_floats
+from runbook.plain import MAX_DEPTH, numbers_of, to_plain
 
 
 class Colour(enum.Enum):

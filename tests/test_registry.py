@@ -18,7 +18,7 @@ import attrs
 import filelock
 import pytest
 
-from runbook import ExperimentManager, environment, errors, folder, index, liveness, notices
+from runbook import ExperimentManager, basedir, environment, errors, folder, index, liveness, notices
 from runbook.layout import BaseLayout
 from runbook.records import Attempt, ExperimentRecord
 from runbook.registry import Registry
@@ -37,7 +37,7 @@ def _nothing_said_yet(monkeypatch):
 def layout(base) -> BaseLayout:
     """A base directory that is prepared."""
     made = BaseLayout(base)
-    folder.prepare_base(made)
+    basedir.prepare(made)
     return made
 
 
@@ -651,7 +651,7 @@ def test_an_id_that_would_leave_the_directory_is_neither_followed_nor_listed(
 def test_a_record_outside_of_the_directory_is_not_read_for_an_id_that_leads_there(registry, layout, base, tmp_path):
     """Another base directory beside this one is none of its business."""
     other = BaseLayout(tmp_path / "other")
-    folder.prepare_base(other)
+    basedir.prepare(other)
     secret = ended(other, born(other, "secret"))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "other").rglob("*")}
     write_old(layout, old_entry(f"../other/{secret.experiment_id}", status="running", custom_name="x"))

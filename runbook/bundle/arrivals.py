@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import bundle, codec, conversion, errors, files, folder, identity, placing
+from runbook import bundle, codec, conversion, errors, files, identity, placing
 from runbook.layout import ExperimentLayout
 from runbook.records import FORMAT_VERSION, ExperimentRecord
 from runbook.statuses import EndReason, Status
@@ -154,7 +154,7 @@ def is_same_record(arrival: Arrival, there: ExperimentLayout) -> bool:
 def _normal(layout: ExperimentLayout) -> JsonObject:
     """The data of a record without its id, every field that we know filled in; empty if it cannot be read."""
     try:
-        data = folder.read_object(layout.record)
+        data = codec.read_object(layout.record)
         record = conversion.from_json(data, ExperimentRecord, layout.record)
     except (errors.DamagedFileError, OSError):
         return {}
@@ -244,7 +244,7 @@ def name(arrival: Arrival, experiment_id: str) -> None:
     if arrival.record is None:
         return
     record = attrs.evolve(arrival.record, experiment_id=experiment_id)
-    data = folder.read_object(arrival.layout.record)
+    data = codec.read_object(arrival.layout.record)
     # One from a newer runbook is never rewritten: whoever reads it takes the id from the name of the folder.
     if (
         record.format_version <= FORMAT_VERSION

@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, Literal
 
-from runbook import annotation, bundle, conversion, errors, folder, identity, liveness, placing
+from runbook import annotation, basedir, bundle, codec, conversion, errors, identity, liveness, placing
 from runbook.bundle import arrivals, unpacking
 from runbook.bundle.arrivals import Arrival
 from runbook.bundle.unpacking import LIMITS, Limits
@@ -68,7 +68,7 @@ def import_bundle(
     mode = path.stat().st_mode
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise errors.BundleError(path, None, "is neither a file nor a folder")
-    folder.prepare_base(registry.layout)
+    basedir.prepare(registry.layout)
     with placing.building(registry.layout) as place:
         read = _copied if stat.S_ISDIR(mode) else _unpacked
         arrival = read(path, ExperimentLayout(place), limits, progress)
@@ -158,11 +158,11 @@ def _settled(path: Path, layout: ExperimentLayout) -> ExperimentRecord | None:
     arrivals.settle(layout)
     try:
         if has_record:
-            return conversion.from_json(folder.read_object(layout.record), ExperimentRecord, layout.record)
-        folder.read_object(layout.config)
+            return conversion.from_json(codec.read_object(layout.record), ExperimentRecord, layout.record)
+        codec.read_object(layout.config)
     except errors.DamagedFileError as error:
         with contextlib.suppress(errors.DamagedFileError):
-            unpacking.check_version(path, folder.read_object(layout.record).get("format_version"))
+            unpacking.check_version(path, codec.read_object(layout.record).get("format_version"))
         name = layout.record.name if has_record else layout.config.name
         raise errors.BundleError(path, name, f"is damaged: {error.problem}") from error
     return None

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import annotation, bundle, conversion, errors, folder, placing
+from runbook import annotation, basedir, bundle, conversion, errors, folder, placing
 from runbook.bundle import arrivals
 from runbook.bundle.arrivals import Arrival
 from runbook.layout import REGISTRY_FILE, BaseLayout, ExperimentLayout
@@ -96,7 +96,7 @@ def merge(registry: Registry, other_base: Path, progress: ProgressHook | None = 
         OSError: if the disk of this one does not take more.
     """
     other = _other(registry.layout, other_base)
-    folder.prepare_base(registry.layout)
+    basedir.prepare(registry.layout)
     placing.remove_strays(registry.layout)
     return _Merge(registry, other).run(progress)
 

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from runbook import display, identity
 from runbook.cli.context import Context
-from runbook.plain.flat import flatten
+from runbook.flat import flatten
 from runbook.query.fields import OWN
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from runbook import display
 from runbook.cli.showing import environment_of
 from runbook.config.differences import config_diff, differing, without_own_paths
-from runbook.plain.flat import flatten
+from runbook.flat import flatten
 from runbook.view import final_metrics
 
 if TYPE_CHECKING:

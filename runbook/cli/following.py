@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from runbook import codec, errors, folder, liveness, progress
+from runbook.flat import restore_floats
 from runbook.history import RESERVED
 from runbook.layout import BaseLayout
-from runbook.plain import restore_floats
 from runbook.query import fields
 from runbook.statuses import Status
 

@@ -13,7 +13,8 @@ from runbook.cli import aligning
 from runbook.cli.context import Context, command, experiment_argument
 from runbook.cli.failures import DAMAGED, say
 from runbook.display import age, duration, plain, visible
-from runbook.plain import flatten, to_plain
+from runbook.flat import flatten
+from runbook.plain import to_plain
 from runbook.statuses import Status
 
 if TYPE_CHECKING:

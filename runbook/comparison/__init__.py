@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from runbook import codec, display, tables
 from runbook.comparison.directions import best_of, directions, is_number
 from runbook.config.differences import config_diff, without_own_paths
-from runbook.plain import flatten, restore_floats, to_plain
+from runbook.flat import flatten, restore_floats
+from runbook.plain import to_plain
 from runbook.statuses import Status
 from runbook.tables import Cell, Column, Table, notebook
 from runbook.view import final_metrics

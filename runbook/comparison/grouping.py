@@ -10,7 +10,7 @@ import attrs
 from runbook import codec, display, errors
 from runbook.config import canonical, without_outputs
 from runbook.config.differences import differing
-from runbook.plain.flat import flatten
+from runbook.flat import flatten
 from runbook.query import expressions, fields
 from runbook.query.fields import MISSING, FieldPath
 from runbook.typing import Json

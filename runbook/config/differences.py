@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.plain.flat import flatten
+from runbook.flat import flatten
 
 if TYPE_CHECKING:
     from runbook.typing import Json, JsonObject

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import attrs
 
 from runbook import codec, errors
-from runbook.plain import restore_floats, to_plain
+from runbook.flat import restore_floats
+from runbook.plain import to_plain
 from runbook.plain.arrays import defines, on_host
 
 if TYPE_CHECKING:

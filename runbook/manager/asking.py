@@ -29,7 +29,7 @@ class Asking:
     def __init__(self, base_dir: StrPath | None = None, registry_file: str = "experiment_registry.json") -> None:
         from pathlib import Path
 
-        from runbook import defaults, folder, identity
+        from runbook import basedir, defaults, identity
         from runbook.layout import BaseLayout
         from runbook.registry import Registry
 
@@ -38,7 +38,7 @@ class Asking:
         self._layout = BaseLayout(Path(self._shown_base).expanduser().absolute(), registry_file)
         self._registry = Registry(self._layout, self._shown_base)
         if not defaults.is_disabled():
-            folder.check_base(self._layout)
+            basedir.check(self._layout)
 
     @property
     def base_dir(self) -> Path:

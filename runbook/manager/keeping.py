@@ -72,10 +72,10 @@ class Keeping(Asking):
         """
         from pathlib import Path
 
-        from runbook import folder
+        from runbook import basedir
         from runbook.bundle import importing
 
-        folder.prepare_base(self._layout)
+        basedir.prepare(self._layout)
         return importing.import_bundle(self._registry, Path(path).expanduser(), on_conflict, progress=progress)
 
     def merge(self, other_base_dir: StrPath, *, progress: ProgressHook | None = None) -> MergeReport:
@@ -95,10 +95,10 @@ class Keeping(Asking):
         """
         from pathlib import Path
 
-        from runbook import folder
+        from runbook import basedir
         from runbook.bundle import merging
 
-        folder.prepare_base(self._layout)
+        basedir.prepare(self._layout)
         return merging.merge(self._registry, Path(other_base_dir).expanduser(), progress)
 
     def delete_experiment(self, experiment_id: str) -> Path:

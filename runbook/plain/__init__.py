@@ -9,14 +9,14 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
+from runbook.flat import NON_FINITE, flatten, free_name, key_text, sorting_key
 from runbook.notices import warn_once
 from runbook.plain.arrays import array_content, describe, element_count, is_array, is_table, labels_of, table_rows
-from runbook.plain.flat import flatten, free_name, key_text, restore_floats, sorting_key
-from runbook.plain.leaves import NON_FINITE, by_repr, clean_text, is_named, leaf_rule, plain_float, qualified_name
+from runbook.plain.leaves import by_repr, clean_text, is_named, leaf_rule, plain_float, qualified_name
 from runbook.plain.settings import is_omegaconf, is_sequence, omegaconf_content, settings_of
 from runbook.typing import Json, JsonObject
 
-__all__ = ["MAX_DEPTH", "flatten", "numbers_of", "pairs_to_plain", "restore_floats", "to_plain"]
+__all__ = ["MAX_DEPTH", "numbers_of", "pairs_to_plain", "to_plain"]
 
 MAX_DEPTH: Final = 100
 """How many levels of nesting are followed; a reader of JSON gives up somewhere above."""

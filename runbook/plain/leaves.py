@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from runbook.typing import Json, JsonObject
 
-NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-"""How the floats that strict JSON cannot hold are written, and what they mean."""
-
 REPR_LIMIT: Final = 500
 """At most so many characters of an object's repr are kept."""
 

@@ -8,9 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
-
-import attrs
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from runbook import codec, errors
 from runbook.query import expressions, fields
@@ -37,8 +35,7 @@ class QueryOptions(TypedDict, total=False):
     limit: int | None
 
 
-@attrs.frozen
-class SortKey:
+class SortKey(NamedTuple):
     """One field to sort by."""
 
     field: FieldPath
@@ -46,11 +43,11 @@ class SortKey:
     text: str
 
 
-@attrs.frozen
-class Query:
+class Query(NamedTuple):
     """A question about experiments that has been read and checked; `parse` makes one.
 
     Args:
+        now: the moment of the question, in UTC.
         where: what has to hold.
         statuses: the statuses that are wanted; empty for any.
         tags: the tags that all have to be there.
@@ -59,9 +56,9 @@ class Query:
         until: the first moment that is too late.
         sort: the fields to sort by; empty for the newest first.
         limit: how many at most.
-        now: the moment of the question, in UTC.
     """
 
+    now: datetime
     where: expressions.Expression | None = None
     statuses: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
@@ -70,7 +67,6 @@ class Query:
     until: datetime | None = None
     sort: tuple[SortKey, ...] = ()
     limit: int | None = None
-    now: datetime = attrs.field(factory=fields.now_utc)
 
 
 def parse(
@@ -104,6 +100,7 @@ def parse(
     """
     now = fields.now_utc() if now is None else now
     return Query(
+        now=now,
         where=None if where is None else expressions.parse(where),
         statuses=_statuses(status),
         tags=frozenset(_several(tag, "tag")),
@@ -112,7 +109,6 @@ def parse(
         until=_moment(until, now, "until"),
         sort=tuple(_sort_key(text) for text in _several(sort, "sort")),
         limit=_limit(limit),
-        now=now,
     )
 
 
@@ -296,11 +292,19 @@ def _rank(value: object, *, is_descending: bool) -> tuple[int, Any]:
     return 3, 0
 
 
-@attrs.frozen(order=False)
 class _Reversed:
     """A key that sorts the other way round; sorting in reverse would put what is missing first."""
 
-    key: Any
+    __slots__ = ("key",)
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Reversed) and bool(self.key == other.key)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
     def __lt__(self, other: _Reversed) -> bool:
         return bool(other.key < self.key)

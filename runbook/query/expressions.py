@@ -29,9 +29,7 @@ nothing equals it: `metrics.loss is nan` finds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias, cast
-
-import attrs
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from runbook import errors
 from runbook.query import fields, predicates
@@ -43,23 +41,20 @@ MAX_DEPTH: Final = 50
 """How deep parentheses and lists may nest."""
 
 
-@attrs.frozen
-class Value:
+class Value(NamedTuple):
     """A number, text, constant or list that stands in the expression."""
 
     value: object
-    column: int = attrs.field(default=0, eq=False)
+    column: int = 0
 
 
-@attrs.frozen
-class Field:
+class Field(NamedTuple):
     """A field, to be taken out of each entry."""
 
     field: FieldPath
 
 
-@attrs.frozen
-class Comparison:
+class Comparison(NamedTuple):
     """Two operands and the name of what is between them."""
 
     name: str
@@ -67,15 +62,13 @@ class Comparison:
     right: Operand
 
 
-@attrs.frozen
-class Not:
+class Not(NamedTuple):
     """The opposite."""
 
     node: Node
 
 
-@attrs.frozen
-class Several:
+class Several(NamedTuple):
     """All of them, or any of them."""
 
     is_all: bool
@@ -87,8 +80,7 @@ Node: TypeAlias = "Value | Field | Comparison | Not | Several"
 Predicate: TypeAlias = Callable[[Entry], bool]
 
 
-@attrs.frozen
-class Expression:
+class Expression(NamedTuple):
     """An expression that has been read.
 
     Args:

@@ -11,13 +11,10 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol, TypeAlias
-
-import attrs
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from runbook import codec, errors
-from runbook.plain.flat import flatten, restore_floats
-from runbook.plain.leaves import NON_FINITE
+from runbook.flat import NON_FINITE, flatten, restore_floats
 from runbook.statuses import Status
 
 Entry: TypeAlias = Mapping[str, Any]
@@ -63,8 +60,7 @@ _SHOWN: Final = 8
 _WORDS: Final = re.compile(r"[^\W_]+")
 
 
-@attrs.frozen
-class FieldPath:
+class FieldPath(NamedTuple):
     """A field as somebody wrote it.
 
     Args:
@@ -128,8 +124,7 @@ class Part(Protocol):
         """A mapping that has those of the names that the entry has."""
 
 
-@attrs.frozen
-class Source:
+class Source(NamedTuple):
     """What fields are taken from.
 
     Args:

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from runbook.config.differences import differing, without_own_paths
-from runbook.plain import flatten
+from runbook.flat import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,8 @@ from runbook import Status
 from runbook.codec import format_time, parse_time
 from runbook.comparison.directions import best_of, direction_of
 from runbook.config.differences import differing
-from runbook.plain import restore_floats, to_plain
+from runbook.flat import restore_floats
+from runbook.plain import to_plain
 from runbook.report.naming import as_text, cut, own_settings
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from runbook import display, tables
-from runbook.plain.flat import flatten, restore_floats
+from runbook.flat import flatten, restore_floats
 from runbook.query import fields
 from runbook.statuses import Status
 from runbook.tables import Cell, Column, Table

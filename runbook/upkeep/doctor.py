@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import checksums, errors, files, folder, identity, index, liveness, marks
+from runbook import basedir, checksums, errors, files, folder, identity, index, liveness, marks
 from runbook.records import joined_notes
 from runbook.statuses import EndReason, Status
 from runbook.upkeep import disks, leftovers
@@ -92,7 +92,7 @@ def repair(registry: Registry) -> list[Finding]:
     Raises:
         BaseDirectoryError: if the base directory cannot be written to.
     """
-    folder.prepare_base(registry.layout)
+    basedir.prepare(registry.layout)
     found = [finding for finding in diagnose(registry) if finding.is_repairable]
     aside = registry.layout.set_aside / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     for finding in found:

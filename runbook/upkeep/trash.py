@@ -144,7 +144,7 @@ def _entry(layout: BaseLayout, path: Path) -> JsonObject:
 def _kept(layout: BaseLayout, path: Path) -> tuple[JsonObject | None, str | None]:
     """The line that an experiment in the trash had, and when it was deleted."""
     try:
-        kept = folder.read_object(layout.trashed_line(path))
+        kept = codec.read_object(layout.trashed_line(path))
     except (OSError, errors.DamagedFileError):
         return None, None
     line, deleted_at = kept.get("line"), kept.get("deleted_at")

@@ -1,16 +1,18 @@
-"""What is done with plain data: joined names, names that are still free, and floats again."""
+"""Plain data, flat: joined names, names that are still free, and floats again."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-from runbook.plain.leaves import NON_FINITE
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runbook.typing import Json
+
+NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""How the floats that strict JSON cannot hold are written, and what they mean."""
 
 
 def flatten(data: Mapping[str, Json], separator: str = ".") -> dict[str, Json]:

@@ -1,0 +1,108 @@
+"""What the folder of one experiment says: the record that is true at this moment, and its line in the registry."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from runbook import annotation, codec, conversion, errors, folder, identity, liveness
+from runbook.notices import warn_once
+from runbook.records import ExperimentRecord
+from runbook.statuses import Status
+
+if TYPE_CHECKING:
+    from runbook.layout import BaseLayout, ExperimentLayout
+    from runbook.typing import JsonObject
+
+_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def judged(base: BaseLayout, experiment_id: str) -> tuple[ExperimentRecord, bool]:
+    """The record that is true at this moment, and whether the one on disk still says that it runs.
+
+    Raises:
+        FileNotFoundError: if the folder has none.
+        DamagedFileError: if it cannot be understood.
+        NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
+    """
+    layout = base.experiment(experiment_id)
+    record = folder.read_record(layout)
+    if record.status is not Status.RUNNING or not record.attempts:
+        return record, False
+    verdict = liveness.judge(record.attempts[-1].owner, base.life_lock(experiment_id))
+    if verdict.state is not liveness.State.DEAD:
+        return record, False
+    # It may have ended in the usual way between the first look at its record and the look at its process.
+    record = folder.read_record(layout)
+    if record.status is not Status.RUNNING:
+        return record, False
+    return liveness.vanished(record, layout, verdict), True
+
+
+def bury(base: BaseLayout, experiment_id: str) -> None:
+    """Write down the end of an experiment whose process is dead; the registry's lock must be held."""
+    # A record that cannot be read stays as it is; whoever looks next finds the same.
+    with contextlib.suppress(OSError, errors.DamagedFileError, errors.NewerFormatError):
+        record, is_dead = judged(base, experiment_id)
+        if is_dead:
+            _write_end(base, record)
+
+
+def entry(
+    base: BaseLayout,
+    experiment_id: str,
+    directory: str,
+    old: JsonObject,
+    written: ExperimentRecord | None = None,
+    *,
+    bury: bool = False,
+) -> JsonObject | None:
+    """The line that an experiment's folder calls for; None when the folder says nothing.
+
+    Args:
+        base: where the folder lies.
+        experiment_id: which.
+        directory: its folder as people should see it.
+        old: its line in the index, as far as there is one; fields that only it knows are kept.
+        written: its record, from the process that writes it; None reads it, and looks whether its process is dead.
+        bury: whether the end of one whose process is dead is written down as well; the registry's lock must be held
+            for that.
+    """
+    layout = base.experiment(experiment_id)
+    try:
+        record, is_dead = (written, False) if written is not None else judged(base, experiment_id)
+    except (FileNotFoundError, NotADirectoryError):
+        # The seed's tool wrote no record. One of ours that is just being made has no config.json yet.
+        if old or not layout.config.is_file():
+            return None
+    except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
+        warn_once(f"damaged {layout.root}", f"{experiment_id}: {error}")
+    else:
+        if bury and is_dead:
+            _write_end(base, record)
+        return {**old, **conversion.registry_entry(annotation.annotated(record, layout), directory)}
+    config = old.get("config") or _config_of(layout)
+    unknown = ExperimentRecord(
+        experiment_id=experiment_id,
+        timestamp=identity.time_of(experiment_id) or _NO_TIME,
+        status=Status.UNKNOWN,
+        config=config if isinstance(config, dict) else {},
+        config_hash=experiment_id[-8:],
+    )
+    return {**conversion.registry_entry(unknown, directory), **old, "status": Status.UNKNOWN.value}
+
+
+def _write_end(base: BaseLayout, record: ExperimentRecord) -> None:
+    # One that cannot be written stays as it is, too.
+    with contextlib.suppress(OSError, errors.NewerFormatError):
+        folder.write_record(base.experiment(record.experiment_id), record)
+        with contextlib.suppress(FileNotFoundError):
+            base.life_lock(record.experiment_id).unlink()
+
+
+def _config_of(layout: ExperimentLayout) -> JsonObject:
+    try:
+        return codec.read_object(layout.config)
+    except (errors.DamagedFileError, OSError):
+        return {}
