@@ -49,10 +49,12 @@ def _checksum(path: Path) -> str | None:
 
     digest = hashlib.sha256()
     try:
-        if path.stat().st_size > LARGEST:
+        size = path.stat().st_size
+        if size > LARGEST:
             return None
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
+        # No buffer of a megabyte for a config of a few hundred bytes: nearly all files are small.
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(min(_CHUNK, size + 1)):
                 digest.update(chunk)
     except OSError:
         return None

@@ -94,19 +94,20 @@ def registry_entry(record: ExperimentRecord, directory: str) -> JsonObject:
         record: the experiment.
         directory: its folder as people should see it.
     """
-    data = to_json(record)
-    ours = ("metrics", "tags", "end_reason", "parent")
     return {
         "experiment_id": record.experiment_id,
-        "timestamp": data["timestamp"],
-        "status": data["status"],
+        "timestamp": format_time(record.timestamp),
+        "status": record.status.value,
         "custom_name": record.custom_name,
         "description": record.description,
         "config": record.config,
         "directory": directory,
-        "completed_at": data["completed_at"],
+        "completed_at": None if record.completed_at is None else format_time(record.completed_at),
         "notes": record.notes,
-        **{key: data[key] for key in ours},
+        "metrics": record.metrics,
+        "tags": list(record.tags),
+        "end_reason": None if record.end_reason is None else record.end_reason.value,
+        "parent": record.parent,
         "host": record.host,
     }
 

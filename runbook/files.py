@@ -211,7 +211,7 @@ def ensure_directory(path: Path) -> None:
     Raises:
         FileExistsError: if there is something else of that name.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         return
     if path.parent != path:
         ensure_directory(path.parent)
@@ -264,6 +264,11 @@ class LineLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything was appended since it was made, or closed."""
+        return self._descriptor is not None
 
     def append(self, line: bytes) -> None:
         """Add one line, which must end in a newline, in one write.

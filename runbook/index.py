@@ -38,6 +38,8 @@ _BEFORE_CONFIG: Final = "host"
 """The field that only a line with its config behind everything else has before it."""
 _BLOCK: Final = 1000
 """How many lines are decoded at once: enough to be quick, and few enough for their copies to cost no memory."""
+_FEW: Final = 2
+"""Up to how many lines are searched for one by one; for more, one pass over all lines takes less time."""
 _ID: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _ENTRY_START: Final = re.compile(r'\{(\s*)"experiment_id"\s*:')
 _SPACE: Final = 200
@@ -172,11 +174,21 @@ class Selection:
 
 
 def _spans(raw: bytes, ids: Collection[str]) -> dict[str, list[tuple[int, int]]]:
-    """Where the lines of some experiments begin and end, without the comma; in one pass over the lines."""
+    """Where the lines of some experiments begin and end, without the comma."""
     wanted = {_bytes(experiment_id): experiment_id for experiment_id in ids}
+    found: dict[str, list[tuple[int, int]]] = {}
+    if len(wanted) <= _FEW:
+        # A search for the whole beginning of a line is many times as fast as a look at each line.
+        for text, experiment_id in wanted.items():
+            start = raw.find(b"\n" + _START + text)
+            while start >= 0:
+                end = raw.find(b"\n", start + 1)
+                is_last = end == len(raw) - len(_CLOSE)
+                found.setdefault(experiment_id, []).append((start + 1, end if is_last else end - 1))
+                start = raw.find(b"\n" + _START + text, end)
+        return found
     # Up to the next quote there is the whole id, or one with a quote in it, which is none without a backslash.
     is_plain = not any(b"\\" in text for text in wanted)
-    found: dict[str, list[tuple[int, int]]] = {}
     at = len(_START)
     for start, end in _lines(raw):
         if is_plain:

@@ -390,7 +390,8 @@ class Registry:
         Args:
             also: further ones by their ids, with the record where its only writer has just written it.
         """
-        marked = marks.take(self._layout).union(also)
+        taken = marks.take(self._layout)
+        marked = taken.union(also)
         raw = self._spliceable()
         try:
             chosen = index.Selection(raw, marked)
@@ -400,7 +401,7 @@ class Registry:
         # A power cut may bring the former registry back, whole: what it lacks is in the folders, which are durable,
         # and is found there by the next reader as what runs or is not listed. So the name need not be flushed.
         files.write_whole(self._layout.registry, raw, is_locked=True, sync_directory=False)
-        marks.settle(self._layout, marked)
+        marks.settle(self._layout, taken)
 
     def _spliceable(self, *, verify: bool = False) -> bytes:
         """The registry in our form, whatever is there now; the lock must be held.

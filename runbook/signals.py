@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from runbook import endings
@@ -84,31 +84,41 @@ def watch(on_signal: Callable[[int], None], before_death: Callable[[int], None])
     _watch.before_death = before_death
     if threading.current_thread() is not threading.main_thread():
         return _watch.count
+    caught = _CaughtInC()
     for signum in _WATCHED:
         current = signal.getsignal(signum)
         # Python's own handler of Ctrl-C raises what we need, and asyncio looks whether it is still there.
         if current is signal.default_int_handler or current is _watch.installed.get(signum):
             continue
-        if _can_be_replaced(signum, current):
+        if _can_be_replaced(signum, current, caught):
             _watch.installed[signum] = handler = _Handler(current)
             signal.signal(signum, handler)
     return _watch.count
 
 
-def _can_be_replaced(signum: int, current: Any) -> bool:
+class _CaughtInC:
+    """The signals that have a handler behind Python's back, of faulthandler.register or MPI; it could not be put back.
+
+    It is for one look around, and asks the kernel when the first question comes.
+    """
+
+    @cached_property
+    def _mask(self) -> int:
+        try:
+            with open("/proc/self/status", "rb", buffering=0) as status:  # noqa: PTH123 - once an experiment
+                caught = status.read().partition(b"\nSigCgt:")[2]
+        except OSError:
+            return 0
+        return int(caught.split(maxsplit=1)[0], 16) if caught else 0
+
+    def __contains__(self, signum: int) -> bool:
+        return bool(self._mask >> (signum - 1) & 1)
+
+
+def _can_be_replaced(signum: int, current: Any, caught: _CaughtInC) -> bool:
     if current is signal.SIG_DFL:
-        return not _is_caught_in_c(signum)
+        return signum not in caught
     return callable(current)
-
-
-def _is_caught_in_c(signum: int) -> bool:
-    # faulthandler.register and MPI install theirs behind Python's back; it could not be put back.
-    try:
-        with Path("/proc/self/status").open(encoding="ascii", errors="replace") as status:
-            caught = next(line for line in status if line.startswith("SigCgt:"))
-    except (OSError, StopIteration):
-        return False
-    return bool(int(caught.split()[1], 16) >> (signum - 1) & 1)
 
 
 def unwatch() -> None:
@@ -249,6 +259,7 @@ def deferred() -> Iterator[None]:
     if _watch.is_deferring or threading.current_thread() is not threading.main_thread():
         yield
         return
+    caught = _CaughtInC()
     held: list[tuple[int, FrameType | None]] = []
     before = _watch.held_from
     before.clear()
@@ -268,7 +279,7 @@ def deferred() -> Iterator[None]:
     try:
         for signum in _WATCHED:
             handler = signal.getsignal(signum)
-            if _can_be_replaced(signum, handler):
+            if _can_be_replaced(signum, handler, caught):
                 before[signum] = handler
                 signal.signal(signum, hold)
         yield

@@ -134,9 +134,11 @@ class DiskStore:
 
     def sync_history(self) -> None:
         """Make the live history durable and close it."""
-        self._history.close()
-        if self._folder.history.exists():
-            # By its path: a forked child may have logged when this process did not.
+        if self._history.is_open:
+            self._history.sync()
+            self._history.close()
+        elif self._folder.history.exists():
+            # A forked child may have logged when this process did not.
             files.fsync_file(self._folder.history)
 
     def checksums(self) -> dict[str, str]:

@@ -29,12 +29,17 @@ def test_only_names_that_nobody_else_gives_are_ours(tmp_path, name, is_ours):
     assert leftovers.is_ours(tmp_path / name, "experiment_registry.json") == is_ours
 
 
-def test_the_names_that_we_give_are_ours(tmp_path):
+def test_the_names_that_we_give_are_ours(tmp_path, monkeypatch):
     """Held against the module that gives them."""
-    names = []
+    names, replace = [], files._replace
+
+    def listing_first(source, target):
+        names.extend(os.listdir(tmp_path))
+        replace(source, target)
+
+    monkeypatch.setattr(files, "_replace", listing_first)
     for is_locked in (True, False):
-        with files.replacing(tmp_path / "experiment_registry.json", is_locked=is_locked):
-            names += os.listdir(tmp_path)
+        files.write_whole(tmp_path / "experiment_registry.json", b"{}", is_locked=is_locked)
     temporaries = {name for name in names if name.endswith(".tmp")}
     assert len(temporaries) == 2
     assert all(leftovers.is_ours(tmp_path / name, "experiment_registry.json") for name in temporaries)
