@@ -15,6 +15,7 @@ from runbook import codec, errors
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3))
+OBJECTS = st.dictionaries(TEXT, JSON, max_size=4)
 MOMENTS = st.datetimes(
     min_value=datetime(1900, 1, 2),
     max_value=datetime(9990, 1, 1),
@@ -43,6 +44,12 @@ def test_json_comes_back_as_it_was(data):
         assert codec.decode(raw, "x") == data
         assert strictly(raw) == data
         assert raw.endswith(b"\n")
+
+
+@given(st.dictionaries(TEXT, SCALARS) | OBJECTS)
+def test_a_file_for_people_is_indented_whatever_wrote_it(data):
+    """One level is written by another encoder, to the same bytes."""
+    assert codec.encode(data) == json.dumps(data, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 @given(JSON)
