@@ -14,7 +14,6 @@ it alone: see `Contents`.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import re
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from runbook import codec, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from runbook.typing import Json, JsonObject, StrPath
 
@@ -259,25 +258,30 @@ class Contents:
             for entry, config in zip(block, configs, strict=True):
                 entry["config"] = config
 
-    def settings(self, entry: JsonObject, names: Iterable[str]) -> Json:
-        """The config of an entry, of which only the settings of some names need be there; the entry stays as it is.
+    def settings(self, names: Iterable[str]) -> Callable[[JsonObject], Json]:
+        """A function that gives the config of an entry, of which only the settings of some names need be there.
 
-        A filter looks at one setting of each of a hundred thousand experiments, and then shows a few of them.
-
-        Raises:
-            DamagedFileError: if it cannot be read.
+        A filter looks at one setting of each of a hundred thousand experiments, and then shows a few of them. The
+        entries stay as they are. For a config that cannot be read, the function raises DamagedFileError.
         """
-        start = None if "config" in entry else self._configs.get(str(entry["experiment_id"]))
-        if start is None:
-            return entry.get("config")
-        end = self._raw.index(b"\n", start)
-        found: JsonObject = {}
-        for name in names:
-            value = _setting(self._raw, start, end, _quoted(name))
-            if value is None:
-                return codec.decode(self._config_text(start), f"the line of {entry['experiment_id']}")
-            found.update((name, each) for each in value)
-        return found
+        raw, configs = self._raw, self._configs
+        quoted = [(name, _bytes(name)) for name in names]
+
+        def settings(entry: JsonObject) -> Json:
+            start = None if "config" in entry else configs.get(str(entry["experiment_id"]))
+            if start is None:
+                return entry.get("config")
+            end = raw.index(b"\n", start)
+            found: JsonObject = {}
+            for name, text in quoted:
+                value = _setting(raw, start, end, text)
+                if value is None:
+                    return codec.decode(self._config_text(start), f"the line of {entry['experiment_id']}")
+                if value:
+                    found[name] = value[0]
+            return found
+
+        return settings
 
     def _config_text(self, start: int) -> bytes:
         # The brace that closes the line goes, and the comma behind it.
@@ -307,11 +311,6 @@ class Contents:
         return list(by_id.values())
 
 
-@functools.lru_cache
-def _quoted(name: str) -> bytes:
-    return _bytes(name)
-
-
 def _setting(raw: bytes, start: int, end: int, name: bytes) -> tuple[Json, ...] | None:
     """What a config has under a name, as far as that can be told without decoding all of it.
 
@@ -330,18 +329,19 @@ def _setting(raw: bytes, start: int, end: int, name: bytes) -> tuple[Json, ...] 
         return () if raw.find(b"\\", start, end) < 0 else None
     value = at + len(name)
     # With one brace before it, it is not within an inner object; a text that holds it would have backslashes there.
+    # Single bytes are compared as numbers, because this is done for each of a hundred thousand lines.
     is_plain = (
-        raw.startswith(b": ", value)
-        and raw.startswith(b"{", start)
+        raw[value] == _COLON
+        and raw[start] == _BRACE
+        and raw[at - 1] != _BACKSLASH
         and raw.count(b"{", start, at) == 1
-        and not raw.endswith(b"\\", start, at)
         and raw.find(name, value, end) < 0
     )
     if not is_plain:
         return None
     try:
-        text = raw[value + 2 : end].decode()
-        decoded, after = _decode_first(text)
+        text = raw[value + 1 : end].decode()
+        decoded, after = _decode_first(text, text[0] == " ")
     except (ValueError, RecursionError):
         return None
     # Of a damaged number, the part before the damage would pass for one.
@@ -349,6 +349,7 @@ def _setting(raw: bytes, start: int, end: int, name: bytes) -> tuple[Json, ...] 
 
 
 _decode_first: Final = json.JSONDecoder().raw_decode
+_COLON, _BRACE, _BACKSLASH = b":{\\"
 
 
 def salvage(raw: bytes) -> list[JsonObject]:

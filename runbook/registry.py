@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import os
 import time
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from runbook import errors, files, identity, index, marks
+from runbook import collecting, errors, files, identity, index, marks
 from runbook.folders import Folders
 from runbook.notices import warn, warn_once
 from runbook.statuses import Status
@@ -48,12 +47,13 @@ class Listing(NamedTuple):
     Args:
         entries: the lines of all experiments, oldest first; most of them without `config`.
         complete: adds their configs to those of them that lack them.
-        settings: gives the config of one of them, of which only the settings of some names need be there.
+        settings: for some names, gives a function that gives the config of one of them, of which only the settings of
+            these names need be there.
     """
 
     entries: list[JsonObject]
     complete: Callable[..., None]
-    settings: Callable[[JsonObject, Iterable[str]], Json]
+    settings: Callable[[Iterable[str]], Callable[[JsonObject], Json]]
 
 
 class Registry:
@@ -282,14 +282,14 @@ class Registry:
 
     def _listing(self, *, with_configs: bool) -> Listing:
         self.check()
-        with _without_collecting():
+        with collecting.paused():
             try:
                 contents = index.Contents(self._read(), self._layout.registry, with_configs=with_configs)
                 names = self._folders.names()
                 stale = self._stale(contents.entries, names)
                 current = self._overlaid(contents, stale)
             except errors.DamagedFileError:
-                return Listing(self._repaired(), lambda *_: None, lambda entry, _: entry.get("config"))
+                return Listing(self._repaired(), lambda *_: None, lambda _: lambda entry: entry.get("config"))
             if current != contents.entries:
                 self._write_back()
             shown = self._folders.shown(self._folders.placed(current, names))
@@ -472,18 +472,6 @@ class Registry:
                 if not self._folders.is_gone(experiment_id):
                     self.announce(experiment_id)
             self._fold()
-
-
-@contextlib.contextmanager
-def _without_collecting() -> Iterator[None]:
-    """A block in which no garbage is looked for: of a million objects that stay, each look would find all of them."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _problem(error: Exception) -> str:

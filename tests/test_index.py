@@ -209,7 +209,7 @@ def test_settings_are_those_of_the_config_whatever_surrounds_them(configs, names
     lines = [entry(f"e{number}", host="h", config=config) for number, config in enumerate(configs)]
     contents = index.Contents(index.encode(lines), "x")
     for line, found in zip(lines, contents.entries, strict=True):
-        config, part = line["config"], contents.settings(found, names)
+        config, part = line["config"], contents.settings(names)(found)
         if isinstance(config, dict):
             assert {name: part[name] for name in names if name in part} == {
                 name: config[name] for name in names if name in config
@@ -237,7 +237,7 @@ def test_a_setting_is_what_a_reader_of_the_whole_finds(text, expected):
     """Also in a line that somebody has written by hand."""
     raw = b'{"experiments": [\n{"experiment_id": "a", "host": "h", "config": ' + text.encode() + b"}\n]}\n"
     contents = index.Contents(raw, "x")
-    assert contents.settings(contents.entries[0], ["lr"]).get("lr") == expected == json.loads(text).get("lr")
+    assert contents.settings(["lr"])(contents.entries[0]).get("lr") == expected == json.loads(text).get("lr")
     assert "config" not in contents.entries[0]
 
 
@@ -249,15 +249,15 @@ def test_a_setting_that_cannot_be_read_is_an_error_that_names_the_line(text):
     raw = b'{"experiments": [\n{"experiment_id": "a", "host": "h", "config": ' + text.encode() + b"}\n]}\n"
     contents = index.Contents(raw, "x")
     with pytest.raises(DamagedFileError, match="line of a"):
-        contents.settings(contents.entries[0], ["lr"])
+        contents.settings(["lr"])(contents.entries[0])
 
 
 def test_settings_of_an_entry_that_has_its_config_are_in_it():
     """And one that has none at all has no settings."""
     contents = index.Contents(index.encode([entry("a", host="h", config={"n": 1})]), "x")
     contents.complete(contents.entries[0])
-    assert contents.settings(contents.entries[0], ["m"]) == {"n": 1}
-    assert contents.settings({"experiment_id": "b"}, ["m"]) is None
+    assert contents.settings(["m"])(contents.entries[0]) == {"n": 1}
+    assert contents.settings(["m"])({"experiment_id": "b"}) is None
 
 
 def test_of_two_lines_of_one_id_the_last_counts_in_contents_too():

@@ -299,9 +299,9 @@ def test_a_config_is_decoded_only_where_the_rest_fits():
     contents = index.Contents(index.encode([{**fields, "host": "h"} for fields in ENTRIES]), "x")
     asked = []
 
-    def settings(entry, names):
-        asked.append((entry["experiment_id"], *names))
-        return contents.settings(entry, names)
+    def settings(names):
+        take = contents.settings(names)
+        return lambda entry: asked.append((entry["experiment_id"], *names)) or take(entry)
 
     listing = Listing(contents.entries, contents.complete, settings)
 

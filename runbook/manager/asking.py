@@ -54,14 +54,15 @@ class Asking:
         Raises:
             UnknownStatusError: if there is no such status.
         """
-        from runbook import errors
+        from runbook import collecting, errors
         from runbook.listing import ExperimentList
         from runbook.statuses import Status
 
         if status is not None and status not in set(Status):
             raise errors.UnknownStatusError(status, [known.value for known in Status])
-        entries = self._registry.entries()
-        return ExperimentList.of(entry for entry in entries if status is None or entry.get("status") == status)
+        with collecting.paused():
+            entries = self._registry.entries()
+            return ExperimentList.of(entry for entry in entries if status is None or entry.get("status") == status)
 
     def find(
         self,
@@ -97,11 +98,12 @@ class Asking:
         Example:
             >>> manager.find("metrics.test_f1 > 0.8", since="2d", sort="-metrics.test_f1")  # doctest: +SKIP
         """
-        from runbook import query
+        from runbook import collecting, query
         from runbook.listing import ExperimentList
 
         asked = query.parse(where, status=status, tag=tag, name=name, since=since, until=until, sort=sort, limit=limit)
-        return ExperimentList.of(query.find(asked, self._registry))
+        with collecting.paused():
+            return ExperimentList.of(query.find(asked, self._registry))
 
     def to_dataframe(self, where: str | None = None, **options: Unpack[QueryOptions]) -> pd.DataFrame:
         """The experiments that fit as a data frame of pandas, with columns such as `config.lr` and `metrics.f1`.

@@ -7,6 +7,7 @@ import heapq
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
@@ -147,16 +148,8 @@ def matching(query: Query, entries: Iterable[E], listing: Listing | None = None)
         QueryError: if the question names a field that no entry has.
         DamagedFileError: if a config that it comes to cannot be read.
     """
-
-    def part(entry: Any, section: str, names: Iterable[str] | None = None) -> Mapping[str, Any]:
-        if listing is not None and section == "config":
-            if names is not None:
-                return fields.as_part(listing.settings(entry, names))
-            listing.complete(entry)
-        return fields.part(entry, section)
-
     known = entries if isinstance(entries, list) else list(entries)
-    source = fields.Source(known, query.now, part)
+    source = fields.Source(known, query.now, fields.taker if listing is None else partial(_taker, listing))
     found: Iterator[E] = reversed(known)
     for test in _tests(query, source):
         found = filter(test, found)
@@ -164,6 +157,21 @@ def matching(query: Query, entries: Iterable[E], listing: Listing | None = None)
         return list(islice(found, query.limit))
     order = _order([(fields.getter(key.field, source, (key.text, "sort")), key.is_descending) for key in query.sort])
     return sorted(found, key=order) if query.limit is None else heapq.nsmallest(query.limit, found, key=order)
+
+
+def _taker(listing: Listing, section: str, names: Iterable[str] | None = None) -> fields.Take:
+    """How the config or the metrics are taken out of entries that lack their configs."""
+    if section != "config":
+        return fields.taker(section)
+    if names is not None:
+        settings: Callable[[Any], object] = listing.settings(names)
+        return lambda entry: fields.as_part(settings(entry))
+
+    def whole(entry: Any) -> Mapping[str, Any]:
+        listing.complete(entry)
+        return fields.part(entry, section)
+
+    return whole
 
 
 def reads(query: Query) -> frozenset[str]:

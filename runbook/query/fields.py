@@ -100,14 +100,8 @@ class FieldPath(NamedTuple):
         return frozenset({*TIMES, "status"} if self.own == "duration" else {self.own})
 
 
-def part(entry: Entry, section: str, names: Iterable[str] | None = None) -> Mapping[str, Any]:  # noqa: ARG001
-    """The config or the metrics of an entry; an empty mapping where the registry has something else there.
-
-    Args:
-        entry: a line of the registry.
-        section: `config` or `metrics`.
-        names: the keys that are asked for; None for all. What is not asked for may be there as well.
-    """
+def part(entry: Entry, section: str) -> Mapping[str, Any]:
+    """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
     return as_part(entry.get(section))
 
 
@@ -117,11 +111,24 @@ def as_part(value: object) -> Mapping[str, Any]:
     return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
-class Part(Protocol):
-    """What takes the config or the metrics out of an entry: see `part`."""
+Take: TypeAlias = Callable[[Entry], Mapping[str, Any]]
 
-    def __call__(self, entry: Entry, section: str, names: Iterable[str] | None = None, /) -> Mapping[str, Any]:
-        """A mapping that has those of the names that the entry has."""
+
+def taker(section: str, names: Iterable[str] | None = None) -> Take:  # noqa: ARG001 - others need not take all
+    """A function that takes the config or the metrics out of an entry.
+
+    Args:
+        section: `config` or `metrics`.
+        names: the keys that are asked for; None for all. What is not asked for may be there as well.
+    """
+    return lambda entry: as_part(entry.get(section))
+
+
+class Taker(Protocol):
+    """What `taker` is."""
+
+    def __call__(self, section: str, names: Iterable[str] | None = None, /) -> Take:
+        """A function that takes the config or the metrics out of an entry."""
 
 
 class Source(NamedTuple):
@@ -130,12 +137,12 @@ class Source(NamedTuple):
     Args:
         entries: all of the entries, to tell a field that only some have from a slip of the pen.
         now: the moment of the question.
-        part: gives the config or the metrics of an entry.
+        taker: how the config or the metrics are taken out of an entry.
     """
 
     entries: Sequence[Entry]
     now: datetime
-    part: Part = part
+    taker: Taker = taker
 
 
 def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
@@ -156,23 +163,23 @@ def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
         return _own(field.own, source)
     steps = _steps(field.inner)
     names = [name for name, _ in steps[0]]
-    part = source.part
+    takers = {section: source.taker(section, names) for section in field.sections}
     having = [
         section
-        for section in field.sections
-        if any(_find(part(entry, section, names), steps, 0) is not MISSING for entry in source.entries)
+        for section, take in takers.items()
+        if any(_find(take(entry), steps, 0) is not MISSING for entry in source.entries)
     ]
     if len(having) > 1:
         choice = " or ".join(_spelled(section, ".".join(field.inner)) for section in having)
         raise errors.QueryError(where[0], field.column, f"this name is in both; write {choice}", where[1])
     # Without a single metric on record, as while the first experiment runs, nothing can be said about its name.
-    if not having and any(part(entry, section) for entry in source.entries for section in field.sections):
+    if not having and any(take(entry) for take in map(source.taker, field.sections) for entry in source.entries):
         raise errors.QueryError(where[0], field.column, _unknown(field, source), where[1])
-    section = having[0] if having else field.sections[0]
+    take = takers[having[0] if having else field.sections[0]]
     if len(names) == 1:
         (name,) = names
-        return lambda entry: _leaf(part(entry, section, names).get(name, MISSING))
-    return lambda entry: _leaf(_find(part(entry, section, names), steps, 0))
+        return lambda entry: _leaf(take(entry).get(name, MISSING))
+    return lambda entry: _leaf(_find(take(entry), steps, 0))
 
 
 def moment(value: object) -> datetime | None:
@@ -208,7 +215,7 @@ def _own(key: str, source: Source) -> Getter:
     if key in TIMES:
         return lambda entry: moment(entry.get(key))
     if key in SECTIONS:
-        return lambda entry: source.part(entry, key)
+        return source.taker(key)
     return lambda entry: entry.get(key)
 
 
@@ -262,11 +269,12 @@ def _unknown(field: FieldPath, source: Source) -> str:
 def _spellings(field: FieldPath, source: Source) -> dict[str, list[str]]:
     """The names of the fields that there are where it was looked for, and how each has to be written."""
     # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
+    takers = [(section, source.taker(section)) for section in field.sections]
     names = dict.fromkeys(
         (section, name)
         for entry in source.entries[-_NEAREST_OF:]
-        for section in field.sections
-        for name in flatten(source.part(entry, section))
+        for section, take in takers
+        for name in flatten(take(entry))
     )
     spelled: dict[str, list[str]] = {}
     for section, name in names:
