@@ -106,11 +106,13 @@ def _bytes(value: object) -> bytes:
 
 def is_spliceable(raw: bytes) -> bool:
     """Whether the registry has our form, so that one line can be replaced."""
-    first = raw[: raw.find(b"\n") + 1]
     # A list that is closed before the end is followed by another one, in which a new line would be lost.
-    return _is_empty(raw) or (
-        raw.endswith(_CLOSE) and first.endswith(_OPEN) and raw.find(b"\n]") == len(raw) - len(_CLOSE)
-    )
+    return _is_framed(raw) and (_is_empty(raw) or raw.find(b"\n]") == len(raw) - len(_CLOSE))
+
+
+def _is_framed(raw: bytes) -> bool:
+    """Whether its first line and its end are those of our form."""
+    return _is_empty(raw) or (raw.endswith(_CLOSE) and raw.endswith(_OPEN, 0, raw.find(b"\n") + 1))
 
 
 def _is_empty(raw: bytes) -> bool:
@@ -231,7 +233,7 @@ class Contents:
         self._raw = raw
         self._path = path
         self._configs: dict[str, int] = {}
-        heads = self._heads() if is_spliceable(raw) and not with_configs else None
+        heads = self._heads() if _is_framed(raw) and not with_configs else None
         self.entries: list[JsonObject] = decode(raw, path) if heads is None else heads
         """The entries, each id once; some without their config, which `complete` adds."""
 
@@ -288,7 +290,10 @@ class Contents:
         return self._raw[start : self._raw.index(b"\n", start)].removesuffix(b",")[:-1]
 
     def _heads(self) -> list[JsonObject] | None:
-        """The entries without their configs; None if a line has another form than ours, and all must be decoded."""
+        """The entries without their configs; None if a line has another form than ours, and all must be decoded.
+
+        A line that closes the list early is one of another form, too.
+        """
         by_id: dict[str, JsonObject] = {}
         lines = _lines(self._raw)
         while block := list(itertools.islice(lines, _BLOCK)):

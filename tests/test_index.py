@@ -260,6 +260,14 @@ def test_settings_of_an_entry_that_has_its_config_are_in_it():
     assert contents.settings(["m"])({"experiment_id": "b"}) is None
 
 
+def test_a_list_that_is_closed_early_is_read_as_json_has_it():
+    """The second one of the same key counts, and lines of the first are not mixed into it."""
+    lines = [json.dumps(entry(name, host="h", config={"n": 1})).encode() for name in "ab"]
+    raw = b'{"experiments": [\n' + lines[0] + b'\n], "experiments": [\n' + lines[1] + b"\n]}\n"
+    assert not index.is_spliceable(raw)
+    assert whole(index.Contents(raw, "x")) == index.decode(raw, "x") == [entry("b", host="h", config={"n": 1})]
+
+
 def test_of_two_lines_of_one_id_the_last_counts_in_contents_too():
     """As it does for decode."""
     raw = index.encode([entry("a", host="h", config={"n": number}) for number in range(3)])
