@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 RESERVED: Final = ("step", "time")
 _NUL: Final = b"\0"
 _LONG: Final = 2**63
+_digits: Final = float.__repr__
 
 
 class MetricLog:
@@ -60,18 +61,18 @@ class MetricLog:
             OSError: if the line could not be written.
         """
         fields = self._plain_fields(metrics) if step is None or _is_short(step) else None
-        values: JsonObject = {} if fields is None else cast("JsonObject", metrics)
-        if fields is None:
-            values = self._values(metrics)
+        # What the fast way has checked is taken as it is: `cast` would be a call more.
+        values: Any = metrics if fields is not None else self._values(metrics)
+        number: Any = step
         with self._lock:
-            moment = self._now()
-            if fields is None:
-                number = self._number(step, values)
-                line = _line({"step": number, "time": moment, **values})
-                self._labels.update({name: f", {_text(name)}: " for name in values if name.isascii()})
+            if fields is not None:
+                if step is None:
+                    number = self._next_step
+                line = f'{{"step": {number!r}, "time": "{self._now()}"{fields}}}\n'.encode()
             else:
-                number = self._next_step if step is None else cast("int", step)
-                line = f'{{"step": {number!r}, "time": "{moment}"{fields}}}\n'.encode()
+                number = self._number(step, values)
+                line = _line({"step": number, "time": self._now(), **values})
+                self._labels.update({name: f", {_text(name)}: " for name in values if name.isascii()})
             self._append(line)
             self._next_step = number + 1
             self.latest.update(values)
@@ -82,19 +83,20 @@ class MetricLog:
         Nearly every call brings the names of the one before and plain numbers. Making each of those plain, flat and
         JSON again takes three times as long as writing them does.
         """
-        fields = []
+        fields = ""
         for name, value in metrics.items():
             label = self._labels.get(name)
             if label is None:
                 return None
-            if issubclass(type(value), float) and isfinite(value):
+            kind = type(value)
+            if (kind is float or issubclass(kind, float)) and isfinite(value):
                 # Also NumPy's float64, whose own repr is no JSON.
-                fields.append(label + float.__repr__(value))
+                fields += label + _digits(value)
             elif _is_short(value):
-                fields.append(label + repr(value))
+                fields += label + repr(value)
             else:
                 return None
-        return "".join(fields)
+        return fields
 
     def _now(self) -> str:
         """This moment, as ISO 8601 in UTC."""

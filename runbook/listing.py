@@ -39,7 +39,7 @@ class ExperimentList(list[dict[str, Any]]):
     @classmethod
     def of(cls, entries: Iterable[JsonObject]) -> ExperimentList:
         """Lines of the registry with every field, whoever wrote them, and with floats where JSON has words for them."""
-        return cls(_with_every_field(entry) for entry in entries)
+        return cls(map(_with_every_field, entries))
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]: ...
