@@ -9,7 +9,6 @@ import attrs
 
 from runbook import config as configs
 from runbook import errors, identity
-from runbook.config import differences
 from runbook.planning import RESUME_WORDS
 from runbook.records import Attempt, ExperimentRecord, Job
 from runbook.statuses import Status
@@ -172,6 +171,8 @@ def _check_status(record: ExperimentRecord, attempt: Attempt) -> None:
 def _config_changes(record: ExperimentRecord, plan: Plan) -> JsonObject:
     if configs.config_hash(record.config, exclude=plan.hash_exclude) == plan.config_hash:
         return {}
+    from runbook.config import differences
+
     difference = differences.config_diff({"before": record.config, "now": plan.plain})
     return dict(configs.without_outputs(difference, plan.hash_exclude))
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from runbook import checksums, codec, files, folder, formats
+from runbook import checksums, codec, files, folder
 from runbook.layout import ExperimentLayout
 from runbook.statuses import Status
 
@@ -104,6 +104,8 @@ class DiskStore:
 
     def save_object(self, path: Path, value: object) -> None:
         """Replace a file by an object in the format of its suffix."""
+        from runbook import formats
+
         write = formats.format_of(path.name).write
         with files.replacing(path) as file:
             write(value, file)
@@ -190,6 +192,8 @@ class NoStore:
 
     def save_object(self, path: Path, value: object) -> None:  # noqa: ARG002 - as the protocol has it
         """Do nothing, but refuse what a real experiment would refuse."""
+        from runbook import formats
+
         formats.format_of(path.name)
 
     def copy(self, source: Path, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runbook import codec, formats, history, identity, progress
+from runbook import codec, history, identity, progress
 from runbook.flat import restore_floats
 
 if TYPE_CHECKING:
@@ -185,6 +185,8 @@ class ExperimentView:
             FileNotFoundError: if there is no such file.
         """
         identity.check_file_name("file name", filename)
+        from runbook import formats
+
         return formats.load(self._layout.results / filename, allow_pickle=allow_pickle)
 
     def load_environment(self) -> JsonObject:

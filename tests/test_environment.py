@@ -87,7 +87,7 @@ def test_user_without_a_name(monkeypatch):
 
 @pytest.mark.parametrize(
     "target",
-    [(socket, "gethostname"), (getpass, "getuser"), (platform, "python_implementation")],
+    [(environment, "host_name"), (getpass, "getuser"), (platform, "python_implementation")],
     ids=lambda target: target[1],
 )
 def test_nothing_that_fails_is_raised(monkeypatch, target):

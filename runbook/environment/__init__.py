@@ -13,6 +13,7 @@ import attrs
 
 from runbook.config.redaction import redact_arguments
 from runbook.environment.gitstate import Answer, Inquiry
+from runbook.liveness import host_name
 from runbook.records import Environment
 
 if TYPE_CHECKING:
@@ -165,9 +166,7 @@ def _platform() -> str:
 
 
 def _host() -> str:
-    import socket
-
-    return _readable(socket.gethostname())
+    return _readable(host_name())
 
 
 def _user() -> str:

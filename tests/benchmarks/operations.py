@@ -3,6 +3,7 @@
 Everything here imports the standard library only, since it runs in the environments of all systems.
 """
 
+import importlib
 import os
 import signal
 import statistics
@@ -226,8 +227,20 @@ def storm(driver, started, base, index, count, ready, go, limit_s=None):
     }
 
 
-def host(driver, started, base):
-    """What the program carries for it: memory and threads with one experiment open that has logged a hundred steps."""
+def host(driver, started, base, imported):
+    """What the program carries for it: memory and threads with one experiment open that has logged a hundred steps.
+
+    Args:
+        driver: the system.
+        started: when the process was started.
+        base: where its experiments go.
+        imported: what the program has imported before, as a training does; "nothing" for a bare interpreter.
+    """
+    if imported != "nothing":
+        try:
+            importlib.import_module(imported)
+        except ImportError as error:
+            return {"unavailable": str(error)}
     before = _status()
     after = {}
 

@@ -223,8 +223,8 @@ def _wait_for(members):
         time.sleep(0.05)
 
 
-def run_host(measuring, system):
-    return measuring.worker(system, "host", base=measuring.empty(system))
+def run_host(measuring, system, imported):
+    return measuring.worker(system, "host", base=measuring.empty(system), imported=imported)
 
 
 OPERATIONS = (
@@ -371,7 +371,7 @@ OPERATIONS = (
     ),
     Operation(
         "host",
-        "What the host process carries",
+        "What the host process carries, with {imported} imported before",
         (
             Column("resident_mb", "resident memory added, MB"),
             Column("threads", "threads added", 0),
@@ -379,6 +379,7 @@ OPERATIONS = (
             Column("children_mb", "their memory, MB"),
         ),
         run_host,
+        lambda options: [{"imported": "nothing"}, {"imported": "numpy"}],
         references=(),
         note="With the import, one experiment open, and a hundred steps logged.",
     ),

@@ -122,6 +122,9 @@ TARGETS = (
         "×",
         at_least=True,
     ),
-    Target("threads added to the host process", 1, _number("host", "threads")),
-    Target("resident memory added to the host process", 12, _number("host", "resident_mb"), "MB"),
+    Target("threads added to the host process", 1, _number("host", "threads", imported="numpy")),
+    Target(
+        "resident memory added to a host that has NumPy", 12, _number("host", "resident_mb", imported="numpy"), "MB"
+    ),
+    Target("resident memory added to a bare interpreter", 12, _number("host", "resident_mb", imported="nothing"), "MB"),
 )
