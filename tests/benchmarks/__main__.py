@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -62,6 +63,8 @@ def parse(arguments):
 
 
 def measure(options, results):
+    # An installed package has its bytecode beside it; a checkout would be compiled anew for each process.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     environments = Environments(options.venvs)
     measuring = Measuring(environments, options.work, options.timeout, options.prepare_limit)
     versions = {system: _version(environments, system) for system in options.systems}

@@ -223,6 +223,7 @@ def storm(driver, started, base, index, count, ready, go, limit_s=None):
         "ended": time.monotonic(),
         "done": len(spans),
         "longest_ms": max((max(span["start"], span["finish"]) for span in spans), default=None),
+        "longest_later_ms": max((max(span["start"], span["finish"]) for span in spans[1:]), default=None),
         "failures": failures,
     }
 

@@ -204,10 +204,12 @@ def run_storm(measuring, system, there, processes, count, limit_s):
     done = sum(end["done"] for end in ends)
     there_now = measuring.worker(system, "count", base=base)["count"]
     longest = [end["longest_ms"] for end in ends if end["longest_ms"] is not None]
+    later = [end["longest_later_ms"] for end in ends if end["longest_later_ms"] is not None]
     return {
         "each_ms": 1e3 * total_s / done if done else None,
         "total_s": total_s,
         "longest_s": max(longest, default=0) / 1e3,
+        "longest_later_s": max(later, default=0) / 1e3,
         "done": done,
         "lost": max(0, done - (there_now - before)),
         "failed": len(failures),
@@ -357,6 +359,7 @@ OPERATIONS = (
             Column("total_s", "total, s", 2),
             Column("done", "finished", 0),
             Column("longest_s", "longest single wait, s", 2),
+            Column("longest_later_s", "the same, not the first of a process, s", 2),
             Column("lost", "lost", 0),
             Column("failed", "failed calls", 0),
         ),
