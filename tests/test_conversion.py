@@ -1,39 +1,20 @@
-"""Records and JSON: what goes out comes back, and damage is named field by field."""
+"""Records as plain data: what goes out comes back, and damage is named field by field."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_codec import JSON, MOMENTS, OBJECTS, TEXT
 
 from runbook import codec, conversion, errors
-from runbook.records import (
-    FORMAT_VERSION,
-    Attempt,
-    EndReason,
-    Environment,
-    ExperimentRecord,
-    Failure,
-    GitState,
-    Owner,
-    Status,
-)
+from runbook.records import FORMAT_VERSION, Attempt, Environment, ExperimentRecord, Failure, GitState, Owner
+from runbook.statuses import EndReason, Status
 
-# What `to_plain` makes: text that UTF-8 can hold, finite numbers, string keys.
-TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
-JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3))
-OBJECTS = st.dictionaries(TEXT, JSON, max_size=4)
-# Aware moments of any zone; naive years at the ends of the calendar have no UTC.
-MOMENTS = st.datetimes(
-    min_value=datetime(1900, 1, 2),
-    max_value=datetime(9990, 1, 1),
-    timezones=st.integers(-720, 720).map(lambda minutes: timezone(timedelta(minutes=minutes))),
-)
 OWNERS = st.builds(
     Owner,
     host=TEXT,
