@@ -141,14 +141,15 @@ def _temporary_for(target: str) -> str:
     return os.path.join(directory, f".{name}.{os.getpid()}-{next(_numbers)}.tmp")
 
 
-def _set_mode(descriptor: int, mode: int | None, directory: str) -> None:
-    """Give a new file the mode of the one that it replaces; where there is none, what a shared folder calls for."""
+def _set_mode(descriptor: int, mode: int | None, directory: StrPath) -> None:
+    """Give a file the mode of the one that it replaces; where there is none, what a shared folder calls for as well."""
     if _WINDOWS:
         return
     now = stat.S_IMODE(os.fstat(descriptor).st_mode)
     wanted = now | group_bits(directory) if mode is None else mode
     if wanted != now:
-        # Somebody else's file on a disk without modes may refuse; the content matters more than the mode.
+        # Somebody else's file on a disk without modes may refuse; the content matters more than the mode. One that
+        # belongs to a colleague has the group's bits already, from when it was made.
         with contextlib.suppress(PermissionError):
             os.fchmod(descriptor, wanted)
 
@@ -227,18 +228,9 @@ def touch(path: Path) -> None:
     """Make an empty file unless it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
     try:
-        _keep_group(descriptor, path.parent)
+        _set_mode(descriptor, None, path.parent)
     finally:
         os.close(descriptor)
-
-
-def _keep_group(descriptor: int, directory: Path) -> None:
-    wanted = 0 if _WINDOWS else group_bits(directory)
-    now = stat.S_IMODE(os.fstat(descriptor).st_mode)
-    if wanted & ~now:
-        # A file that belongs to a colleague has its bits already, from when it was made.
-        with contextlib.suppress(PermissionError):
-            os.fchmod(descriptor, now | wanted)
 
 
 def drop_torn_line(path: Path) -> None:
@@ -310,7 +302,7 @@ class LineLog:
 
 def _open_to_append(path: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
-    _keep_group(descriptor, path.parent)
+    _set_mode(descriptor, None, path.parent)
     return descriptor
 
 

@@ -83,14 +83,19 @@ def entry(
             _write_end(base, record)
         return {**old, **conversion.registry_entry(annotation.annotated(record, layout), directory)}
     config = old.get("config") or _config_of(layout)
-    unknown = ExperimentRecord(
+    record = unknown(experiment_id, config if isinstance(config, dict) else {})
+    return {**conversion.registry_entry(record, directory), **old, "status": Status.UNKNOWN.value}
+
+
+def unknown(experiment_id: str, config: JsonObject) -> ExperimentRecord:
+    """The record of an experiment that has none that can be read: what its id and its config say."""
+    return ExperimentRecord(
         experiment_id=experiment_id,
         timestamp=identity.time_of(experiment_id) or _NO_TIME,
         status=Status.UNKNOWN,
-        config=config if isinstance(config, dict) else {},
+        config=config,
         config_hash=experiment_id[-8:],
     )
-    return {**conversion.registry_entry(unknown, directory), **old, "status": Status.UNKNOWN.value}
 
 
 def _write_end(base: BaseLayout, record: ExperimentRecord) -> None:

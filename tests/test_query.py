@@ -282,9 +282,8 @@ def test_only_what_the_question_needs_is_looked_at(options, expected):
     """An entry whose config has not been decoded yet need not be for a question about its status."""
     entries = [Lazy(fields) for fields in ENTRIES]
     asked = query.parse(now=NOW, **options)
-    assert query.reads(asked) == expected
     query.matching(asked, entries)
-    assert set().union(*(fields.seen for fields in entries)) <= expected
+    assert set().union(*(fields.seen for fields in entries)) == expected
 
 
 def test_the_cheap_questions_come_first():

@@ -139,7 +139,7 @@ def find(query: Query, registry: Registry) -> list[JsonObject]:
 def matching(query: Query, entries: Iterable[E], listing: Listing | None = None) -> list[E]:
     """The entries that a question asks for, in the order that it asks for.
 
-    The entries are the ones given, not copies. Of each, only the keys in `reads(query)` are looked at.
+    The entries are the ones given, not copies. Of each, only what the question asks for is looked at.
 
     Args:
         query: the question.
@@ -174,19 +174,6 @@ def _taker(listing: Listing, section: str, names: Iterable[str] | None = None) -
         return fields.part(entry, section)
 
     return whole
-
-
-def reads(query: Query) -> frozenset[str]:
-    """The keys of an entry that a question looks at; one whose `config` is not among them need not decode it."""
-    asked = {
-        "status": bool(query.statuses),
-        "tags": bool(query.tags),
-        "custom_name": query.name is not None,
-        "timestamp": query.since is not None or query.until is not None,
-    }
-    found = {key for key, is_asked in asked.items() if is_asked}
-    paths = [*(query.where.fields if query.where else ()), *(key.field for key in query.sort)]
-    return frozenset(found.union(*(path.reads for path in paths)))
 
 
 def _tests(query: Query, source: fields.Source) -> list[Predicate]:

@@ -92,13 +92,6 @@ class FieldPath(NamedTuple):
         """The names within `config` or `metrics`."""
         return self.path[1:] if self.path[0] in SECTIONS else self.path
 
-    @property
-    def reads(self) -> frozenset[str]:
-        """The keys of an entry that finding it takes."""
-        if self.own is None:
-            return frozenset(self.sections)
-        return frozenset({*TIMES, "status"} if self.own == "duration" else {self.own})
-
 
 def part(entry: Entry, section: str) -> Mapping[str, Any]:
     """The config or the metrics of an entry; an empty mapping where the registry has something else there."""

@@ -13,9 +13,8 @@ import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from runbook import codec, conversion, errors, files, folder, identity, placing
+from runbook import codec, conversion, errors, files, folder, identity, judging, placing
 from runbook.layout import ExperimentLayout
-from runbook.records import ExperimentRecord
 from runbook.statuses import Status
 
 if TYPE_CHECKING:
@@ -131,13 +130,7 @@ def _entry(layout: BaseLayout, path: Path) -> JsonObject:
     try:
         record = folder.read_record(ExperimentLayout(path))
     except (OSError, errors.DamagedFileError, errors.NewerFormatError):
-        record = ExperimentRecord(
-            experiment_id=experiment_id,
-            timestamp=identity.time_of(experiment_id) or datetime.fromtimestamp(0, UTC),
-            status=Status.UNKNOWN,
-            config={},
-            config_hash="",
-        )
+        record = judging.unknown(experiment_id, {})
     return {**conversion.registry_entry(record, str(path)), "experiment_id": experiment_id, "deleted_at": None}
 
 
