@@ -37,7 +37,7 @@ def annotate(
         DamagedFileError: if its record cannot be understood.
         OSError: if it cannot be written.
     """
-    experiment_id = identity.resolve(wanted, registry.listing().entries, registry.layout.root)
+    experiment_id = identity.resolve(wanted, registry.listing(), registry.layout.root)
     said = [*([{"note": note}] if note else []), *({"tag": tag} for tag in tags), *({"untag": tag} for tag in untags)]
     if not said:
         return experiment_id

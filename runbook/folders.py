@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runbook import codec, errors, identity
+from runbook.lines import Line
 from runbook.notices import warn_once
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from runbook.layout import BaseLayout
+    from runbook.lines import Entry
     from runbook.records import ExperimentRecord
     from runbook.typing import JsonObject
 
@@ -39,14 +42,14 @@ class Folders:
         except FileNotFoundError:
             return set()
 
-    def unlisted(self, names: AbstractSet[str], listed: AbstractSet[str]) -> set[str]:
+    def unlisted(self, names: set[str], listed: Iterable[str]) -> set[str]:
         """The ids among some names that are not listed.
 
         Args:
             names: what lies in the base directory.
             listed: ids.
         """
-        return {name for name in names - listed if identity.is_id(name) or identity.is_id_of_the_seed(name)}
+        return {name for name in names.difference(listed) if identity.is_id(name) or identity.is_id_of_the_seed(name)}
 
     def is_gone(self, experiment_id: str) -> bool:
         """Whether there is no folder of an experiment."""
@@ -66,22 +69,22 @@ class Folders:
         except OSError:
             return set()
 
-    def placed(self, entries: list[JsonObject], names: AbstractSet[str]) -> list[JsonObject]:
+    def placed(self, by_id: Mapping[str, Entry], names: AbstractSet[str]) -> list[Entry]:
         """The entries without those whose folder is gone, or whose id can be no folder here.
 
         Args:
-            entries: lines of the registry.
+            by_id: lines of the registry by their ids.
             names: what lies in the base directory.
         """
-        absent = {str(entry["experiment_id"]) for entry in entries} - names
+        absent = by_id.keys() - names
         if not absent:
-            return entries
+            return list(by_id.values())
         # An id from the file may be anything, and becomes a path here.
         odd = {experiment_id for experiment_id in absent if not identity.is_folder_name(experiment_id)}
         gone = {experiment_id for experiment_id in absent - odd if self.is_gone(experiment_id)}
         in_trash = self.trashed() if gone else set()
         # Only we write an end reason: of these, what the line says is a copy of what the folder said.
-        hidden = {str(entry["experiment_id"]) for entry in entries if "end_reason" in entry} & gone
+        hidden = {experiment_id for experiment_id in gone if "end_reason" in by_id[experiment_id]}
         missing = sorted(hidden - in_trash)
         if missing:
             warn_once(
@@ -91,19 +94,21 @@ class Folders:
                 f"{' …' if len(missing) > _MOST_NAMED else ''}",
             )
         left_out = odd | hidden | (gone & in_trash)
-        return [entry for entry in entries if str(entry["experiment_id"]) not in left_out]
+        return [entry for experiment_id, entry in by_id.items() if experiment_id not in left_out]
 
-    def shown(self, entries: list[JsonObject]) -> list[JsonObject]:
+    def shown(self, entries: list[Entry]) -> list[Entry]:
         """The entries by age, each with the directory where it is now: it may have moved since its line was written.
 
         The seed's tool listed no metrics: those of its experiments come from their folders.
         """
-        root = self._shown_root()
+        root = self.shown_root()
         for entry in entries:
-            entry["directory"] = root + str(entry["experiment_id"])
-            if "metrics" not in entry:
-                with contextlib.suppress(OSError, errors.DamagedFileError):
-                    entry["metrics"] = self._saved_metrics(str(entry["experiment_id"]))
+            # The others know by themselves where they are.
+            if isinstance(entry, dict):
+                entry["directory"] = root + str(entry["experiment_id"])
+                if "metrics" not in entry:
+                    with contextlib.suppress(OSError, errors.DamagedFileError):
+                        entry["metrics"] = self._saved_metrics(str(entry["experiment_id"]))
         return _by_age(entries)
 
     def _saved_metrics(self, experiment_id: str) -> JsonObject:
@@ -153,7 +158,7 @@ class Folders:
         """The folder of an experiment as people should see it, below the base directory as it was given."""
         return os.path.join(self._shown_base, experiment_id)  # noqa: PTH118 - Path would drop the seed's "./"
 
-    def _shown_root(self) -> str:
+    def shown_root(self) -> str:
         """What comes before an id in the path of an experiment's folder, with the separator.
 
         A program may have changed its working directory since it named a relative base directory.
@@ -162,14 +167,13 @@ class Folders:
         return os.path.join(str(self._layout.root) if has_moved else self._shown_base, "")  # noqa: PTH118 - see above
 
 
-def _by_age(entries: list[JsonObject]) -> list[JsonObject]:
+def _by_age(entries: list[Entry]) -> list[Entry]:
     """Entries by their start; those of the seed's tool stay in the order in which it listed them."""
-    in_order = [entry for entry in entries if "end_reason" not in entry]
-    # The ids tell seconds, of which a sweep needs more than one for its order.
-    ours = sorted(
-        (entry for entry in entries if "end_reason" in entry),
-        key=lambda entry: (_age(entry), str(entry.get("timestamp"))),
-    )
+    ours: list[Entry] = []
+    in_order: list[Entry] = []
+    for entry in entries:
+        (ours if type(entry) is Line or "end_reason" in entry else in_order).append(entry)
+    ours.sort(key=_start)
     if not in_order:
         return ours
     for entry in ours:
@@ -180,5 +184,12 @@ def _by_age(entries: list[JsonObject]) -> list[JsonObject]:
     return in_order
 
 
-def _age(entry: JsonObject) -> str:
+def _start(entry: Entry) -> tuple[str, str]:
+    # The ids tell seconds, of which a sweep needs more than one for its order.
+    if type(entry) is Line:
+        return entry.experiment_id[:15], entry.timestamp
+    return _age(entry), str(entry.get("timestamp"))
+
+
+def _age(entry: Entry) -> str:
     return str(entry["experiment_id"])[:15]

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 from runbook import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+    from typing import Any
 
-    from runbook.typing import JsonObject, StrPath
+    from runbook.typing import StrPath
 
 SLUG_BYTES: Final = 64
 LATEST: Final = "latest"
@@ -125,7 +126,7 @@ def check_file_name(what: str, name: str) -> str:
     raise errors.InvalidNameError(what, name, problem, safe)
 
 
-def resolve(wanted: StrPath, entries: Sequence[JsonObject], base_dir: StrPath) -> str:
+def resolve(wanted: StrPath, entries: Sequence[Mapping[str, Any]], base_dir: StrPath) -> str:
     """The id that `wanted` stands for.
 
     Args:

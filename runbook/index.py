@@ -9,12 +9,11 @@ has a line of its own, an update replaces the bytes of a few lines and never dec
     ]}
 
 The config, which is most of a line and of which most questions need nothing, stands last, so that a reader can leave
-it alone: see `Contents`.
+it alone: see `runbook.lines`.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from typing import TYPE_CHECKING, Final
@@ -22,9 +21,9 @@ from typing import TYPE_CHECKING, Final
 from runbook import codec, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from runbook.typing import Json, JsonObject, StrPath
+    from runbook.typing import JsonObject, StrPath
 
 EMPTY: Final = b'{"experiments": []}\n'
 _NONE: Final = b'"experiments": []}\n'
@@ -32,11 +31,6 @@ _OPEN: Final = b'"experiments": [\n'
 _CLOSE: Final = b"\n]}\n"
 _BETWEEN: Final = b",\n"
 _START: Final = b'{"experiment_id": '
-_CONFIG: Final = b', "config": '
-_BEFORE_CONFIG: Final = "host"
-"""The field that only a line with its config behind everything else has before it."""
-_BLOCK: Final = 1000
-"""How many lines are decoded at once: enough to be quick, and few enough for their copies to cost no memory."""
 _FEW: Final = 2
 """Up to how many lines are searched for one by one; for more, one pass over all lines takes less time."""
 _ID: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
@@ -87,7 +81,7 @@ def line_of(entry: JsonObject) -> bytes:
     """The line of one experiment, its id first and its config last, without the newline."""
     config = {"config": entry["config"]} if "config" in entry else {}
     others = {key: value for key, value in entry.items() if key not in {"experiment_id", "config"}}
-    return _bytes({"experiment_id": entry["experiment_id"], **others, **config})
+    return encoded({"experiment_id": entry["experiment_id"], **others, **config})
 
 
 def _text(value: object) -> str:
@@ -100,19 +94,29 @@ def _text(value: object) -> str:
         return json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False)
 
 
-def _bytes(value: object) -> bytes:
+def encoded(value: object) -> bytes:
+    """A value as it stands in a line."""
     return _text(value).encode(errors=codec.HALF)
 
 
 def is_spliceable(raw: bytes) -> bool:
     """Whether the registry has our form, so that one line can be replaced."""
     # A list that is closed before the end is followed by another one, in which a new line would be lost.
-    return _is_framed(raw) and (_is_empty(raw) or raw.find(b"\n]") == len(raw) - len(_CLOSE))
+    if _is_empty(raw):
+        return True
+    is_framed = raw.endswith(_CLOSE) and raw.endswith(_OPEN, 0, raw.find(b"\n") + 1)
+    return is_framed and raw.find(b"\n]") == len(raw) - len(_CLOSE)
 
 
-def _is_framed(raw: bytes) -> bool:
-    """Whether its first line and its end are those of our form."""
-    return _is_empty(raw) or (raw.endswith(_CLOSE) and raw.endswith(_OPEN, 0, raw.find(b"\n") + 1))
+def is_framed(lines: Sequence[bytes]) -> bool:
+    """Whether the first line and the last one are those of our form, with one for each experiment between them.
+
+    Args:
+        lines: those of a registry, each with its end.
+    """
+    if len(lines) <= 1:
+        return any(map(_is_empty, lines))
+    return lines[0].endswith(_OPEN) and lines[-1] == _CLOSE[1:]
 
 
 def _is_empty(raw: bytes) -> bool:
@@ -176,7 +180,7 @@ class Selection:
 
 def _spans(raw: bytes, ids: Collection[str]) -> dict[str, list[tuple[int, int]]]:
     """Where the lines of some experiments begin and end, without the comma."""
-    wanted = {_bytes(experiment_id): experiment_id for experiment_id in ids}
+    wanted = {encoded(experiment_id): experiment_id for experiment_id in ids}
     found: dict[str, list[tuple[int, int]]] = {}
     if len(wanted) <= _FEW:
         # A search for the whole beginning of a line is many times as fast as a look at each line.
@@ -215,146 +219,6 @@ def _lines(raw: bytes) -> Iterator[tuple[int, int]]:
         end = raw.find(b"\n", start)
         yield start, end - 1 if end < last else end
         start = end + 1
-
-
-class Contents:
-    """What a registry says, of which the configs are decoded only where they are asked for.
-
-    Args:
-        raw: the content of the registry, whoever wrote it.
-        path: where it came from, for the message.
-        with_configs: whether every config is asked for.
-
-    Raises:
-        DamagedFileError: if it is not a registry, as far as it was decoded.
-    """
-
-    def __init__(self, raw: bytes, path: StrPath, *, with_configs: bool = False) -> None:
-        self._raw = raw
-        self._path = path
-        self._configs: dict[str, int] = {}
-        heads = self._heads() if _is_framed(raw) and not with_configs else None
-        self.entries: list[JsonObject] = decode(raw, path) if heads is None else heads
-        """The entries, each id once; some without their config, which `complete` adds."""
-
-    def complete(self, *entries: JsonObject) -> None:
-        """Add their configs to those entries that lack them.
-
-        Raises:
-            DamagedFileError: if one cannot be read.
-        """
-        lacking = [entry for entry in entries if "config" not in entry and entry["experiment_id"] in self._configs]
-        for at in range(0, len(lacking), _BLOCK):
-            block = lacking[at : at + _BLOCK]
-            texts = [self._config_text(self._configs[str(entry["experiment_id"])]) for entry in block]
-            try:
-                configs = json.loads(b"[" + b",".join(texts) + b"]")
-            except (ValueError, RecursionError):
-                configs = []
-            if len(configs) != len(block):
-                # The one that is to blame says so.
-                configs = [
-                    codec.decode(text, f"the line of {entry['experiment_id']}")
-                    for text, entry in zip(texts, block, strict=True)
-                ]
-            for entry, config in zip(block, configs, strict=True):
-                entry["config"] = config
-
-    def settings(self, names: Iterable[str]) -> Callable[[JsonObject], Json]:
-        """A function that gives the config of an entry, of which only the settings of some names need be there.
-
-        A filter looks at one setting of each of a hundred thousand experiments, and then shows a few of them. The
-        entries stay as they are. For a config that cannot be read, the function raises DamagedFileError.
-        """
-        raw, configs = self._raw, self._configs
-        quoted = [(name, _bytes(name)) for name in names]
-
-        def settings(entry: JsonObject) -> Json:
-            start = None if "config" in entry else configs.get(str(entry["experiment_id"]))
-            if start is None:
-                return entry.get("config")
-            end = raw.index(b"\n", start)
-            found: JsonObject = {}
-            for name, text in quoted:
-                value = _setting(raw, start, end, text)
-                if value is None:
-                    return codec.decode(self._config_text(start), f"the line of {entry['experiment_id']}")
-                if value:
-                    found[name] = value[0]
-            return found
-
-        return settings
-
-    def _config_text(self, start: int) -> bytes:
-        # The brace that closes the line goes, and the comma behind it.
-        return self._raw[start : self._raw.index(b"\n", start)].removesuffix(b",")[:-1]
-
-    def _heads(self) -> list[JsonObject] | None:
-        """The entries without their configs; None if a line has another form than ours, and all must be decoded.
-
-        A line that closes the list early is one of another form, too.
-        """
-        by_id: dict[str, JsonObject] = {}
-        lines = _lines(self._raw)
-        while block := list(itertools.islice(lines, _BLOCK)):
-            cuts = [self._raw.find(_CONFIG, start, end) for start, end in block]
-            if min(cuts) < 0:
-                return None
-            heads = [self._raw[start:cut] for (start, _), cut in zip(block, cuts, strict=True)]
-            try:
-                # One that was cut inside of an inner object makes the whole no JSON: its braces do not close.
-                entries = json.loads(b"[" + b"},".join(heads) + b"}]")
-            except (ValueError, RecursionError):
-                return None
-            if len(entries) != len(block):
-                return None
-            for entry, cut in zip(entries, cuts, strict=True):
-                if _BEFORE_CONFIG not in entry or not isinstance(entry.get("experiment_id"), str):
-                    return None
-                by_id[entry["experiment_id"]] = entry
-                self._configs[entry["experiment_id"]] = cut + len(_CONFIG)
-        return list(by_id.values())
-
-
-def _setting(raw: bytes, start: int, end: int, name: bytes) -> tuple[Json, ...] | None:
-    """What a config has under a name, as far as that can be told without decoding all of it.
-
-    Args:
-        raw: the registry.
-        start: where the config begins.
-        end: where its line ends.
-        name: the key as it stands in JSON, with its quotes.
-
-    Returns:
-        The value, by itself in a tuple, or nothing in it if there is none; None where that cannot be told.
-    """
-    at = raw.find(name, start, end)
-    if at < 0:
-        # With a backslash in it, a key may be written in another way.
-        return () if raw.find(b"\\", start, end) < 0 else None
-    value = at + len(name)
-    # With one brace before it, it is not within an inner object; a text that holds it would have backslashes there.
-    # Single bytes are compared as numbers, because this is done for each of a hundred thousand lines.
-    is_plain = (
-        raw[value] == _COLON
-        and raw[start] == _BRACE
-        and raw[at - 1] != _BACKSLASH
-        and raw.count(b"{", start, at) == 1
-        and raw.find(name, value, end) < 0
-    )
-    if not is_plain:
-        return None
-    try:
-        text = raw[value + 1 : end].decode()
-        decoded, after = _decode_first(text, text[0] == " ")
-    except (ValueError, RecursionError):
-        return None
-    # Of a damaged number, the part before the damage would pass for one.
-    return (decoded,) if text[after : after + 1] in {",", "}"} else None
-
-
-_decode_first: Final = json.JSONDecoder().raw_decode
-_COLON, _BRACE, _BACKSLASH = b":{\\"
 
 
 def salvage(raw: bytes) -> list[JsonObject]:

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook import QueryError, Status, UnknownStatusError, index, query
-from runbook.registry import Listing
+from runbook import QueryError, Status, UnknownStatusError, index, lines, query
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -293,31 +292,33 @@ def test_the_cheap_questions_come_first():
     assert ["config" in fields.seen for fields in entries] == [True, True, False, False, False]
 
 
-def test_a_config_is_decoded_only_where_the_rest_fits():
-    """The registry gives settings on demand: the first one tells whether there is such a field, the others are left."""
-    contents = index.Contents(index.encode([{**fields, "host": "h"} for fields in ENTRIES]), "x")
+def test_of_lines_only_what_is_asked_for_is_looked_at(monkeypatch):
+    """The first one tells whether there is such a field; where the rest does not fit, a config is left alone."""
+    order = ["experiment_id", "timestamp", "status", "custom_name", "description", "directory", "completed_at", "notes"]
+    ours = dict.fromkeys([*order, "metrics", "tags", "end_reason", "parent", "host", "config"])
+    entries = [
+        *lines.read(index.encode([ours | fields for fields in ENTRIES]).splitlines(keepends=True), "x", "").values()
+    ]
+    assert all(type(entry) is lines.Line for entry in entries)
     asked = []
-
-    def settings(names):
-        take = contents.settings(names)
-        return lambda entry: asked.append((entry["experiment_id"], *names)) or take(entry)
-
-    listing = Listing(contents.entries, contents.complete, settings)
+    value, item = lines.Line.value, lines.Line.__getitem__
+    monkeypatch.setattr(
+        lines.Line, "value", lambda line, *what: asked.append((line.experiment_id, *what)) or value(line, *what)
+    )
+    monkeypatch.setattr(
+        lines.Line, "__getitem__", lambda line, key: asked.append((line.experiment_id, key)) or item(line, key)
+    )
 
     def found(where, **options):
         asked.clear()
-        matching = query.matching(query.parse(where, now=NOW, **options), listing.entries, listing)
-        return [one["experiment_id"] for one in matching]
+        return [one["experiment_id"] for one in query.matching(query.parse(where, now=NOW, **options), entries)]
 
-    assert found("metrics.f1 > 0.6", sort="started") == ["e1", "e2", "e4"]
-    assert asked == []
     assert found("config.lr == 0.2", status="failed") == ["e1"]
-    assert asked == [("e0", "lr"), ("e1", "lr")]
+    assert [what for what in asked if what[1] == "config"] == [("e0", "config", b'"lr"'), ("e1", "config", b'"lr"')]
+    assert found("metrics.f1 > 0.6", sort="started") == ["e1", "e2", "e4"]
+    assert not any("config" in what for what in asked)
     assert found("config.model.name == 'bert'", sort="-config.model.name", limit=1) == ["e3"]
-    assert ("e3", "model", "model.name") in asked
-    assert not any("config" in one for one in listing.entries)
     assert found("config is not null", sort="config.lr") == ["e2", "e0", "e1", "e3", "e4"]
-    assert all("config" in one for one in listing.entries)
     with pytest.raises(QueryError, match=r"config\.model\.name\?"):
         found("config.model.nam == 'bert'", status="unknown")
 

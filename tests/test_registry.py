@@ -18,7 +18,7 @@ import attrs
 import filelock
 import pytest
 
-from runbook import ExperimentManager, basedir, environment, errors, folder, index, liveness, notices
+from runbook import ExperimentManager, basedir, environment, errors, folder, index, lines, liveness, notices
 from runbook.layout import BaseLayout
 from runbook.records import Attempt, ExperimentRecord
 from runbook.registry import Registry
@@ -941,18 +941,32 @@ def test_readers_of_a_large_registry_are_current_and_write_back_what_they_found(
     assert listed_in_file(layout) == ["old", "new"]
     change(layout, record, notes="later")
     large.publish(record.experiment_id)
-    assert [entry["notes"] for entry in large.listing().entries] == [None, "later"]
+    assert [entry["notes"] for entry in large.listing()] == [None, "later"]
 
 
-def test_a_listing_leaves_configs_alone_until_they_are_asked_for(layout, registry):
-    """Those of experiments whose line was out of date are there already."""
+def test_a_listing_leaves_lines_as_they_are_until_they_are_asked_for(layout, registry):
+    """Those of experiments whose line was out of date are decoded already."""
     first, second = published(layout, registry, "a"), born(layout, "b", 1)
     listing = registry.listing()
-    assert [entry["experiment_id"] for entry in listing.entries] == [first.experiment_id, second.experiment_id]
-    assert ["config" in entry for entry in listing.entries] == [False, True]
-    for entry in listing.entries:
-        listing.complete(entry)
-    assert listing.entries == registry.entries()
+    assert [entry["experiment_id"] for entry in listing] == [first.experiment_id, second.experiment_id]
+    assert [isinstance(entry, lines.Line) for entry in listing] == [True, False]
+    assert lines.whole(listing) == registry.entries() == [dict(entry) for entry in listing]
+
+
+def test_a_question_that_comes_to_a_damaged_line_is_asked_again_of_the_mended_registry(layout, registry):
+    """Nobody has to know that lines are decoded late."""
+    for age, name in enumerate("ab"):
+        published(layout, registry, name, age)
+    whole = registry.entries()
+    layout.registry.write_bytes(layout.registry.read_bytes().replace(b'"metrics": {', b'"metrics": {"x": y', 1))
+    asked = []
+
+    def question(entries):
+        asked.append(len(entries))
+        return lines.whole(entries)
+
+    assert registry.ask(question) == whole and asked == [2, 2]
+    assert json.loads(layout.registry.read_bytes())["experiments"] == whole
 
 
 def test_the_end_of_a_program_brings_a_large_registry_up_to_date(layout, large):
@@ -1004,4 +1018,4 @@ def test_experiments_of_one_second_are_listed_by_their_start_whatever_the_order_
     assert [entry["custom_name"] for entry in registry.entries()] == ["b", "c", "a"]
     layout.registry.write_bytes(b"{")
     assert [entry["custom_name"] for entry in registry.entries()] == ["b", "c", "a"]
-    assert [entry["custom_name"] for entry in registry.listing().entries] == ["b", "c", "a"]
+    assert [entry["custom_name"] for entry in registry.listing()] == ["b", "c", "a"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from runbook.query.fields import Entry
+    from runbook.lines import Entry
     from runbook.tables import Table
     from runbook.typing import JsonObject
     from runbook.view import ExperimentView

@@ -18,7 +18,8 @@ from runbook.typing import Json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from runbook.query.fields import Entry, Getter
+    from runbook.lines import Entry
+    from runbook.query.fields import Getter
 
 CONFIG: Final = "config"
 

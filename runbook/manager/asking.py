@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import date, datetime, timedelta
     from pathlib import Path
     from typing import Unpack
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from runbook.comparison import Comparison
     from runbook.comparison.group_comparison import GroupComparison
+    from runbook.lines import Entry
     from runbook.listing import ExperimentList
     from runbook.query import QueryOptions
-    from runbook.registry import Listing
     from runbook.typing import StrPath
     from runbook.view import ExperimentView
 
@@ -126,13 +126,16 @@ class Asking:
         return self.find(where, **options).to_dataframe()
 
     def _repr_html_(self) -> str:
+        from runbook import lines
         from runbook.listing import ExperimentList
         from runbook.tables import notebook
         from runbook.tables.summary import closing_line
 
-        entries = self._registry.listing().entries
-        newest = ExperimentList.of(entries[: -_NEWEST_SHOWN - 1 : -1])
-        return notebook.experiments_html(newest, closing_line(entries, self._shown_base))
+        def answer(entries: list[Entry]) -> str:
+            newest = ExperimentList.of(lines.whole(entries[: -_NEWEST_SHOWN - 1 : -1]))
+            return notebook.experiments_html(newest, closing_line(entries, self._shown_base))
+
+        return self._registry.ask(answer)
 
     def print_experiment_summary(self) -> None:
         """Print a table of all experiments."""
@@ -166,12 +169,16 @@ class Asking:
         """
         from runbook import identity
 
-        listing = self._registry.listing()
-        found = [identity.resolve(one, listing.entries, self._shown_base) for one in experiment_ids]
-        return [self._view(one, listing) for one in found]
+        wanted = list(experiment_ids)
 
-    def _view(self, experiment_id: str, listing: Listing) -> ExperimentView:
-        from runbook import annotation, conversion, errors
+        def answer(entries: list[Entry]) -> list[ExperimentView]:
+            found = [identity.resolve(one, entries, self._shown_base) for one in wanted]
+            return [self._view(one, entries) for one in found]
+
+        return self._registry.ask(answer)
+
+    def _view(self, experiment_id: str, entries: Sequence[Entry]) -> ExperimentView:
+        from runbook import annotation, conversion, errors, lines
         from runbook.view import ExperimentView
 
         layout = self._layout.experiment(experiment_id)
@@ -179,8 +186,7 @@ class Asking:
             record = annotation.annotated(self._registry.record(experiment_id), layout)
         except (FileNotFoundError, errors.DamagedFileError, errors.NewerFormatError):
             # The seed's tool wrote none; of a damaged one, the registry has what is left.
-            entry = next(entry for entry in listing.entries if entry["experiment_id"] == experiment_id)
-            listing.complete(entry)
+            (entry,) = lines.whole(entry for entry in entries if entry["experiment_id"] == experiment_id)
             record = conversion.record_of_entry(entry, self._layout.registry)
         return ExperimentView(layout, record)
 
@@ -188,7 +194,7 @@ class Asking:
         """The folder of one experiment; for what it takes and raises see `get_experiment`."""
         from runbook import identity
 
-        found = identity.resolve(experiment_id, self._registry.listing().entries, self._shown_base)
+        found = identity.resolve(experiment_id, self._registry.listing(), self._shown_base)
         return self._layout.experiment(found).root
 
     def compare_experiments(

@@ -5,23 +5,24 @@ from __future__ import annotations
 import fnmatch
 import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict, TypeVar
 
-from runbook import codec, errors
+from runbook import codec, errors, lines
+from runbook.lines import Entry
 from runbook.query import expressions, fields
-from runbook.query.fields import MISSING, Entry, FieldPath
+from runbook.query.fields import MISSING, FieldPath
 from runbook.statuses import Status
 
 if TYPE_CHECKING:
     from runbook.query.expressions import Predicate
-    from runbook.registry import Listing, Registry
+    from runbook.registry import Registry
     from runbook.typing import JsonObject
 
 E = TypeVar("E", bound=Entry)
+_Order: TypeAlias = Callable[[Entry], tuple[Any, ...]]
 
 
 class QueryOptions(TypedDict, total=False):
@@ -118,25 +119,27 @@ def find(query: Query, registry: Registry) -> list[JsonObject]:
 
     Args:
         query: the question.
-        registry: where to look; configs are decoded only where the question or the answer needs them.
+        registry: where to look; only what the question or the answer needs is decoded.
 
     Raises:
         QueryError: if the question names a field that no experiment has.
         BaseDirectoryError: if the base directory is a file.
     """
-    listing = registry.listing()
-    try:
-        found = matching(query, listing.entries, listing)
-        # What was not asked for goes before the configs come: a hundred thousand entries are 170 MB.
-        listing.entries.clear()
-        listing.complete(*found)
-    except errors.DamagedFileError:
-        # A config that cannot be decoded was not looked at so far; reading everything mends the registry.
-        return matching(query, registry.entries())
-    return found
+
+    def answer(entries: list[Entry]) -> list[JsonObject]:
+        found = _filtered(query, entries)
+        order = _order(query, entries)
+        # What was not asked for goes before the others are decoded: a hundred thousand lines are a hundred megabytes.
+        entries.clear()
+        # Where all of them will be decoded, that comes first, because values are quickly taken out of what is decoded.
+        if query.limit is None:
+            return _in_order(lines.whole(found), order, None)
+        return lines.whole(_in_order(found, order, query.limit))
+
+    return registry.ask(answer)
 
 
-def matching(query: Query, entries: Iterable[E], listing: Listing | None = None) -> list[E]:
+def matching(query: Query, entries: Iterable[E]) -> list[E]:
     """The entries that a question asks for, in the order that it asks for.
 
     The entries are the ones given, not copies. Of each, only what the question asks for is looked at.
@@ -144,36 +147,27 @@ def matching(query: Query, entries: Iterable[E], listing: Listing | None = None)
     Args:
         query: the question.
         entries: lines of the registry, oldest first.
-        listing: where the entries come from, if they lack their configs.
 
     Raises:
         QueryError: if the question names a field that no entry has.
-        DamagedFileError: if a config that it comes to cannot be read.
+        DamagedFileError: if a line that it comes to cannot be read.
     """
     known = entries if isinstance(entries, list) else list(entries)
-    source = fields.Source(known, query.now, fields.taker if listing is None else partial(_taker, listing))
-    found: Iterator[E] = reversed(known)
-    for test in _tests(query, source):
+    return _in_order(_filtered(query, known), _order(query, known), query.limit)
+
+
+def _filtered(query: Query, entries: list[E]) -> list[E]:
+    """Those that fit, the newest first; where that is their order, no more than are asked for."""
+    found: Iterator[E] = reversed(entries)
+    for test in _tests(query, fields.Source(entries, query.now)):
         found = filter(test, found)
-    if not query.sort:
-        return list(islice(found, query.limit))
-    order = _order([(fields.getter(key.field, source, (key.text, "sort")), key.is_descending) for key in query.sort])
-    return sorted(found, key=order) if query.limit is None else heapq.nsmallest(query.limit, found, key=order)
+    return list(found if query.sort else islice(found, query.limit))
 
 
-def _taker(listing: Listing, section: str, names: Iterable[str] | None = None) -> fields.Take:
-    """How the config or the metrics are taken out of entries that lack their configs."""
-    if section != "config":
-        return fields.taker(section)
-    if names is not None:
-        settings: Callable[[Any], object] = listing.settings(names)
-        return lambda entry: fields.as_part(settings(entry))
-
-    def whole(entry: Any) -> Mapping[str, Any]:
-        listing.complete(entry)
-        return fields.part(entry, section)
-
-    return whole
+def _in_order(found: list[E], order: _Order | None, limit: int | None) -> list[E]:
+    if order is None:
+        return found
+    return sorted(found, key=order) if limit is None else heapq.nsmallest(limit, found, key=order)
 
 
 def _tests(query: Query, source: fields.Source) -> list[Predicate]:
@@ -267,11 +261,16 @@ def _sort_key(text: str) -> SortKey:
     return SortKey(expressions.parse_field(text, "sort", example, start=int(is_descending)), is_descending, text)
 
 
-def _order(keys: list[tuple[fields.Getter, bool]]) -> Callable[[Entry], tuple[Any, ...]]:
+def _order(query: Query, entries: Sequence[Entry]) -> _Order | None:
+    """What to sort by; None for what is in its order already."""
+    source = fields.Source(entries, query.now)
+    keys = [(fields.getter(key.field, source, (key.text, "sort")), key.is_descending) for key in query.sort]
     if len(keys) == 1:
         # By far the most frequent, and twice as fast.
         ((get, is_descending),) = keys
         return lambda entry: _rank(get(entry), is_descending=is_descending)
+    if not keys:
+        return None
     return lambda entry: tuple(_rank(get(entry), is_descending=is_descending) for get, is_descending in keys)
 
 

@@ -32,8 +32,9 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeAlias, cast
 
 from runbook import errors
+from runbook.lines import Entry
 from runbook.query import fields, predicates
-from runbook.query.fields import Entry, FieldPath, Source
+from runbook.query.fields import FieldPath, Source
 from runbook.query.tokens import Token, tokens
 from runbook.statuses import Status
 
@@ -365,11 +366,15 @@ def _several(tests: list[Predicate], *, is_all: bool) -> Predicate:
 
 
 def _comparing(node: Comparison, getters: _Getters) -> Predicate:
-    left, right = _getter(node.left, getters), _getter(node.right, getters)
+    left = _getter(node.left, getters)
     if isinstance(node.right, Value) and node.name in ("~", "!~"):
         compare = predicates.matching(str(node.right.value), is_wanted=node.name == "~")
     else:
         compare = predicates.COMPARISONS[node.name]
+    if isinstance(node.right, Value):
+        value = node.right.value
+        return lambda entry: compare(left(entry), value)
+    right = _getter(node.right, getters)
     return lambda entry: compare(left(entry), right(entry))
 
 

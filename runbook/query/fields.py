@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from runbook import codec, errors
+from runbook import codec, errors, lines
 from runbook.flat import NON_FINITE, flatten, restore_floats
+from runbook.lines import Entry
 from runbook.statuses import Status
 
-Entry: TypeAlias = Mapping[str, Any]
 Getter: TypeAlias = Callable[[Entry], object]
 
 MISSING: Final = object()
@@ -95,33 +95,9 @@ class FieldPath(NamedTuple):
 
 def part(entry: Entry, section: str) -> Mapping[str, Any]:
     """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
-    return as_part(entry.get(section))
-
-
-def as_part(value: object) -> Mapping[str, Any]:
-    """A config or metrics as they stand in the registry; an empty mapping for something else."""
+    value = entry.get(section)
     # To ask whether something is a Mapping takes longer than everything else here.
     return value if type(value) is dict or isinstance(value, Mapping) else {}
-
-
-Take: TypeAlias = Callable[[Entry], Mapping[str, Any]]
-
-
-def taker(section: str, names: Iterable[str] | None = None) -> Take:  # noqa: ARG001 - others need not take all
-    """A function that takes the config or the metrics out of an entry.
-
-    Args:
-        section: `config` or `metrics`.
-        names: the keys that are asked for; None for all. What is not asked for may be there as well.
-    """
-    return lambda entry: as_part(entry.get(section))
-
-
-class Taker(Protocol):
-    """What `taker` is."""
-
-    def __call__(self, section: str, names: Iterable[str] | None = None, /) -> Take:
-        """A function that takes the config or the metrics out of an entry."""
 
 
 class Source(NamedTuple):
@@ -130,12 +106,10 @@ class Source(NamedTuple):
     Args:
         entries: all of the entries, to tell a field that only some have from a slip of the pen.
         now: the moment of the question.
-        taker: how the config or the metrics are taken out of an entry.
     """
 
     entries: Sequence[Entry]
     now: datetime
-    taker: Taker = taker
 
 
 def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
@@ -154,25 +128,16 @@ def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
     """
     if field.own is not None:
         return _own(field.own, source)
-    steps = _steps(field.inner)
-    names = [name for name, _ in steps[0]]
-    takers = {section: source.taker(section, names) for section in field.sections}
-    having = [
-        section
-        for section, take in takers.items()
-        if any(_find(take(entry), steps, 0) is not MISSING for entry in source.entries)
-    ]
+    getters = {section: _inner(section, field.inner) for section in field.sections}
+    having = [section for section, get in getters.items() if any(get(entry) is not MISSING for entry in source.entries)]
     if len(having) > 1:
         choice = " or ".join(_spelled(section, ".".join(field.inner)) for section in having)
         raise errors.QueryError(where[0], field.column, f"this name is in both; write {choice}", where[1])
     # Without a single metric on record, as while the first experiment runs, nothing can be said about its name.
-    if not having and any(take(entry) for take in map(source.taker, field.sections) for entry in source.entries):
+    if not having and any(part(entry, section) for section in field.sections for entry in source.entries):
         raise errors.QueryError(where[0], field.column, _unknown(field, source), where[1])
-    take = takers[having[0] if having else field.sections[0]]
-    if len(names) == 1:
-        (name,) = names
-        return lambda entry: _leaf(take(entry).get(name, MISSING))
-    return lambda entry: _leaf(_find(take(entry), steps, 0))
+    get = getters[having[0] if having else field.sections[0]]
+    return lambda entry: _leaf(get(entry))
 
 
 def moment(value: object) -> datetime | None:
@@ -208,8 +173,18 @@ def _own(key: str, source: Source) -> Getter:
     if key in TIMES:
         return lambda entry: moment(entry.get(key))
     if key in SECTIONS:
-        return source.taker(key)
+        return lambda entry: part(entry, key)
     return lambda entry: entry.get(key)
+
+
+def _inner(section: str, path: tuple[str, ...]) -> Getter:
+    """A function that takes what a path leads to out of the config or the metrics."""
+    steps = _steps(path)
+    names = [name for name, _ in steps[0]]
+    if len(names) == 1:
+        return lines.getter(section, names[0], MISSING)
+    find = lines.finder(section, names)
+    return lambda entry: _find(find(entry), steps, 0)
 
 
 _Steps: TypeAlias = tuple[tuple[tuple[str, int], ...], ...]
@@ -262,12 +237,11 @@ def _unknown(field: FieldPath, source: Source) -> str:
 def _spellings(field: FieldPath, source: Source) -> dict[str, list[str]]:
     """The names of the fields that there are where it was looked for, and how each has to be written."""
     # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
-    takers = [(section, source.taker(section)) for section in field.sections]
     names = dict.fromkeys(
         (section, name)
         for entry in source.entries[-_NEAREST_OF:]
-        for section, take in takers
-        for name in flatten(take(entry))
+        for section in field.sections
+        for name in flatten(part(entry, section))
     )
     spelled: dict[str, list[str]] = {}
     for section, name in names:

@@ -51,11 +51,17 @@ def matching(pattern: str, *, is_wanted: bool) -> Compare:
     return compare
 
 
+_NUMBERS: Final = frozenset({int, float})
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _in_order(order: Callable[[Any, Any], bool], left: object, right: object) -> bool:
+    # Nearly always, and in half the time.
+    if type(left) in _NUMBERS and type(right) in _NUMBERS:
+        return order(left, right)
     if _is_number(left):
         return _is_number(right) and order(left, right)
     for kind in (str, datetime):

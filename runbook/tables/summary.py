@@ -11,7 +11,8 @@ from runbook.query import fields
 from runbook.statuses import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from rich.table import Table
 
@@ -45,7 +46,7 @@ def print_summary(entries: Sequence[JsonObject], base_dir: str) -> None:
     sys.stdout.flush()
 
 
-def closing_line(entries: Sequence[JsonObject], base_dir: str) -> str:
+def closing_line(entries: Sequence[Mapping[str, Any]], base_dir: str) -> str:
     """How many experiments there are, and how many of each status, in one line of harmless text."""
     if not entries:
         return visible(f"No experiments in {base_dir}.")
