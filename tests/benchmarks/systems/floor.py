@@ -1,7 +1,7 @@
 """The floor: what the operating system needs for the bytes and the fsyncs that make an experiment of runbook durable.
 
-In it: the folder with its four folders; `experiment.json`, `config.json` and `logs/environment.json`, each to a temporary
-name, fsynced and renamed; the fsyncs of the three directories that have new names then; at the end `experiment.json` once
+In it: the folder with its four folders; `experiment.json`, `config.json`, `logs/uncommitted.patch` where it is started in
+a repository with a change, and `logs/environment.json`, each to a temporary name, fsynced and renamed; the fsyncs of the three directories that have new names then; at the end `experiment.json` once
 more, with its directory. Both times the index, as large as that of the experiments that the floor itself has made, is
 written anew under a temporary name, fsynced and renamed. For a run that logs: one `json.dumps` and one `write` a line, and an fsync of the history at
 the end; for reading that back: `json.loads` of each line.
@@ -32,7 +32,7 @@ class Floor:
     def __init__(self, base):
         os.makedirs(base, exist_ok=True)
         self.base, self.numbers = base, itertools.count()
-        self.birth, self.config, self.environment, self.end, self.line = bytes_of_runbook()
+        self.birth, self.written, self.end, self.line = bytes_of_runbook()
         self.index = b""
 
 
@@ -59,8 +59,8 @@ def run(session, name, config, body):
     for path in (folder, *(f"{folder}/{inner}" for inner in ("checkpoints", "results", "metrics", "logs"))):
         os.mkdir(path)
     write_whole(f"{folder}/experiment.json", session.birth)
-    write_whole(f"{folder}/config.json", session.config)
-    write_whole(f"{folder}/logs/environment.json", session.environment)
+    for file, data in session.written.items():
+        write_whole(f"{folder}/{file}", data)
     for path in (f"{folder}/logs", folder, session.base):
         fsync_directory(path)
     session.index += session.line
@@ -96,8 +96,10 @@ def bytes_of_runbook():
     with tempfile.TemporaryDirectory() as base:
         with experiment(workload.config(0), name=workload.name(0), base_dir=base) as exp:
             birth = (exp.path / "experiment.json").read_bytes()
-        files = ("config.json", "logs/environment.json", "experiment.json", "../experiment_registry.json")
-        return birth, *((exp.path / file).read_bytes() for file in files)
+        written = ("config.json", "logs/uncommitted.patch", "logs/environment.json")
+        data = {file: (exp.path / file).read_bytes() for file in written if (exp.path / file).exists()}
+        end, line = ((exp.path / file).read_bytes() for file in ("experiment.json", "../experiment_registry.json"))
+        return birth, data, end, line
 
 
 def count(base):
