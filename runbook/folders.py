@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from runbook import codec, errors, identity
+from runbook import codec, errors, identity, marks
 from runbook.lines import Line
 from runbook.notices import warn_once
 
@@ -50,6 +51,10 @@ class Folders:
             listed: ids.
         """
         return {name for name in names.difference(listed) if identity.is_id(name) or identity.is_id_of_the_seed(name)}
+
+    def ids(self) -> set[str]:
+        """The ids for which there is a folder."""
+        return self.unlisted(self.names(), ())
 
     def is_gone(self, experiment_id: str) -> bool:
         """Whether there is no folder of an experiment."""
@@ -134,7 +139,31 @@ class Folders:
 
         judging.bury(self._layout, experiment_id)
 
-    def entry(
+    def fresh(
+        self,
+        old: Mapping[str, JsonObject],
+        stale: Iterable[str],
+        written: Mapping[str, ExperimentRecord | None] = MappingProxyType({}),
+        *,
+        bury: bool = False,
+    ) -> dict[str, JsonObject | None]:
+        """What the folders say of `stale` ids; None for what has been taken away, and nothing where they say nothing.
+
+        Args:
+            old: the lines of these experiments, as far as there are any.
+            stale: the ids.
+            written: records that need not be read.
+            bury: whether to write down the end of those whose process is dead; the lock must be held.
+        """
+        fresh: dict[str, JsonObject | None] = {}
+        for experiment_id in sorted(stale):
+            line, record = old.get(experiment_id, {}), written.get(experiment_id)
+            entry = self._entry(experiment_id, line, record, bury=bury)
+            if entry is not None or self._is_withdrawn(experiment_id):
+                fresh[experiment_id] = entry
+        return fresh
+
+    def _entry(
         self, experiment_id: str, old: JsonObject, written: ExperimentRecord | None = None, *, bury: bool = False
     ) -> JsonObject | None:
         """The line that an experiment's own folder calls for; None when the folder says nothing.
@@ -153,6 +182,9 @@ class Folders:
         # Where the base directory has several paths, the line keeps the one under which it was first written.
         directory = str(old.get("directory") or self.directory(experiment_id))
         return judging.entry(self._layout, experiment_id, directory, old, written, bury=bury)
+
+    def _is_withdrawn(self, experiment_id: str) -> bool:
+        return self.is_gone(experiment_id) and marks.is_marked(self._layout, experiment_id)
 
     def directory(self, experiment_id: str) -> str:
         """The folder of an experiment as people should see it, below the base directory as it was given."""

@@ -77,6 +77,11 @@ def others_of(raw: bytes, path: StrPath) -> JsonObject:
     return {key: value for key, value in document.items() if key != "experiments"}
 
 
+def by_id(entries: Iterable[JsonObject]) -> dict[str, JsonObject]:
+    """Entries by their ids."""
+    return {str(entry["experiment_id"]): entry for entry in entries}
+
+
 def line_of(entry: JsonObject) -> bytes:
     """The line of one experiment, its id first and its config last, without the newline."""
     config = {"config": entry["config"]} if "config" in entry else {}

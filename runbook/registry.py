@@ -1,4 +1,4 @@
-"""The index of all experiments: shared by any number of processes, rebuilt from the folders when damaged.
+"""The index of all experiments: shared by any number of processes, always current.
 
 A writer leaves a mark with the id of its experiment, takes the lock, and brings the lines of *all* marked
 experiments up to date from their own records in one rewrite. Whoever gets the lock and finds its mark gone is done:
@@ -14,21 +14,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import time
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from runbook import collecting, errors, files, identity, index, lines, marks
+from runbook import collecting, errors, identity, index, lines, marks
 from runbook.folders import Folders
+from runbook.indexfile import IndexFile
 from runbook.notices import warn, warn_once
 from runbook.statuses import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import BinaryIO
+    from collections.abc import Callable, Iterator, Mapping
 
     from runbook.layout import BaseLayout
     from runbook.lines import Entry
@@ -41,8 +39,6 @@ E = TypeVar("E", bound="Entry")
 LOCK_TIMEOUT_S: Final = 60.0
 _UNSETTLED: Final = (Status.RUNNING.value, Status.UNKNOWN.value)
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
-_BUFFER: Final = 2**20
-"""In bytes; the usual one makes a call of the system for every eighth line."""
 _BYTES_A_MARK: Final = 128 * 1024
 """How many bytes of the registry one change may cost to write: a hundred-odd experiments."""
 _BYTES_A_SECOND: Final = 10_000_000
@@ -60,6 +56,7 @@ class Registry:
     def __init__(self, layout: BaseLayout, shown_base: str) -> None:
         self._layout = layout
         self._folders = Folders(layout, shown_base)
+        self._file = IndexFile(layout, self._folders)
 
     @property
     def layout(self) -> BaseLayout:
@@ -216,11 +213,11 @@ class Registry:
         """
         experiment_id = str(entry["experiment_id"])
         with marks.locked(self._layout, LOCK_TIMEOUT_S):
-            raw = self._spliceable()
+            raw = self._file.spliceable()
             chosen = index.Selection(raw, [experiment_id])
             old = chosen.entries().get(experiment_id, {})
             line = {**old, **entry, "directory": self._folders.directory(experiment_id)}
-            files.write_whole(self._layout.registry, chosen.replaced({experiment_id: line}), is_locked=True)
+            self._file.write(chosen.replaced({experiment_id: line}))
 
     def record(self, experiment_id: str) -> ExperimentRecord:
         """The record of an experiment, true at this moment: one whose process is dead has ended.
@@ -285,7 +282,7 @@ class Registry:
         Raises:
             BaseDirectoryError: if the base directory is a file.
         """
-        return self._listing(lambda: lines.read(self._read_lines(), self._layout.registry, self._folders.shown_root()))
+        return self._listing(lambda: lines.read(self._file.lines(), self._layout.registry, self._folders.shown_root()))
 
     def _listing(self, read: Callable[[], Mapping[str, Entry]]) -> list[Entry]:
         self.check()
@@ -295,7 +292,7 @@ class Registry:
                 names = self._folders.names()
                 stale = self._stale(by_id, names)
                 old = {experiment_id: lines.stored(by_id[experiment_id]) for experiment_id in stale & by_id.keys()}
-                fresh = self._fresh(old, stale)
+                fresh = self._folders.fresh(old, stale)
             except errors.DamagedFileError:
                 return self._repaired()
             if any(old.get(experiment_id) != entry for experiment_id, entry in fresh.items()):
@@ -319,32 +316,14 @@ class Registry:
             OSError: if it cannot be written.
         """
         with marks.locked(self._layout, LOCK_TIMEOUT_S):
-            raw = self._spliceable(verify=True)
-            old = _by_id(index.decode(raw, self._layout.registry))
+            raw = self._file.spliceable(verify=True)
+            old = index.by_id(index.decode(raw, self._layout.registry))
             names = self._folders.names()
-            everything = self._stale(old, names) | self._folders.unlisted(names, set())
-            current = _overlaid(old, self._fresh(old, everything, bury=True))
+            everything = self._stale(old, names) | self._folders.ids()
+            current = _overlaid(old, self._folders.fresh(old, everything, bury=True))
             whole = index.encode(current.values(), index.others_of(raw, self._layout.registry))
-            files.write_whole(self._layout.registry, whole, is_locked=True)
+            self._file.write(whole)
         self.entries()
-
-    def _read(self) -> bytes:
-        with self._open() as file:
-            return file.read()
-
-    def _read_lines(self) -> list[bytes]:
-        with self._open() as file:
-            return file.readlines()
-
-    def _open(self) -> BinaryIO:
-        try:
-            return self._layout.registry.open("rb", buffering=_BUFFER)
-        except FileNotFoundError:
-            return io.BytesIO(index.EMPTY)
-        except OSError as error:
-            if error.errno not in {errno.EISDIR, errno.ELOOP}:
-                raise
-            raise errors.DamagedFileError(self._layout.registry, f"it is no file ({error.strerror})") from error
 
     def _stale(self, by_id: Mapping[str, Entry], names: set[str]) -> set[str]:
         """The ids whose line may differ from their record: marked, running, or not in the index at all."""
@@ -353,36 +332,9 @@ class Registry:
         safe = {experiment_id for experiment_id in unsettled if identity.is_folder_name(experiment_id)}
         return marks.marked(self._layout) | safe | self._folders.unlisted(names, by_id.keys())
 
-    def _is_withdrawn(self, experiment_id: str) -> bool:
-        return self._folders.is_gone(experiment_id) and marks.is_marked(self._layout, experiment_id)
-
     def folders(self) -> set[str]:
         """The ids for which there is a folder."""
-        return self._folders.unlisted(self._folders.names(), set())
-
-    def _fresh(
-        self,
-        old: Mapping[str, JsonObject],
-        stale: Iterable[str],
-        written: Mapping[str, ExperimentRecord | None] = MappingProxyType({}),
-        *,
-        bury: bool = False,
-    ) -> dict[str, JsonObject | None]:
-        """What the folders say of `stale` ids; None for what has been taken away, and nothing where they say nothing.
-
-        Args:
-            old: the lines of these experiments, as far as there are any.
-            stale: the ids.
-            written: records that need not be read.
-            bury: whether to write down the end of those whose process is dead; the lock must be held.
-        """
-        fresh: dict[str, JsonObject | None] = {}
-        for experiment_id in sorted(stale):
-            line, record = old.get(experiment_id, {}), written.get(experiment_id)
-            entry = self._folders.entry(experiment_id, line, record, bury=bury)
-            if entry is not None or self._is_withdrawn(experiment_id):
-                fresh[experiment_id] = entry
-        return fresh
+        return self._folders.ids()
 
     def _fold(self, also: Mapping[str, ExperimentRecord | None] = MappingProxyType({})) -> None:
         """Bring the lines of all marked experiments up to date; the lock must be held.
@@ -392,57 +344,16 @@ class Registry:
         """
         taken = marks.take(self._layout)
         marked = taken.union(also)
-        raw = self._spliceable()
+        raw = self._file.spliceable()
         try:
             chosen = index.Selection(raw, marked)
-            raw = chosen.replaced(self._fresh(chosen.entries(), marked, written=also, bury=True))
+            raw = chosen.replaced(self._folders.fresh(chosen.entries(), marked, written=also, bury=True))
         except errors.DamagedFileError as error:
-            raw = index.encode(self._set_aside(error))
+            raw = index.encode(self._file.set_aside(error))
         # A power cut may bring the former registry back, whole: what it lacks is in the folders, which are durable,
         # and is found there by the next reader as what runs or is not listed. So the name need not be flushed.
-        files.write_whole(self._layout.registry, raw, is_locked=True, sync_directory=False)
+        self._file.write(raw, sync_directory=False)
         marks.settle(self._layout, taken)
-
-    def _spliceable(self, *, verify: bool = False) -> bytes:
-        """The registry in our form, whatever is there now; the lock must be held.
-
-        Args:
-            verify: decode every line of it, too, which costs time in proportion to its size.
-        """
-        try:
-            raw = self._read()
-            if index.is_spliceable(raw) and not verify:
-                return raw
-            entries = index.decode(raw, self._layout.registry)
-            return (
-                raw if index.is_spliceable(raw) else index.encode(entries, index.others_of(raw, self._layout.registry))
-            )
-        except errors.DamagedFileError as error:
-            return index.encode(self._set_aside(error))
-
-    def _set_aside(self, error: Exception) -> list[JsonObject]:
-        """Move a damaged registry out of the way and give its entries anew; the lock must be held."""
-        entries = self._rebuilt()
-        aside = self._layout.registry.with_name(
-            f"{self._layout.registry.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
-        )
-        self._layout.registry.rename(aside)
-        warn(
-            f"{self._layout.registry} could not be understood ({_problem(error)}); it was moved to {aside.name} "
-            f"and rebuilt from the folders: {len(entries)} experiments"
-        )
-        return entries
-
-    def _rebuilt(self) -> list[JsonObject]:
-        try:
-            salvaged = index.salvage(self._read())
-        except errors.DamagedFileError:
-            salvaged = []
-        listed = [entry for entry in salvaged if identity.is_folder_name(str(entry["experiment_id"]))]
-        by_id = _by_id(listed)
-        fresh = self._fresh(by_id, self.folders() | by_id.keys())
-        current = {experiment_id: entry for experiment_id, entry in {**by_id, **fresh}.items() if entry is not None}
-        return [current[experiment_id] for experiment_id in sorted(current)]
 
     def _repaired(self) -> list[Entry]:
         """The entries of a base directory whose registry is damaged, after mending it where possible."""
@@ -450,16 +361,16 @@ class Registry:
 
         try:
             with marks.locked(self._layout, LOCK_TIMEOUT_S):
-                files.write_whole(self._layout.registry, self._spliceable(verify=True), is_locked=True)
+                self._file.write(self._file.spliceable(verify=True))
         except (filelock.Timeout, OSError) as error:
             warn_once(
                 f"unmended {self._layout.registry}",
-                f"{self._layout.registry} is damaged and could not be mended ({_problem(error)}); "
+                f"{self._layout.registry} is damaged and could not be mended ({error}); "
                 "the experiments are read from their folders",
             )
-            rebuilt: list[Entry] = [*self._rebuilt()]
+            rebuilt: list[Entry] = [*self._file.rebuilt()]
             return self._folders.shown(rebuilt)
-        return self._listing(lambda: _by_id(index.decode(self._read(), self._layout.registry)))
+        return self._listing(lambda: index.by_id(index.decode(self._file.read(), self._layout.registry)))
 
     def _write_back(self) -> None:
         """Give others the benefit of what a reader found out, where it is possible without waiting."""
@@ -467,21 +378,13 @@ class Registry:
 
         # A base directory that cannot be written to, or is busy, is read all the same.
         with contextlib.suppress(filelock.Timeout, OSError), marks.locked(self._layout, 0):
-            raw_lines = self._spliceable().splitlines(keepends=True)
+            raw_lines = self._file.spliceable().splitlines(keepends=True)
             by_id = lines.read(raw_lines, self._layout.registry, self._folders.shown_root())
             for experiment_id in self._stale(by_id, self._folders.names()):
                 # A mark without a folder would mean that the experiment has been taken away.
                 if not self._folders.is_gone(experiment_id):
                     self.announce(experiment_id)
             self._fold()
-
-
-def _problem(error: Exception) -> str:
-    return error.problem if isinstance(error, errors.DamagedFileError) else str(error)
-
-
-def _by_id(entries: Iterable[JsonObject]) -> dict[str, JsonObject]:
-    return {str(entry["experiment_id"]): entry for entry in entries}
 
 
 def _overlaid(by_id: Mapping[str, E], fresh: Mapping[str, E | None]) -> dict[str, E]:
