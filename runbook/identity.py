@@ -6,6 +6,7 @@ The name in an id is a slug; the user's exact name is kept in the record.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -127,44 +128,69 @@ def check_file_name(what: str, name: str) -> str:
 
 
 def resolve(wanted: StrPath, entries: Sequence[Mapping[str, Any]], base_dir: StrPath) -> str:
-    """The id that `wanted` stands for.
+    """The id that `wanted` stands for; for what it takes and raises see `Resolver.id_of`."""
+    return Resolver(entries, base_dir).id_of(wanted)
+
+
+class Resolver:
+    """What the words for experiments stand for, looked up in the same entries once for all of them.
 
     Args:
-        wanted: an id; `latest`, or `@1`, for the newest experiment, `@2` for the one before it, and so on; the name
-            of an experiment (its latest is meant); the beginning of exactly one id; the path of an experiment's
-            folder. They are tried in this order, so that no name can change what `latest` means.
         entries: lines of the registry, oldest first.
         base_dir: where they are from.
-
-    Raises:
-        ExperimentNotFoundError: naming the nearest ids and names.
-        AmbiguousExperimentError: if it is the beginning of several ids.
     """
-    if isinstance(wanted, os.PathLike):
-        wanted = PurePath(os.fspath(wanted)).name
-    if not isinstance(wanted, str):
-        raise TypeError(f"an experiment goes by its id or name, a string, not by {wanted!r}")
-    ids = [str(entry["experiment_id"]) for entry in entries]
-    if wanted in ids:
-        return wanted
-    nth = _place(wanted)
-    if nth is not None and 1 <= nth <= len(ids):
-        return ids[-nth]
-    named = [entry for entry in entries if wanted and entry.get("custom_name") == wanted]
-    if named:
-        return str(max(named, key=lambda entry: str(entry.get("timestamp")))["experiment_id"])
-    begun = [experiment_id for experiment_id in ids if wanted and experiment_id.startswith(wanted)]
-    if len(begun) == 1:
-        return begun[0]
-    if begun:
-        raise errors.AmbiguousExperimentError(wanted, begun)
-    name = _name_of_folder(wanted, base_dir)
-    if name in ids:
-        return name
-    names = (entry.get("custom_name") for entry in entries)
-    raise errors.ExperimentNotFoundError(
-        wanted, base_dir, _nearest(wanted, [*ids, *(name for name in names if isinstance(name, str))])
-    )
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]], base_dir: StrPath) -> None:
+        self._entries = entries
+        self._base_dir = base_dir
+
+    def id_of(self, wanted: StrPath) -> str:
+        """The id that `wanted` stands for.
+
+        Args:
+            wanted: an id; `latest`, or `@1`, for the newest experiment, `@2` for the one before it, and so on; the
+                name of an experiment (its latest is meant); the beginning of exactly one id; the path of an
+                experiment's folder. They are tried in this order, so that no name can change what `latest` means.
+
+        Raises:
+            ExperimentNotFoundError: naming the nearest ids and names.
+            AmbiguousExperimentError: if it is the beginning of several ids.
+        """
+        if isinstance(wanted, os.PathLike):
+            wanted = PurePath(os.fspath(wanted)).name
+        if not isinstance(wanted, str):
+            raise TypeError(f"an experiment goes by its id or name, a string, not by {wanted!r}")
+        ids = self._ids
+        if wanted in ids:
+            return wanted
+        nth = _place(wanted)
+        if nth is not None and 1 <= nth <= len(ids):
+            return list(ids)[-nth]
+        if wanted and wanted in self._latest:
+            return self._latest[wanted]
+        begun = [experiment_id for experiment_id in ids if wanted and experiment_id.startswith(wanted)]
+        if len(begun) == 1:
+            return begun[0]
+        if begun:
+            raise errors.AmbiguousExperimentError(wanted, begun)
+        name = _name_of_folder(wanted, self._base_dir)
+        if name in ids:
+            return name
+        raise errors.ExperimentNotFoundError(wanted, self._base_dir, _nearest(wanted, [*ids, *self._latest]))
+
+    @functools.cached_property
+    def _ids(self) -> dict[str, None]:
+        return dict.fromkeys(str(entry["experiment_id"]) for entry in self._entries)
+
+    @functools.cached_property
+    def _latest(self) -> dict[str, str]:
+        """The latest experiment of each name."""
+        found: dict[str, tuple[str, str]] = {}
+        for entry in self._entries:
+            name, started = entry.get("custom_name"), str(entry.get("timestamp"))
+            if isinstance(name, str) and (name not in found or started > found[name][0]):
+                found[name] = started, str(entry["experiment_id"])
+        return {name: experiment_id for name, (_, experiment_id) in found.items()}
 
 
 def _place(wanted: str) -> int | None:

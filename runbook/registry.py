@@ -277,7 +277,7 @@ class Registry:
             return question(self._repaired())
 
     def listing(self) -> list[Entry]:
-        """The same as `entries`, in a fifth of the time: of most of them, only what is asked for is decoded.
+        """The same as `entries`, in a third of the time: of most of them, only what is asked for is decoded.
 
         Raises:
             BaseDirectoryError: if the base directory is a file.

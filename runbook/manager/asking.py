@@ -172,7 +172,8 @@ class Asking:
         wanted = list(experiment_ids)
 
         def answer(entries: list[Entry]) -> list[ExperimentView]:
-            found = [identity.resolve(one, entries, self._shown_base) for one in wanted]
+            resolver = identity.Resolver(entries, self._shown_base)
+            found = [resolver.id_of(one) for one in wanted]
             return [self._view(one, entries) for one in found]
 
         return self._registry.ask(answer)
@@ -272,7 +273,8 @@ class Asking:
         if ids is not None:
             wanted = [ids] if isinstance(ids, str) else ids
             by_id = {entry["experiment_id"]: entry for entry in entries}
-            found = dict.fromkeys(identity.resolve(one, entries, self._shown_base) for one in wanted)
+            resolver = identity.Resolver(entries, self._shown_base)
+            found = dict.fromkeys(resolver.id_of(one) for one in wanted)
             entries = [by_id[one] for one in found]
         if where is not None:
             kept = {entry["experiment_id"] for entry in query.matching(query.parse(where), entries)}
