@@ -21,9 +21,12 @@ from hypothesis import HealthCheck, settings
 
 from runbook import ExperimentManager
 
-# A shell starts what it puts in the background with Ctrl-C ignored, and every program of a test would inherit that.
-if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts what it puts in the background with Ctrl-C ignored, and nohup has SIGHUP ignored; every program of a
+# test would inherit that.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (getattr(signal, "SIGHUP", None), signal.SIG_DFL)):
+    is_main = threading.current_thread() is threading.main_thread()
+    if number is not None and is_main and signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # The machines that run these tests are shared, and an example may have to wait for them.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
