@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from runbook import codec, errors, index
+from runbook import codec, collecting, errors, index
 from runbook.statuses import Status
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def finder(section: str, names: Iterable[str]) -> Callable[[Entry], object]:
     return find
 
 
-def read(raw_lines: Sequence[bytes], path: StrPath, root: str) -> dict[str, Entry]:
+def read(raw_lines: Sequence[bytes], path: StrPath, root: str) -> Mapping[str, Entry]:
     """The entries of a registry by their ids, whoever wrote it.
 
     Of two lines of one id the last counts.
@@ -232,9 +232,7 @@ def read(raw_lines: Sequence[bytes], path: StrPath, root: str) -> dict[str, Entr
         DamagedFileError: if it is not a registry, as far as it was decoded.
     """
     by_id = _by_id(raw_lines, root) if index.is_framed(raw_lines) else None
-    if by_id is None:
-        return {str(entry["experiment_id"]): entry for entry in index.decode(b"".join(raw_lines), path)}
-    return by_id
+    return index.by_id(index.decode(b"".join(raw_lines), path)) if by_id is None else by_id
 
 
 def _by_id(raw_lines: Sequence[bytes], root: str) -> dict[str, Entry] | None:
@@ -282,15 +280,11 @@ def whole(entries: Iterable[Entry]) -> list[JsonObject]:
         DamagedFileError: if one cannot be read, naming it.
     """
     found: list[Any] = list(entries)
-    for at in range(0, len(found), _BLOCK):
-        block = found[at : at + _BLOCK]
-        lines = [entry for entry in block if type(entry) is Line]
-        decoded = _decoded(lines)
-        if len(lines) == len(block):
-            found[at : at + _BLOCK] = decoded
-        else:
-            each = iter(decoded)
-            found[at : at + _BLOCK] = [next(each) if type(entry) is Line else entry for entry in block]
+    with collecting.paused():
+        for at in range(0, len(found), _BLOCK):
+            block = found[at : at + _BLOCK]
+            decoded = iter(_decoded([entry for entry in block if type(entry) is Line]))
+            found[at : at + _BLOCK] = [next(decoded) if type(entry) is Line else entry for entry in block]
     return found
 
 

@@ -26,7 +26,7 @@ from runbook.notices import warn, warn_once
 from runbook.statuses import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from runbook.layout import BaseLayout
     from runbook.lines import Entry
@@ -282,7 +282,10 @@ class Registry:
         Raises:
             BaseDirectoryError: if the base directory is a file.
         """
-        return self._listing(lambda: lines.read(self._file.lines(), self._layout.registry, self._folders.shown_root()))
+        return self._listing(lambda: self._entries_in(self._file.lines()))
+
+    def _entries_in(self, raw_lines: Sequence[bytes]) -> Mapping[str, Entry]:
+        return lines.read(raw_lines, self._layout.registry, self._folders.shown_root())
 
     def _listing(self, read: Callable[[], Mapping[str, Entry]]) -> list[Entry]:
         self.check()
@@ -319,7 +322,7 @@ class Registry:
             raw = self._file.spliceable(verify=True)
             old = index.by_id(index.decode(raw, self._layout.registry))
             names = self._folders.names()
-            everything = self._stale(old, names) | self._folders.ids()
+            everything = self._stale(old, names) | self._folders.unlisted(names, ())
             current = _overlaid(old, self._folders.fresh(old, everything, bury=True))
             whole = index.encode(current.values(), index.others_of(raw, self._layout.registry))
             self._file.write(whole)
@@ -378,8 +381,7 @@ class Registry:
 
         # A base directory that cannot be written to, or is busy, is read all the same.
         with contextlib.suppress(filelock.Timeout, OSError), marks.locked(self._layout, 0):
-            raw_lines = self._file.spliceable().splitlines(keepends=True)
-            by_id = lines.read(raw_lines, self._layout.registry, self._folders.shown_root())
+            by_id = self._entries_in(self._file.spliceable().splitlines(keepends=True))
             for experiment_id in self._stale(by_id, self._folders.names()):
                 # A mark without a folder would mean that the experiment has been taken away.
                 if not self._folders.is_gone(experiment_id):

@@ -23,10 +23,11 @@ from runbook import ExperimentManager
 
 # A shell starts what it puts in the background with Ctrl-C ignored, and nohup has SIGHUP ignored; every program of a
 # test would inherit that.
-for number, handler in ((signal.SIGINT, signal.default_int_handler), (getattr(signal, "SIGHUP", None), signal.SIG_DFL)):
-    is_main = threading.current_thread() is threading.main_thread()
-    if number is not None and is_main and signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, handler)
+if threading.current_thread() is threading.main_thread():
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The machines that run these tests are shared, and an example may have to wait for them.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

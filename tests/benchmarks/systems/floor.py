@@ -1,11 +1,13 @@
 """The floor: what the operating system needs for the bytes and the fsyncs that make an experiment of runbook durable.
 
 In it: the folder with its four folders; `experiment.json`, `config.json`, `logs/uncommitted.patch` where it is started in
-a repository with a change, and `logs/environment.json`, each to a temporary name, fsynced and renamed; the fsyncs of the three directories that have new names then; at the end `experiment.json` once
-more, with its directory. Both times the index, as large as that of the experiments that the floor itself has made, is
-written anew under a temporary name, fsynced and renamed. For a run that logs: one `json.dumps` and one `write` a line, and an fsync of the history at
-the end; for reading that back: `json.loads` of each line.
-Not in it: making the bytes of those files, finding a line in the index, the locks, and every promise beyond that they are on the disk.
+a repository with a change, and `logs/environment.json`, each to a temporary name, fsynced and renamed; the fsyncs of the
+three directories that have new names then; at the end `experiment.json` once more, with its directory. Both times the
+index, as large as that of the experiments that the floor itself has made, is written anew under a temporary name, fsynced
+and renamed. For a run that logs: one `json.dumps` and one `write` a line, and an fsync of the history at the end; for
+reading that back: `json.loads` of each line.
+Not in it: making the bytes of those files, finding a line in the index, the locks, and every promise beyond that they are
+on the disk.
 """
 
 import itertools
