@@ -290,10 +290,12 @@ class Registry:
     def _listing(self, read: Callable[[], Mapping[str, Entry]]) -> list[Entry]:
         self.check()
         with collecting.paused():
+            # First: a mark that is folded from now on is found in the file, which is read afterwards.
+            marked = marks.marked(self._layout)
             try:
                 by_id = read()
                 names = self._folders.names()
-                stale = self._stale(by_id, names)
+                stale = self._stale(by_id, names) | marked
                 old = {experiment_id: lines.stored(by_id[experiment_id]) for experiment_id in stale & by_id.keys()}
                 fresh = self._folders.fresh(old, stale)
             except errors.DamagedFileError:
@@ -322,18 +324,18 @@ class Registry:
             raw = self._file.spliceable(verify=True)
             old = index.by_id(index.decode(raw, self._layout.registry))
             names = self._folders.names()
-            everything = self._stale(old, names) | self._folders.unlisted(names, ())
+            everything = self._stale(old, names) | marks.marked(self._layout) | self._folders.unlisted(names, ())
             current = _overlaid(old, self._folders.fresh(old, everything, bury=True))
             whole = index.encode(current.values(), index.others_of(raw, self._layout.registry))
             self._file.write(whole)
         self.entries()
 
     def _stale(self, by_id: Mapping[str, Entry], names: set[str]) -> set[str]:
-        """The ids whose line may differ from their record: marked, running, or not in the index at all."""
+        """The ids whose line may differ from their record though no mark says so: running, or not in the index."""
         unsettled = [experiment_id for experiment_id, entry in by_id.items() if entry.get("status") in _UNSETTLED]
         # An id from the file may be anything, and becomes a path here.
         safe = {experiment_id for experiment_id in unsettled if identity.is_folder_name(experiment_id)}
-        return marks.marked(self._layout) | safe | self._folders.unlisted(names, by_id.keys())
+        return safe | self._folders.unlisted(names, by_id.keys())
 
     def folders(self) -> set[str]:
         """The ids for which there is a folder."""

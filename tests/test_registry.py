@@ -19,6 +19,7 @@ import filelock
 import pytest
 
 from runbook import ExperimentManager, basedir, environment, errors, folder, index, lines, liveness, notices
+from runbook.indexfile import IndexFile
 from runbook.layout import BaseLayout
 from runbook.records import Attempt, ExperimentRecord
 from runbook.registry import Registry
@@ -942,6 +943,26 @@ def test_readers_of_a_large_registry_are_current_and_write_back_what_they_found(
     change(layout, record, notes="later")
     large.publish(record.experiment_id)
     assert [entry["notes"] for entry in large.listing()] == [None, "later"]
+
+
+def test_a_change_that_is_folded_while_the_registry_is_read_is_shown(layout, large, base, monkeypatch):
+    """The reader has the file from before, and the mark is gone when it has read that."""
+    record = published(layout, large, "new")
+    assert statuses(large)[record.experiment_id] == "completed"
+    change(layout, record, notes="later")
+    large.publish(record.experiment_id)
+    os.utime(layout.registry, (0, 0))
+    opened = IndexFile._open
+
+    def folded_meanwhile(self):
+        file = opened(self)
+        monkeypatch.setattr(IndexFile, "_open", opened)
+        Registry(layout, str(base)).settle()
+        assert marks(layout) == []
+        return file
+
+    monkeypatch.setattr(IndexFile, "_open", folded_meanwhile)
+    assert [entry["notes"] for entry in large.entries()] == [None, "later"]
 
 
 def test_a_listing_leaves_lines_as_they_are_until_they_are_asked_for(layout, registry):
