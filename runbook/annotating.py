@@ -37,7 +37,7 @@ def annotate(
         DamagedFileError: if its record cannot be understood.
         OSError: if it cannot be written.
     """
-    experiment_id = identity.resolve(wanted, registry.listing(), registry.layout.root)
+    experiment_id = identity.resolve(wanted, registry.heads(), registry.layout.root)
     said = [*([{"note": note}] if note else []), *({"tag": tag} for tag in tags), *({"untag": tag} for tag in untags)]
     if not said:
         return experiment_id
@@ -79,7 +79,7 @@ def _annotate_line(registry: Registry, experiment_id: str, lines: list[JsonObjec
     """
     layout = registry.layout.experiment(experiment_id)
     with marks.locked(registry.layout, LOCK_TIMEOUT_S):
-        line = next((entry for entry in registry.entries() if entry["experiment_id"] == experiment_id), None)
+        line = next(iter(registry.entries(lambda entry: entry["experiment_id"] == experiment_id)), None)
         # In this order: the folder may come back in between, and has a record then.
         has_folder = layout.root.exists()
         if layout.record.exists():

@@ -6,6 +6,7 @@ JSON mapping of protocol buffers (https://protobuf.dev/programming-guides/json/)
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from runbook import errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from runbook.typing import Json, JsonObject, StrPath
@@ -22,6 +24,8 @@ HALF: Final = "backslashreplace"
 """Half a surrogate pair is no UTF-8; inside a JSON string this writes its escape, which reads as what it was."""
 
 _INDENT: Final = 2
+_WORTH_AN_IMPORT: Final = 4_000_000
+"""In bytes: from there on msgspec saves more time than its import takes."""
 
 
 def encode(data: Json, *, indent: int | None = _INDENT) -> bytes:
@@ -75,6 +79,37 @@ def decode(raw: bytes, path: StrPath) -> Json:
     except (ValueError, RecursionError) as error:
         raise errors.DamagedFileError(path, f"it is not JSON ({error})") from error
     return data
+
+
+def decode_part(raw: bytes, path: StrPath, whole: int) -> Json:
+    """The data in a part of a large JSON file, in half the time.
+
+    It is what `decode` gives: msgspec reads strict JSON only, and numbers exactly; what it refuses is left to `decode`.
+
+    Args:
+        raw: the part, which is JSON by itself.
+        path: where it came from, for the message.
+        whole: the size of the file in bytes.
+
+    Raises:
+        DamagedFileError: if it is not JSON.
+    """
+    read = _quick_reader() if whole > _WORTH_AN_IMPORT else None
+    if read is not None:
+        with contextlib.suppress(ValueError, RecursionError):
+            data: Json = read(raw)
+            return data
+    return decode(raw, path)
+
+
+@functools.cache
+def _quick_reader() -> Callable[[bytes], Json] | None:
+    try:
+        import msgspec
+    except ImportError:
+        # Python may be newer than the last msgspec, and has a reader of its own.
+        return None
+    return msgspec.json.decode
 
 
 def decode_object(raw: bytes, path: StrPath) -> JsonObject:

@@ -9,17 +9,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from runbook import codec, errors, identity, marks
-from runbook.lines import Line
 from runbook.notices import warn_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from runbook.layout import BaseLayout
-    from runbook.lines import Entry
     from runbook.records import ExperimentRecord
-    from runbook.typing import JsonObject
+    from runbook.typing import Entry, JsonObject
 
 _MOST_NAMED: Final = 5
 
@@ -74,7 +72,7 @@ class Folders:
         except OSError:
             return set()
 
-    def placed(self, by_id: Mapping[str, Entry], names: AbstractSet[str]) -> list[Entry]:
+    def placed(self, by_id: Mapping[str, JsonObject], names: AbstractSet[str]) -> list[JsonObject]:
         """The entries without those whose folder is gone, or whose id can be no folder here.
 
         Args:
@@ -101,20 +99,20 @@ class Folders:
         left_out = odd | hidden | (gone & in_trash)
         return [entry for experiment_id, entry in by_id.items() if experiment_id not in left_out]
 
-    def shown(self, entries: list[Entry]) -> list[Entry]:
-        """The entries by age, each with the directory where it is now: it may have moved since its line was written.
+    def completed(self, entries: Collection[JsonObject]) -> Collection[JsonObject]:
+        """The same entries with what their lines do not tell.
 
-        The seed's tool listed no metrics: those of its experiments come from their folders.
+        That is the directory where they are now: they may have moved since their lines were written. The seed's tool
+        listed no metrics: those of its experiments come from their folders.
         """
-        root = self.shown_root()
+        root = self._shown_root()
         for entry in entries:
-            # The others know by themselves where they are.
-            if isinstance(entry, dict):
-                entry["directory"] = root + str(entry["experiment_id"])
-                if "metrics" not in entry:
-                    with contextlib.suppress(OSError, errors.DamagedFileError):
-                        entry["metrics"] = self._saved_metrics(str(entry["experiment_id"]))
-        return _by_age(entries)
+            experiment_id = str(entry["experiment_id"])
+            entry["directory"] = root + experiment_id
+            if "metrics" not in entry:
+                with contextlib.suppress(OSError, errors.DamagedFileError):
+                    entry["metrics"] = self._saved_metrics(experiment_id)
+        return entries
 
     def _saved_metrics(self, experiment_id: str) -> JsonObject:
         from runbook.plain import numbers_of
@@ -190,7 +188,7 @@ class Folders:
         """The folder of an experiment as people should see it, below the base directory as it was given."""
         return os.path.join(self._shown_base, experiment_id)  # noqa: PTH118 - Path would drop the seed's "./"
 
-    def shown_root(self) -> str:
+    def _shown_root(self) -> str:
         """What comes before an id in the path of an experiment's folder, with the separator.
 
         A program may have changed its working directory since it named a relative base directory.
@@ -199,13 +197,13 @@ class Folders:
         return os.path.join(str(self._layout.root) if has_moved else self._shown_base, "")  # noqa: PTH118 - see above
 
 
-def _by_age(entries: list[Entry]) -> list[Entry]:
+def by_age(entries: Iterable[JsonObject]) -> list[JsonObject]:
     """Entries by their start; those of the seed's tool stay in the order in which it listed them."""
-    ours: list[Entry] = []
-    in_order: list[Entry] = []
-    for entry in entries:
-        (ours if type(entry) is Line or "end_reason" in entry else in_order).append(entry)
-    ours.sort(key=_start)
+    found = list(entries)
+    ours = [entry for entry in found if "end_reason" in entry]
+    # The ids tell seconds, of which a sweep needs more than one for its order.
+    ours.sort(key=lambda entry: (_age(entry), str(entry.get("timestamp"))))
+    in_order = [entry for entry in found if "end_reason" not in entry]
     if not in_order:
         return ours
     for entry in ours:
@@ -214,14 +212,6 @@ def _by_age(entries: list[Entry]) -> list[Entry]:
             place -= 1
         in_order.insert(place, entry)
     return in_order
-
-
-def _start(entry: Entry) -> tuple[str, str]:
-    # The ids tell seconds, of which a sweep needs more than one for its order. Attributes are read in a quarter of the
-    # time of items, and there may be a hundred thousand.
-    if type(entry) is Line:
-        return entry.experiment_id[:15], entry.timestamp
-    return _age(entry), str(entry.get("timestamp"))
 
 
 def _age(entry: Entry) -> str:

@@ -180,9 +180,9 @@ def read_rows(path: Path) -> list[JsonObject]:
     except FileNotFoundError:
         return []
     *lines, torn = raw.split(b"\n")
-    with contextlib.suppress(ValueError, RecursionError):
+    with contextlib.suppress(errors.DamagedFileError):
         # All at once, which takes half the time; where that fails, the line that is to blame is looked for.
-        rows = json.loads(b"[" + b",".join(lines) + b"]")
+        rows = cast("list[Json]", codec.decode_part(b"[" + b",".join(lines) + b"]", path, len(raw)))
         if len(rows) == len(lines) and all(type(row) is dict for row in rows):
             return cast("list[JsonObject]", rows)
     return _rows_one_by_one(lines, torn, path)

@@ -8,22 +8,24 @@ has a line of its own, an update replaces the bytes of a few lines and never dec
     {"experiment_id": "20241216_153045_multilayer_e5f6a7b8", "timestamp": …, "config": {…}}
     ]}
 
-The config, which is most of a line and of which most questions need nothing, stands last, so that a reader can leave
-it alone: see `runbook.lines`.
+For the same reason a reader can take a block of lines after the other, and keep of each only what it was asked for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from runbook import codec, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from typing import BinaryIO
 
-    from runbook.typing import JsonObject, StrPath
+    from runbook.typing import Json, JsonObject, StrPath
 
 EMPTY: Final = b'{"experiments": []}\n'
 _NONE: Final = b'"experiments": []}\n'
@@ -36,11 +38,14 @@ _FEW: Final = 2
 _ID: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _ENTRY_START: Final = re.compile(r'\{(\s*)"experiment_id"\s*:')
 _SPACE: Final = 200
+_STRINGS: Final = frozenset({str})
+_BLOCK: Final = 2**20
+"""In bytes: enough to be decoded quickly, and few enough for a copy of them to cost no memory."""
 _OUR_ENTRY_START: Final = re.compile(r'(?<=\n)\{"experiment_id":')
 
 
-def decode(raw: bytes, path: StrPath) -> list[JsonObject]:
-    """The entries of a registry, whoever wrote it, each id once.
+def decode(raw: bytes, path: StrPath) -> dict[str, JsonObject]:
+    """The entries of a registry by their ids, whoever wrote it; of two with one id the last counts.
 
     Raises:
         DamagedFileError: if it is not a registry.
@@ -49,12 +54,68 @@ def decode(raw: bytes, path: StrPath) -> list[JsonObject]:
     entries = document.get("experiments")
     if not isinstance(entries, list):
         raise errors.DamagedFileError(path, 'it has no list under "experiments"')
-    by_id: dict[str, JsonObject] = {}
-    for number, entry in enumerate(entries):
-        if not isinstance(entry, dict) or not isinstance(entry.get("experiment_id"), str):
-            raise errors.DamagedFileError(path, f"experiments[{number}] is not an object with an experiment_id")
-        by_id[str(entry["experiment_id"])] = entry
-    return list(by_id.values())
+    return _by_id(entries, 0, path)
+
+
+def blocks(file: BinaryIO, path: StrPath) -> Iterator[dict[str, JsonObject]]:
+    """The entries of a registry of our form by their ids, some at a time.
+
+    Args:
+        file: the registry, which can be sought in.
+        path: where it is, for the message.
+
+    Raises:
+        DamagedFileError: if it has another form, has an id twice or cannot be read; what came before is no answer then.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - len(_CLOSE)))
+    tail = file.read()
+    file.seek(0)
+    head = file.readline()
+    is_empty = len(head) == size and _is_empty(head)
+    if not is_empty and (not head.endswith(_OPEN) or tail != _CLOSE):
+        raise errors.DamagedFileError(path, "it does not have one experiment a line")
+    codec.decode_object(head if is_empty else head + _CLOSE, path)
+    if is_empty:
+        return
+    # The newline that ends the last line belongs to what closes the list.
+    left = size - len(head) - len(_CLOSE) + 1
+    ids: set[str] = set()
+    while left > 0:
+        block = file.read(min(left, _BLOCK))
+        if len(block) < left:
+            block += file.readline()
+        left -= len(block)
+        text = block.removesuffix(_BETWEEN if left else b"\n")
+        entries = cast("list[Json]", codec.decode_part(b"[" + text + b"]", path, size))
+        # A list that is closed early, and one line with two experiments, are JSON, too, and mean something else.
+        if len(text) == len(block) or len(entries) != block.count(b"\n"):
+            raise errors.DamagedFileError(path, "it does not have one experiment a line")
+        found = _by_id(entries, len(ids), path)
+        if len(found) != len(entries) or not ids.isdisjoint(found):
+            raise errors.DamagedFileError(path, "an experiment_id stands in it twice")
+        ids.update(found)
+        yield found
+
+
+def _by_id(entries: list[Json], number: int, path: StrPath) -> dict[str, JsonObject]:
+    """The same by their ids.
+
+    Args:
+        entries: whatever stands in the list.
+        number: how many came before these.
+        path: where they are from, for the message.
+
+    Raises:
+        DamagedFileError: if one is no object with an id.
+    """
+    with contextlib.suppress(TypeError, KeyError):
+        by_id = {entry["experiment_id"]: entry for entry in cast("list[JsonObject]", entries)}
+        if _STRINGS.issuperset(map(type, by_id)):
+            return cast("dict[str, JsonObject]", by_id)
+    has_one = [isinstance(entry, dict) and isinstance(entry.get("experiment_id"), str) for entry in entries]
+    place = number + has_one.index(False)
+    raise errors.DamagedFileError(path, f"experiments[{place}] is not an object with an experiment_id")
 
 
 def encode(entries: Iterable[JsonObject], others: Mapping[str, object] | None = None) -> bytes:
@@ -77,16 +138,9 @@ def others_of(raw: bytes, path: StrPath) -> JsonObject:
     return {key: value for key, value in document.items() if key != "experiments"}
 
 
-def by_id(entries: Iterable[JsonObject]) -> dict[str, JsonObject]:
-    """Entries by their ids."""
-    return {str(entry["experiment_id"]): entry for entry in entries}
-
-
 def line_of(entry: JsonObject) -> bytes:
-    """The line of one experiment, its id first and its config last, without the newline."""
-    config = {"config": entry["config"]} if "config" in entry else {}
-    others = {key: value for key, value in entry.items() if key not in {"experiment_id", "config"}}
-    return encoded({"experiment_id": entry["experiment_id"], **others, **config})
+    """The line of one experiment, its id first, without the newline."""
+    return _text({"experiment_id": entry["experiment_id"], **entry}).encode(errors=codec.HALF)
 
 
 def _text(value: object) -> str:
@@ -99,11 +153,6 @@ def _text(value: object) -> str:
         return json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False)
 
 
-def encoded(value: object) -> bytes:
-    """A value as it stands in a line."""
-    return _text(value).encode(errors=codec.HALF)
-
-
 def is_spliceable(raw: bytes) -> bool:
     """Whether the registry has our form, so that one line can be replaced."""
     # A list that is closed before the end is followed by another one, in which a new line would be lost.
@@ -111,17 +160,6 @@ def is_spliceable(raw: bytes) -> bool:
         return True
     is_framed = raw.endswith(_CLOSE) and raw.endswith(_OPEN, 0, raw.find(b"\n") + 1)
     return is_framed and raw.find(b"\n]") == len(raw) - len(_CLOSE)
-
-
-def is_framed(lines: Sequence[bytes]) -> bool:
-    """Whether the first line and the last one are those of our form, with one for each experiment between them.
-
-    Args:
-        lines: those of a registry, each with its end.
-    """
-    if len(lines) <= 1:
-        return any(map(_is_empty, lines))
-    return lines[0].endswith(_OPEN) and lines[-1] == _CLOSE[1:]
 
 
 def _is_empty(raw: bytes) -> bool:
@@ -185,7 +223,7 @@ class Selection:
 
 def _spans(raw: bytes, ids: Collection[str]) -> dict[str, list[tuple[int, int]]]:
     """Where the lines of some experiments begin and end, without the comma."""
-    wanted = {encoded(experiment_id): experiment_id for experiment_id in ids}
+    wanted = {_text(experiment_id).encode(errors=codec.HALF): experiment_id for experiment_id in ids}
     found: dict[str, list[tuple[int, int]]] = {}
     if len(wanted) <= _FEW:
         # A search for the whole beginning of a line is many times as fast as a look at each line.
@@ -226,8 +264,8 @@ def _lines(raw: bytes) -> Iterator[tuple[int, int]]:
         start = end + 1
 
 
-def salvage(raw: bytes) -> list[JsonObject]:
-    """The entries that can still be read from a damaged registry, ours or the seed's."""
+def salvage(raw: bytes) -> dict[str, JsonObject]:
+    """The entries that can still be read from a damaged registry, ours or the seed's, by their ids."""
     text = raw.decode(errors="replace")
     decoder = json.JSONDecoder()
     by_id: dict[str, JsonObject] = {}
@@ -242,7 +280,7 @@ def salvage(raw: bytes) -> list[JsonObject]:
             continue
         if isinstance(entry["experiment_id"], str) and "status" in entry and "timestamp" in entry:
             by_id.setdefault(entry["experiment_id"], entry)
-    return list(by_id.values())
+    return by_id
 
 
 def _entry_starts(text: str) -> list[int]:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import errno
 import io
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from runbook import errors, files, identity, index
 from runbook.notices import warn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from runbook.folders import Folders
     from runbook.layout import BaseLayout
     from runbook.typing import JsonObject
-
-_BUFFER: Final = 2**20
-"""In bytes; the usual one makes a call of the system for every eighth line."""
 
 
 class IndexFile:
@@ -42,14 +40,27 @@ class IndexFile:
         with self._open() as file:
             return file.read()
 
-    def lines(self) -> list[bytes]:
-        """The same as lines, each with its end."""
+    def blocks(self) -> Iterator[dict[str, JsonObject]]:
+        """The entries of a registry of our form by their ids, some at a time.
+
+        Raises:
+            DamagedFileError: if it has another form, has an id twice or cannot be read; what came before is no answer
+                then.
+        """
         with self._open() as file:
-            return file.readlines()
+            yield from index.blocks(file, self._path)
+
+    def entries(self) -> dict[str, JsonObject]:
+        """The entries by their ids, whoever wrote it.
+
+        Raises:
+            DamagedFileError: if it is not a registry.
+        """
+        return index.decode(self.read(), self._path)
 
     def _open(self) -> BinaryIO:
         try:
-            return self._path.open("rb", buffering=_BUFFER)
+            return self._path.open("rb")
         except FileNotFoundError:
             return io.BytesIO(index.EMPTY)
         except OSError as error:
@@ -83,7 +94,9 @@ class IndexFile:
             if index.is_spliceable(raw) and not verify:
                 return raw
             entries = index.decode(raw, self._path)
-            return raw if index.is_spliceable(raw) else index.encode(entries, index.others_of(raw, self._path))
+            if index.is_spliceable(raw):
+                return raw
+            return index.encode(entries.values(), index.others_of(raw, self._path))
         except errors.DamagedFileError as error:
             return index.encode(self.set_aside(error))
 
@@ -103,9 +116,8 @@ class IndexFile:
         try:
             salvaged = index.salvage(self.read())
         except errors.DamagedFileError:
-            salvaged = []
-        listed = [entry for entry in salvaged if identity.is_folder_name(str(entry["experiment_id"]))]
-        by_id = index.by_id(listed)
-        fresh = self._folders.fresh(by_id, self._folders.ids() | by_id.keys())
-        current = {experiment_id: entry for experiment_id, entry in {**by_id, **fresh}.items() if entry is not None}
-        return [current[experiment_id] for experiment_id in sorted(current)]
+            salvaged = {}
+        listed = {one: entry for one, entry in salvaged.items() if identity.is_folder_name(one)}
+        fresh = self._folders.fresh(listed, self._folders.ids() | listed.keys())
+        current = {one: entry for one, entry in {**listed, **fresh}.items() if entry is not None}
+        return [current[one] for one in sorted(current)]

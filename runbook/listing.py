@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 _FIELDS: Final = ("experiment_id", "custom_name", "status", "end_reason", "timestamp", "completed_at", "duration_s")
 _MORE_FIELDS: Final = ("tags", "notes", "description", "host", "parent")
+_NUMBERS: Final = frozenset({int, float})
 _EXACT_IN_A_FLOAT: Final = 2**53
 
 
-_EVERY_FIELD: Final[dict[str, Any]] = dict.fromkeys(
-    [
-        *("experiment_id", "timestamp", "status", "custom_name", "description", "config", "directory"),
-        *("completed_at", "notes", "metrics", "tags", "end_reason", "parent", "host"),
-    ]
-)
+_EVERY_FIELD: Final = [
+    *("experiment_id", "timestamp", "status", "custom_name", "description", "config", "directory"),
+    *("completed_at", "notes", "metrics", "tags", "end_reason", "parent", "host"),
+]
+_EMPTY: Final[dict[str, Any]] = dict.fromkeys(_EVERY_FIELD)
 
 
 class ExperimentList(list[dict[str, Any]]):
@@ -38,7 +38,11 @@ class ExperimentList(list[dict[str, Any]]):
 
     @classmethod
     def of(cls, entries: Iterable[JsonObject]) -> ExperimentList:
-        """Lines of the registry with every field, whoever wrote them, and with floats where JSON has words for them."""
+        """Lines of the registry with every field, whoever wrote them, and with floats where JSON has words for them.
+
+        Args:
+            entries: the lines; they are taken over, and may be changed.
+        """
         return cls(map(_with_every_field, entries))
 
     @overload
@@ -113,11 +117,12 @@ def _dtype(values: Sequence[object]) -> str | None:
 
 
 def _with_every_field(entry: JsonObject) -> dict[str, Any]:
-    whole = {**_EVERY_FIELD, **entry}
+    # Nearly every line has them all, in this order.
+    whole = entry if [*entry] == _EVERY_FIELD else {**_EMPTY, **entry}
     whole["tags"] = whole["tags"] or []
     whole["config"] = whole["config"] or {}
     metrics = whole["metrics"] or {}
     # Nearly always all are numbers, and there is nothing to be made of them.
-    is_done = type(metrics) is dict and {*map(type, metrics.values())} <= {int, float}
+    is_done = type(metrics) is dict and _NUMBERS.issuperset(map(type, metrics.values()))
     whole["metrics"] = metrics if is_done else restore_floats(metrics)
     return whole

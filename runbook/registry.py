@@ -17,24 +17,23 @@ import errno
 import os
 import time
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from runbook import collecting, errors, identity, index, lines, marks
-from runbook.folders import Folders
+from runbook import collecting, errors, identity, index, marks
+from runbook.folders import Folders, by_age
 from runbook.indexfile import IndexFile
 from runbook.notices import warn, warn_once
 from runbook.statuses import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import TypeAlias
 
     from runbook.layout import BaseLayout
-    from runbook.lines import Entry
     from runbook.records import ExperimentRecord
-    from runbook.typing import JsonObject
+    from runbook.typing import Entry, JsonObject
 
-T = TypeVar("T")
-E = TypeVar("E", bound="Entry")
+    Pick: TypeAlias = Callable[[Iterable[JsonObject]], Iterable[JsonObject]]
 
 LOCK_TIMEOUT_S: Final = 60.0
 _UNSETTLED: Final = (Status.RUNNING.value, Status.UNKNOWN.value)
@@ -43,6 +42,7 @@ _BYTES_A_MARK: Final = 128 * 1024
 """How many bytes of the registry one change may cost to write: a hundred-odd experiments."""
 _BYTES_A_SECOND: Final = 10_000_000
 """How many bytes of the registry the ends of programs may cost to write, for each second that passes."""
+_HEAD: Final = ("experiment_id", "timestamp", "custom_name", "end_reason")
 
 
 class Registry:
@@ -250,59 +250,68 @@ class Registry:
             folder.write_record(self._layout.experiment(experiment_id), record)
         return record
 
-    def entries(self) -> list[JsonObject]:
+    def entries(self, is_wanted: Callable[[Entry], bool] | None = None) -> list[JsonObject]:
         """The lines of all experiments, oldest first, current to this moment.
 
         What the index lacks is adopted from the folders, and written back where that is possible. An experiment whose
         folder is gone is left out: its line stays, for when the folder returns. One of the seed's tool is shown all
         the same, unless it lies in the trash, because its line is what there is of it.
 
-        Raises:
-            BaseDirectoryError: if the base directory is a file.
-        """
-        return self.ask(lines.whole)
-
-    def ask(self, question: Callable[[list[Entry]], T]) -> T:
-        """The answer to a question about `listing`; where that comes to a line that cannot be read, after mending it.
-
         Args:
-            question: takes the entries, and gives the answer, or raises DamagedFileError.
+            is_wanted: is asked for each of them, in no order, and maybe twice, as soon as it is read, so that the
+                others need no memory; None for all.
 
         Raises:
             BaseDirectoryError: if the base directory is a file.
         """
-        try:
-            return question(self.listing())
-        except errors.DamagedFileError:
-            return question(self._repaired())
+        return self._picked(lambda entries: entries if is_wanted is None else filter(is_wanted, entries))
 
-    def listing(self) -> list[Entry]:
-        """The same as `entries`, in a third of the time: of most of them, only what is asked for is decoded.
+    def heads(self) -> list[JsonObject]:
+        """The same with nothing but the id, the start and the name of each, which needs a tenth of the memory.
 
         Raises:
             BaseDirectoryError: if the base directory is a file.
         """
-        return self._listing(lambda: self._entries_in(self._file.lines()))
+        return self._picked(lambda entries: [{key: entry[key] for key in _HEAD if key in entry} for entry in entries])
 
-    def _entries_in(self, raw_lines: Sequence[bytes]) -> Mapping[str, Entry]:
-        return lines.read(raw_lines, self._layout.registry, self._folders.shown_root())
-
-    def _listing(self, read: Callable[[], Mapping[str, Entry]]) -> list[Entry]:
+    def _picked(self, pick: Pick) -> list[JsonObject]:
+        """What `pick` takes of the entries, by age."""
         self.check()
         with collecting.paused():
-            # First: a mark that is folded from now on is found in the file, which is read afterwards.
-            marked = marks.marked(self._layout)
             try:
-                by_id = read()
-                names = self._folders.names()
-                stale = self._stale(by_id, names) | marked
-                old = {experiment_id: lines.stored(by_id[experiment_id]) for experiment_id in stale & by_id.keys()}
-                fresh = self._folders.fresh(old, stale)
+                return self._current(self._file.blocks(), pick)
             except errors.DamagedFileError:
-                return self._repaired()
-            if any(old.get(experiment_id) != entry for experiment_id, entry in fresh.items()):
-                self._write_back()
-            return self._folders.shown(self._folders.placed(_overlaid(by_id, fresh), names))
+                # Maybe in the form of another program.
+                pass
+            try:
+                return self._current([self._file.entries()], pick)
+            except errors.DamagedFileError:
+                return self._repaired(pick)
+
+    def _current(self, blocks: Iterable[dict[str, JsonObject]], pick: Pick) -> list[JsonObject]:
+        # First: a mark that is folded from now on is found in the file, which is read afterwards.
+        marked = marks.marked(self._layout)
+        names = self._folders.names()
+        listed: dict[str, None] = {}
+        doubtful: dict[str, JsonObject] = {}
+        found: list[JsonObject] = []
+        for block in blocks:
+            listed |= dict.fromkeys(block)
+            unsettled = [one for one, entry in block.items() if entry.get("status") in _UNSETTLED]
+            doubtful |= {one: block.pop(one) for one in {*unsettled, *(block.keys() & marked), *(block.keys() - names)}}
+            found += pick(self._folders.completed(block.values()))
+        stale = marked | self._unsettled(doubtful) | self._folders.unlisted(names, listed)
+        fresh = self._folders.fresh(doubtful, stale)
+        changed = [one for one, entry in fresh.items() if doubtful.get(one) != entry]
+        if changed:
+            self._write_back(changed)
+        rest = self._folders.placed(_overlaid(doubtful, fresh), names)
+        found += pick(self._folders.completed(rest))
+        if any("end_reason" not in entry for entry in rest):
+            # Those of the seed's tool have their places from the file.
+            places = {one: place for place, one in enumerate(listed)}
+            found.sort(key=lambda entry: places.get(str(entry["experiment_id"]), len(places)))
+        return by_age(found)
 
     def check(self) -> None:
         """Refuse a base directory that is none.
@@ -322,20 +331,19 @@ class Registry:
         """
         with marks.locked(self._layout, LOCK_TIMEOUT_S):
             raw = self._file.spliceable(verify=True)
-            old = index.by_id(index.decode(raw, self._layout.registry))
+            old = index.decode(raw, self._layout.registry)
             names = self._folders.names()
-            everything = self._stale(old, names) | marks.marked(self._layout) | self._folders.unlisted(names, ())
+            everything = self._unsettled(old) | marks.marked(self._layout) | self._folders.unlisted(names, ())
             current = _overlaid(old, self._folders.fresh(old, everything, bury=True))
             whole = index.encode(current.values(), index.others_of(raw, self._layout.registry))
             self._file.write(whole)
         self.entries()
 
-    def _stale(self, by_id: Mapping[str, Entry], names: set[str]) -> set[str]:
-        """The ids whose line may differ from their record though no mark says so: running, or not in the index."""
+    def _unsettled(self, by_id: Mapping[str, Entry]) -> set[str]:
+        """The ids whose line may differ from their record though no mark says so."""
         unsettled = [experiment_id for experiment_id, entry in by_id.items() if entry.get("status") in _UNSETTLED]
         # An id from the file may be anything, and becomes a path here.
-        safe = {experiment_id for experiment_id in unsettled if identity.is_folder_name(experiment_id)}
-        return safe | self._folders.unlisted(names, by_id.keys())
+        return {experiment_id for experiment_id in unsettled if identity.is_folder_name(experiment_id)}
 
     def folders(self) -> set[str]:
         """The ids for which there is a folder."""
@@ -360,7 +368,7 @@ class Registry:
         self._file.write(raw, sync_directory=False)
         marks.settle(self._layout, taken)
 
-    def _repaired(self) -> list[Entry]:
+    def _repaired(self, pick: Pick) -> list[JsonObject]:
         """The entries of a base directory whose registry is damaged, after mending it where possible."""
         import filelock
 
@@ -373,30 +381,27 @@ class Registry:
                 f"{self._layout.registry} is damaged and could not be mended ({error}); "
                 "the experiments are read from their folders",
             )
-            rebuilt: list[Entry] = [*self._file.rebuilt()]
-            return self._folders.shown(rebuilt)
-        return self._listing(lambda: index.by_id(index.decode(self._file.read(), self._layout.registry)))
+            return by_age(pick(self._folders.completed(self._file.rebuilt())))
+        return self._current([self._file.entries()], pick)
 
-    def _write_back(self) -> None:
-        """Give others the benefit of what a reader found out, where it is possible without waiting."""
+    def _write_back(self, changed: Iterable[str]) -> None:
+        """Give others the benefit of what a reader found out, where it is possible without waiting.
+
+        Args:
+            changed: the ids whose lines differ from what their folders say.
+        """
         import filelock
 
         # A base directory that cannot be written to, or is busy, is read all the same.
         with contextlib.suppress(filelock.Timeout, OSError), marks.locked(self._layout, 0):
-            by_id = self._entries_in(self._file.spliceable().splitlines(keepends=True))
-            for experiment_id in self._stale(by_id, self._folders.names()):
+            for experiment_id in changed:
                 # A mark without a folder would mean that the experiment has been taken away.
                 if not self._folders.is_gone(experiment_id):
                     self.announce(experiment_id)
             self._fold()
 
 
-def _overlaid(by_id: Mapping[str, E], fresh: Mapping[str, E | None]) -> dict[str, E]:
+def _overlaid(by_id: Mapping[str, JsonObject], fresh: Mapping[str, JsonObject | None]) -> dict[str, JsonObject]:
     """The entries with those brought up to date that have changed, and those left out that have been taken away."""
-    overlaid = dict(by_id)
-    for experiment_id, entry in fresh.items():
-        if entry is None:
-            overlaid.pop(experiment_id, None)
-        else:
-            overlaid[experiment_id] = entry
-    return overlaid
+    overlaid = {**by_id, **fresh}
+    return {experiment_id: entry for experiment_id, entry in overlaid.items() if entry is not None}

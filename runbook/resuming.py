@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runbook.planning import Plan
     from runbook.registry import Registry
-    from runbook.typing import JsonObject
+    from runbook.typing import Entry, JsonObject
 
 _RESUMABLE = (Status.INTERRUPTED, Status.FAILED)
 
@@ -45,10 +45,10 @@ def find(plan: Plan, registry: Registry) -> str | None:
     """
     if plan.resume == "never":
         return None
-    entries = registry.entries()
     if plan.resume not in {"allow", "must", "auto"}:
-        return _named(plan.resume, entries, registry)
-    found = _of_this_job(registry, plan, entries) if plan.resume == "auto" else _latest(plan, entries)
+        return _named(plan.resume, registry)
+    same = registry.entries(lambda entry: _is_same(plan, entry))
+    found = _of_this_job(registry, same) if plan.resume == "auto" else _latest(same)
     if plan.resume == "must" and found is None:
         what = f"named {plan.name!r}" if plan.name else f"with the config {plan.config_hash}"
         raise errors.ResumeError(
@@ -58,11 +58,11 @@ def find(plan: Plan, registry: Registry) -> str | None:
     return found
 
 
-def _named(wanted: str, entries: list[JsonObject], registry: Registry) -> str:
+def _named(wanted: str, registry: Registry) -> str:
     import difflib
 
     try:
-        return identity.resolve(wanted, entries, registry.layout.root)
+        return identity.resolve(wanted, registry.heads(), registry.layout.root)
     except errors.ExperimentNotFoundError as error:
         words = difflib.get_close_matches(wanted, RESUME_WORDS, n=1)
         if not words:
@@ -72,26 +72,26 @@ def _named(wanted: str, entries: list[JsonObject], registry: Registry) -> str:
         ) from error
 
 
-def _latest(plan: Plan, entries: list[JsonObject]) -> str | None:
-    """The latest experiment of the plan's name, or else of its config, unless it is completed."""
-    same = [entry for entry in entries if _is_same(plan, entry)]
+def _latest(same: list[JsonObject]) -> str | None:
+    """The latest of the experiments of one name or config, unless it is completed."""
     if not same or same[-1].get("status") not in {*_RESUMABLE, Status.RUNNING}:
         return None
     return str(same[-1]["experiment_id"])
 
 
-def _is_same(plan: Plan, entry: JsonObject) -> bool:
+def _is_same(plan: Plan, entry: Entry) -> bool:
+    """Whether it is an experiment of the plan's name, or else of its config."""
     if plan.name is not None:
         return entry.get("custom_name") == plan.name
     return str(entry["experiment_id"]).endswith(f"_{plan.config_hash}") and entry.get("custom_name") is None
 
 
-def _of_this_job(registry: Registry, plan: Plan, entries: list[JsonObject]) -> str | None:
+def _of_this_job(registry: Registry, same: list[JsonObject]) -> str | None:
     job = current_job()
     if job is None or job.restarts == 0:
         return None
-    for entry in reversed(entries):
-        if not _is_same(plan, entry) or entry.get("status") == Status.COMPLETED:
+    for entry in reversed(same):
+        if entry.get("status") == Status.COMPLETED:
             continue
         experiment_id = str(entry["experiment_id"])
         try:
@@ -179,12 +179,13 @@ def _config_changes(record: ExperimentRecord, plan: Plan) -> JsonObject:
 
 def completed(plan: Plan, registry: Registry) -> ExperimentRecord | None:
     """The latest completed experiment of the same function with the same config; None if there is none."""
-    for entry in reversed(registry.entries()):
-        experiment_id = str(entry["experiment_id"])
-        if entry.get("status") != Status.COMPLETED or not experiment_id.endswith(f"_{plan.config_hash}"):
-            continue
+
+    def is_like_it(entry: Entry) -> bool:
+        return entry.get("status") == Status.COMPLETED and str(entry["experiment_id"]).endswith(f"_{plan.config_hash}")
+
+    for entry in reversed(registry.entries(is_like_it)):
         try:
-            record = registry.record(experiment_id)
+            record = registry.record(str(entry["experiment_id"]))
         except (OSError, errors.DamagedFileError, errors.NewerFormatError):
             continue
         # An attempt may have gone on with another config, under the id of the first.

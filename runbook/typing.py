@@ -18,6 +18,9 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 JsonObject: TypeAlias = dict[str, Json]
 """The mapping at the top of most files."""
 
+Entry: TypeAlias = "Mapping[str, Any]"
+"""An experiment as the registry has it, whoever wrote it: a value may be anything that JSON can hold."""
+
 ProgressHook: TypeAlias = "Callable[[int, int], None]"
 """What is told how much is done, and how much there is to do: first 0, at the end all of it."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook import codec, errors
@@ -123,3 +124,69 @@ def test_what_is_no_object_is_reported(raw, words):
     """Empty, torn, full of NULs, too deep, or of the wrong kind: the message says which."""
     with pytest.raises(errors.DamagedFileError, match=words):
         codec.decode_object(raw, "x")
+
+
+PARTS = st.one_of(
+    JSON.map(lambda data: codec.encode(data, indent=None)),
+    st.sampled_from(
+        [
+            *(b"NaN", b"[-Infinity, 1]", b"1e400", b"-1e-400", b"-0", b"[1.0, 1E5, 0.1e1]", b"9" * 5000, b"9" * 50),
+            *(b"18446744073709551616", b"9007199254740993", b"2.2250738585072011e-308", b'{"a": 1, "a": 2}'),
+            *(
+                b'"\\ud800"',
+                b'"\xed\xa0\x80"',
+                b'"\xff"',
+                b'"\x01"',
+                b'"\\x"',
+                b"[1,]",
+                b"[1 2]",
+                b"01",
+                b"",
+                b"[" * 9999,
+            ),
+            *(b"\xef\xbb\xbf1", b"1\x00", b"tru", b'{"a" 1}', b"{1: 2}"),
+        ]
+    ),
+    st.integers().map(lambda number: str(number).encode()),
+    st.floats().map(lambda number: repr(number).encode()),
+    st.from_regex(rb"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", fullmatch=True),
+    st.binary(max_size=20),
+)
+
+
+def outcome(read, raw: bytes) -> str:
+    """What comes out, to the last bit, or that nothing does."""
+    try:
+        return repr(read(raw, "x"))
+    except errors.DamagedFileError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_a_part_of_a_large_file_is_what_it_is_by_itself(monkeypatch, is_installed):
+    """However it is read: numbers to the last digit, half a character, what is no strict JSON, and the error."""
+    quick = pytest.importorskip("msgspec", reason="msgspec has no release for this Python")
+    if not is_installed:
+        monkeypatch.setitem(sys.modules, "msgspec", None)
+    codec._quick_reader.cache_clear()
+    assert codec._quick_reader() is (quick.json.decode if is_installed else None)
+
+    @given(PARTS)
+    @settings(max_examples=500)
+    def check(raw):
+        assert outcome(lambda raw, path: codec.decode_part(raw, path, 10**9), raw) == outcome(codec.decode, raw)
+
+    check()
+    codec._quick_reader.cache_clear()
+
+
+def test_a_small_file_is_not_worth_an_import(script):
+    """It takes as long as reading some thousand experiments."""
+    code = """
+        import sys
+        from runbook import codec
+        assert codec.decode_part(b"[1]", "x", 1000) == [1] and "msgspec" not in sys.modules
+        assert codec.decode_part(b"[1]", "x", 10**8) == [1]
+        print("msgspec" in sys.modules)
+    """
+    assert script.run(code).stdout == "True\n"

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from runbook import QueryError
 from runbook.query import expressions
 from runbook.query.expressions import parse
-from runbook.query.fields import Source
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ENTRY = {
@@ -61,7 +60,17 @@ OTHER = {"experiment_id": "x", "status": "failed", "config": {"only_here": 1, "d
 
 
 def holds(text, entry=ENTRY):
-    return parse(text).predicate(Source([entry, OTHER], NOW))(entry)
+    return predicate(parse(text), entry, OTHER)(entry)
+
+
+def predicate(expression, *entries):
+    """The expression as a question to these entries."""
+    lookups = expression.lookups(NOW)
+    for lookup in lookups.values():
+        for entry in entries:
+            lookup.learn(entry)
+        lookup.check()
+    return expression.predicate({field: lookup.get for field, lookup in lookups.items()})
 
 
 @pytest.mark.parametrize(
@@ -382,8 +391,7 @@ def truth(tree, config):
 def test_a_tree_that_was_printed_and_read_says_the_same(tree, entry):
     """The parser and the comparisons against a second, plainer telling of what they mean."""
     everything = {"config": dict.fromkeys(KEYS, 0)}
-    predicate = parse(printed(tree)).predicate(Source([entry, everything], NOW))
-    assert predicate(entry) == truth(tree, entry["config"])
+    assert predicate(parse(printed(tree)), entry, everything)(entry) == truth(tree, entry["config"])
 
 
 WORDS = [
@@ -444,4 +452,4 @@ def test_any_text_is_an_expression_or_an_error_that_points_into_it(text):
         assert error.text == text
         assert all(line.isprintable() for line in str(error).split("\n"))
     else:
-        assert expression.predicate(Source([], NOW))(ENTRY) in (True, False)
+        assert predicate(expression)(ENTRY) in (True, False)

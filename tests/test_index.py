@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import string
 
@@ -38,6 +39,16 @@ def entries(draw):
     """Entries with different ids."""
     ids = draw(st.lists(IDS, max_size=5, unique=True))
     return [{**draw(FIELDS), "experiment_id": experiment_id} for experiment_id in ids]
+
+
+def decoded(raw: bytes, path: str) -> list[dict[str, object]]:
+    """The entries of a registry."""
+    return list(index.decode(raw, path).values())
+
+
+def salvaged(raw: bytes) -> list[dict[str, object]]:
+    """The entries that are left of a damaged registry."""
+    return list(index.salvage(raw).values())
 
 
 def ours(raw: bytes) -> list[dict[str, object]]:
@@ -83,11 +94,11 @@ class Splicing(RuleBasedStateMachine):
         item = {**fields, "experiment_id": experiment_id}
         if not index.is_spliceable(self.raw):
             # What a writer does with a registry of another form.
-            self.raw = index.encode(index.decode(self.raw, "x"), index.others_of(self.raw, "x"))
+            self.raw = index.encode(decoded(self.raw, "x"), index.others_of(self.raw, "x"))
         self.raw = (
             put(self.raw, {experiment_id: item})
             if index.is_spliceable(self.raw)
-            else index.encode([*index.decode(self.raw, "x"), item], index.others_of(self.raw, "x"))
+            else index.encode([*decoded(self.raw, "x"), item], index.others_of(self.raw, "x"))
         )
         self.model[experiment_id] = item
 
@@ -113,12 +124,12 @@ class Splicing(RuleBasedStateMachine):
     def it_is_the_model(self):
         if index.is_spliceable(self.raw):
             assert ours(self.raw) == list(self.model.values())
-        assert index.decode(self.raw, "x") == list(self.model.values())
+        assert decoded(self.raw, "x") == list(self.model.values())
         assert index.others_of(self.raw, "x") == self.others
 
     @invariant()
     def salvage_of_a_whole_one_finds_the_same(self):
-        found = {item["experiment_id"]: item for item in index.salvage(self.raw)}
+        found = {item["experiment_id"]: item for item in salvaged(self.raw)}
         whole = {key: item for key, item in self.model.items() if "status" in item and "timestamp" in item}
         if all(list(item)[0] == "experiment_id" for item in whole.values()) or index.is_spliceable(self.raw):
             assert found == whole
@@ -132,7 +143,7 @@ TestSplicing = Splicing.TestCase
 def test_what_is_encoded_is_decoded(items):
     """In its order; the id stands first on each line."""
     raw = index.encode(items)
-    assert ours(raw) == index.decode(raw, "x") == items
+    assert ours(raw) == decoded(raw, "x") == items
     for line in raw.splitlines()[1:-1]:
         assert line.startswith(b'{"experiment_id": ')
 
@@ -142,7 +153,7 @@ def test_what_else_the_document_holds_is_kept(items, others):
     """Nothing of ours, but not ours to lose."""
     raw = index.encode(items, others)
     assert index.others_of(raw, "x") == others
-    assert index.decode(raw, "x") == items
+    assert decoded(raw, "x") == items
     assert json.loads(raw) == {**others, "experiments": items}
 
 
@@ -164,6 +175,83 @@ def test_many_changes_in_one_pass_are_the_changes_one_by_one(items, changes):
         }
 
 
+# --- block by block
+
+
+def in_blocks(raw: bytes) -> list[dict[str, object]]:
+    """The entries of a registry, read some at a time."""
+    return [entry for block in index.blocks(io.BytesIO(raw), "x") for entry in block.values()]
+
+
+@pytest.fixture(params=[1, 50, 2**20])
+def _block(request, monkeypatch):
+    """Blocks of a line, of some lines, and of them all."""
+    monkeypatch.setattr(index, "_BLOCK", request.param)
+
+
+@pytest.mark.usefixtures("_block")
+def test_block_by_block_a_registry_is_what_it_is_as_a_whole():
+    """Ours is read in blocks, and what is damaged or has another form is left to those who read it whole."""
+    read = 0
+
+    @given(entries(), st.lists(st.tuples(st.integers(0), st.binary(max_size=3), st.integers(0, 3)), max_size=2))
+    @settings(max_examples=300)
+    def check(items, changes):
+        nonlocal read
+        raw = index.encode(items)
+        assert in_blocks(raw) == decoded(raw, "x") == items
+        for at, new, gone in changes:
+            place = at % (len(raw) + 1)
+            raw = raw[:place] + new + raw[place + gone :]
+        try:
+            found = in_blocks(raw)
+        except DamagedFileError:
+            return
+        read += bool(changes)
+        assert found == decoded(raw, "x")
+
+    check()
+    assert read > 10
+
+
+@pytest.mark.usefixtures("_block")
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"", "one experiment a line"),
+        (b"{}", "one experiment a line"),
+        (index.EMPTY + b"\n", "one experiment a line"),
+        (index.EMPTY.replace(b"[]", b"[] "), "one experiment a line"),
+        (b'{"experiments": [\n{"experiment_id": "a"}, {"experiment_id": "b"}\n]}\n', "one experiment a line"),
+        (b'{"experiments": [\n{"experiment_id": "a"},\n{"experiment_id":\n"b"}\n]}\n', "JSON|one experiment a line"),
+        (b'{"experiments": [\n{"experiment_id": "a"}\n], "experiments": [\n{"experiment_id": "b"}\n]}\n', "JSON|one experiment a line"),
+        (b'{"experiments": [\n{"experiment_id": "a"},\n{"experiment_id": "b"},\n]}\n', "JSON"),
+        (b'{"experiments": [\n{"experiment_id": "a"}\n{"experiment_id": "b"}\n]}\n', "JSON|one experiment a line"),
+        (b'{"experiments": [\n{"experiment_id": "a"},\n{"experiment_id": "a"}\n]}\n', "twice"),
+        (b'{"experiments": [\n{"experiment_id": "a"},\n{"experiment_id": 7}\n]}\n', r"experiments\[1\]"),
+        (b'{"experiments": [\n{"experiment_id": []}\n]}\n', r"experiments\[0\]"),
+        (b'{"experiments": [\n{"experiment_id": "a"},\n7\n]}\n', r"experiments\[1\]"),
+        (b'{"experiments": [\n{"experiment_id": "a"},\n{}\n]}\n', r"experiments\[1\]"),
+    ],
+)
+def test_what_is_no_registry_of_ours_is_refused_block_by_block(raw, problem):
+    """It may be the registry of another program, and is for those who read the whole."""
+    with pytest.raises(DamagedFileError, match=problem):
+        in_blocks(raw)
+
+
+def test_a_registry_that_is_cut_while_it_is_read_is_refused(monkeypatch):
+    """By a program that does not replace files as a whole; waiting for the rest of it would last for ever."""
+    raw = index.encode([entry(name) for name in "abc"])
+    file = io.BytesIO(raw)
+    monkeypatch.setattr(index, "_BLOCK", 1)
+    blocks = index.blocks(file, "x")
+    assert [*next(blocks)] == ["a"]
+    file.truncate(file.tell())
+    with pytest.raises(DamagedFileError, match="one experiment a line"):
+        next(blocks)
+
+
 @given(entries())
 def test_a_registry_of_ours_can_be_spliced(items):
     """That is what makes an update cheap."""
@@ -178,7 +266,7 @@ def test_an_empty_registry_with_anything_else_in_it_takes_a_first_experiment(oth
         raw = put(raw, {"a": entry("a")})
         assert json.loads(raw) == {**others, "experiments": [entry("a")]}
     else:
-        assert index.decode(raw, "x") == []
+        assert decoded(raw, "x") == []
 
 
 @pytest.mark.parametrize(
@@ -220,21 +308,21 @@ def test_a_registry_of_the_old_tool_is_read_as_it_is(indent, ascii_only):
     items = [entry("a", description="größer\n", config={"lr": 1e-3}), entry("b", config={})]
     document = {"version": 2, "experiments": items, "notes": ["ü"]}
     raw = json.dumps(document, indent=indent, ensure_ascii=ascii_only).encode()
-    assert index.decode(raw, "x") == items
-    again = index.encode(index.decode(raw, "x"), index.others_of(raw, "x"))
+    assert decoded(raw, "x") == items
+    again = index.encode(decoded(raw, "x"), index.others_of(raw, "x"))
     assert json.loads(again) == document
     assert index.is_spliceable(again)
 
 
 def test_a_registry_with_a_byte_order_mark_is_read():
     """Some editors of Windows leave one."""
-    assert index.decode(b"\xef\xbb\xbf" + index.encode([entry("a")]), "x") == [entry("a")]
+    assert decoded(b"\xef\xbb\xbf" + index.encode([entry("a")]), "x") == [entry("a")]
 
 
 def test_a_bare_nan_of_the_old_tool_is_written_as_json():
     """It wrote NaN as it is, which is none."""
     raw = b'{"experiments": [{"experiment_id": "a", "config": {"x": NaN, "y": [-Infinity, 1e999]}}], "best": NaN}'
-    again = index.encode(index.decode(raw, "x"), index.others_of(raw, "x"))
+    again = index.encode(decoded(raw, "x"), index.others_of(raw, "x"))
     assert ours(again) == [{"experiment_id": "a", "config": {"x": "NaN", "y": ["-Infinity", "Infinity"]}}]
     assert json.loads(again)["best"] == "NaN"
 
@@ -246,7 +334,7 @@ def test_half_a_character_of_the_old_tool_does_no_harm(field):
     value = f'{{"name": "{text}"}}' if field == "config" else f'"{text}"'
     experiment_id = "" if field == "experiment_id" else '"experiment_id": "a", '
     raw = f'{{"experiments": [{{{experiment_id}"{field}": {value}}}]}}'.encode()
-    items = index.decode(raw, "x")
+    items = decoded(raw, "x")
     again = index.encode(items, index.others_of(raw, "x"))
     assert len(ours(again)) == 1
     again = put(again, {items[0]["experiment_id"]: {**items[0], "status": "completed"}})
@@ -258,7 +346,7 @@ def test_nesting_of_any_depth_is_kept_or_reported(depth):
     """What can be read can be written again; what cannot be read is damage."""
     raw = b'{"experiments": [{"experiment_id": "a", "config": ' + b'{"a":' * depth + b"1" + b"}" * depth + b"}]}"
     try:
-        items = index.decode(raw, "x")
+        items = decoded(raw, "x")
     except DamagedFileError:
         assert depth > 500
         return
@@ -271,7 +359,7 @@ def test_an_id_that_stands_twice_is_one_experiment():
     raw = index.encode([entry("a", notes="old"), entry("b")])
     line = index.line_of(entry("a", notes="new"))
     twice = raw.replace(b"\n]}", b",\n" + line + b"\n]}")
-    assert index.decode(twice, "x") == [entry("a", notes="new"), entry("b")]
+    assert decoded(twice, "x") == [entry("a", notes="new"), entry("b")]
 
 
 def test_an_update_of_an_id_that_stands_twice_is_what_is_read():
@@ -279,7 +367,7 @@ def test_an_update_of_an_id_that_stands_twice_is_what_is_read():
     raw = index.encode([entry("a", notes="old"), entry("b")])
     twice = raw.replace(b"\n]}", b",\n" + index.line_of(entry("a", notes="old too")) + b"\n]}")
     again = put(twice, {"a": entry("a", notes="new")})
-    assert {item["experiment_id"]: item.get("notes") for item in index.decode(again, "x")} == {"a": "new", "b": None}
+    assert {item["experiment_id"]: item.get("notes") for item in decoded(again, "x")} == {"a": "new", "b": None}
     assert index.Selection(again, ["a"]).entries() == {"a": entry("a", notes="new")}
 
 
@@ -303,7 +391,7 @@ def test_an_update_of_an_id_that_stands_twice_is_what_is_read():
 def test_what_is_no_registry_is_reported_with_the_place(raw, words):
     """The file and what is wrong with it."""
     with pytest.raises(DamagedFileError, match=words) as caught:
-        index.decode(raw, "some/registry.json")
+        decoded(raw, "some/registry.json")
     assert caught.value.path == "some/registry.json"
 
 
@@ -324,7 +412,7 @@ IDENTITIES = [item["experiment_id"] for item in SMALL]
 @pytest.mark.parametrize("form", FORMS)
 def test_a_whole_registry_is_salvaged_whole(form):
     """Salvage of what needs none."""
-    assert index.salvage(FORMS[form]) == SMALL
+    assert salvaged(FORMS[form]) == SMALL
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -333,12 +421,12 @@ def test_of_a_registry_cut_at_any_byte_every_whole_entry_is_salvaged_and_nothing
     raw = FORMS[form]
     ends = [raw.index(item["experiment_id"].encode()) for item in SMALL]
     for cut in range(len(raw) + 1):
-        found = index.salvage(raw[:cut])
+        found = salvaged(raw[:cut])
         assert found == SMALL[: len(found)]
         assert len(found) >= sum(start < cut for start in ends) - 1
-        tail = index.salvage(raw[cut:])
+        tail = salvaged(raw[cut:])
         assert tail == SMALL[len(SMALL) - len(tail) :]
-    assert len(index.salvage(raw[:-1])) == len(SMALL)
+    assert len(salvaged(raw[:-1])) == len(SMALL)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -349,7 +437,7 @@ def test_of_a_registry_with_any_bit_flipped_nothing_is_invented(form):
         for bit in range(8):
             damaged = bytearray(raw)
             damaged[place] ^= 1 << bit
-            found = index.salvage(bytes(damaged))
+            found = salvaged(bytes(damaged))
             assert len(found) <= len(SMALL)
             untouched = [item for item in found if item in SMALL]
             assert len(untouched) >= len(SMALL) - 1
@@ -363,7 +451,7 @@ def test_of_a_registry_with_a_hole_the_rest_is_salvaged(form, filler):
     raw = FORMS[form]
     middle = raw.index(b"20241216_143053")
     for start in range(0, middle - 40, 7):
-        found = index.salvage(raw[:start] + filler * 20 + raw[start + 20 :])
+        found = salvaged(raw[:start] + filler * 20 + raw[start + 20 :])
         assert SMALL[1] in found
         assert len(found) <= 2
 
@@ -372,7 +460,7 @@ def test_of_a_registry_with_a_hole_the_rest_is_salvaged(form, filler):
 def test_salvage_of_any_bytes_never_raises(raw):
     """Whatever is in the file."""
     for prefix in (b"", b'{"experiments": [\n', b'{"experiment_id": "a", "status": "x", "timestamp": "y"'):
-        assert isinstance(index.salvage(prefix + raw), list)
+        assert isinstance(salvaged(prefix + raw), list)
 
 
 @given(
@@ -397,7 +485,7 @@ def test_salvage_of_any_bytes_never_raises(raw):
 )
 def test_salvage_of_any_pieces_never_raises_and_invents_no_id(pieces):
     """Nor of anything that looks nearly like a registry."""
-    found = index.salvage("".join(pieces).encode())
+    found = salvaged("".join(pieces).encode())
     assert {item["experiment_id"] for item in found} <= {"a"}
 
 
@@ -416,7 +504,7 @@ def test_salvage_of_any_pieces_never_raises_and_invents_no_id(pieces):
 )
 def test_salvage_of_a_hostile_file_ends(raw):
     """Without an error, and without an experiment that never was."""
-    assert index.salvage(raw) == []
+    assert salvaged(raw) == []
 
 
 @pytest.mark.parametrize("form", ["ours", "indented"])
@@ -436,7 +524,7 @@ def test_an_entry_inside_of_a_config_is_no_experiment(form):
         if form == "indented":
             damaged = raw.replace(b'"' + name + b'"', b'"' + name)
         assert damaged != raw
-        assert index.salvage(damaged) == [item for item in items if item is not victim]
+        assert salvaged(damaged) == [item for item in items if item is not victim]
 
 
 @given(entries(), st.integers(0, 10_000), st.sampled_from(string.printable))
@@ -447,7 +535,7 @@ def test_a_registry_with_a_character_put_in_is_decoded_or_reported(items, place,
     place %= len(raw)
     damaged = raw[:place] + character.encode() + raw[place:]
     try:
-        found = index.decode(damaged, "x")
+        found = decoded(damaged, "x")
     except DamagedFileError:
         return
     assert len(found) <= len(items)

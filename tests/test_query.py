@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbook import QueryError, Status, UnknownStatusError, index, lines, query
+from runbook import QueryError, Status, UnknownStatusError, query
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -205,6 +205,23 @@ def test_a_slip_is_found_where_nothing_came_so_far():
         ids(ENTRIES, "config.lr == 99 and config.lrr < 1", status="unknown")
 
 
+@given(st.lists(st.tuples(*[st.sampled_from([{}, {"x": 1}, {"x": 3}, {"y": 2}])] * 2), max_size=6))
+def test_a_name_is_that_of_the_section_that_has_it_wherever_the_first_of_them_stands(sections):
+    """Each experiment is looked at once, when it is not known yet what the next ones have."""
+    entries = [entry(n, config=config, metrics=metrics) for n, (config, metrics) in enumerate(sections)]
+    having = [section for section in ("config", "metrics") if any("x" in one[section] for one in entries)]
+    if len(having) == 1:
+        fitting = [one for one in reversed(entries) if one[having[0]].get("x", 0) > 2]
+        assert ids(entries, "x > 2") == [one["experiment_id"] for one in fitting]
+        ranked = sorted(reversed(entries), key=lambda one: one[having[0]].get("x", 9))
+        assert ids(entries, sort="x") == [one["experiment_id"] for one in ranked]
+    elif having or any(config or metrics for config, metrics in sections):
+        with pytest.raises(QueryError, match="in both" if having else "no experiment has"):
+            ids(entries, "x > 2")
+    else:
+        assert ids(entries, "x > 2") == []
+
+
 def test_where_nothing_is_on_record_nothing_can_be_misspelt():
     """The first experiment runs and has no metrics yet: a script that asks for the best ones is right all the same."""
     young = [entry(0, config={"lr": 1})]
@@ -292,37 +309,6 @@ def test_the_cheap_questions_come_first():
     assert ["config" in fields.seen for fields in entries] == [True, True, False, False, False]
 
 
-def test_of_lines_only_what_is_asked_for_is_looked_at(monkeypatch):
-    """The first one tells whether there is such a field; where the rest does not fit, a config is left alone."""
-    order = ["experiment_id", "timestamp", "status", "custom_name", "description", "directory", "completed_at", "notes"]
-    ours = dict.fromkeys([*order, "metrics", "tags", "end_reason", "parent", "host", "config"])
-    entries = [
-        *lines.read(index.encode([ours | fields for fields in ENTRIES]).splitlines(keepends=True), "x", "").values()
-    ]
-    assert all(type(entry) is lines.Line for entry in entries)
-    asked = []
-    value, item = lines.Line.value, lines.Line.__getitem__
-    monkeypatch.setattr(
-        lines.Line, "value", lambda line, *what: asked.append((line.experiment_id, *what)) or value(line, *what)
-    )
-    monkeypatch.setattr(
-        lines.Line, "__getitem__", lambda line, key: asked.append((line.experiment_id, key)) or item(line, key)
-    )
-
-    def found(where, **options):
-        asked.clear()
-        return [one["experiment_id"] for one in query.matching(query.parse(where, now=NOW, **options), entries)]
-
-    assert found("config.lr == 0.2", status="failed") == ["e1"]
-    assert [what for what in asked if what[1] == "config"] == [("e0", "config", b'"lr"'), ("e1", "config", b'"lr"')]
-    assert found("metrics.f1 > 0.6", sort="started") == ["e1", "e2", "e4"]
-    assert not any("config" in what for what in asked)
-    assert found("config.model.name == 'bert'", sort="-config.model.name", limit=1) == ["e3"]
-    assert found("config is not null", sort="config.lr") == ["e2", "e0", "e1", "e3", "e4"]
-    with pytest.raises(QueryError, match=r"config\.model\.name\?"):
-        found("config.model.nam == 'bert'", status="unknown")
-
-
 def test_the_entries_are_the_ones_given():
     """Not copies of them."""
     found = query.matching(query.parse(sort="started", limit=3), ENTRIES)
@@ -358,8 +344,10 @@ def test_a_hundred_thousand_are_searched_within_a_test(monkeypatch):
         entry(n, config={"optim": {"lr": random.random()}}, metrics={"val.f1": random.random()}) for n in range(100_000)
     ]
     calls = []
-    getter = query.fields.getter
-    monkeypatch.setattr(query.fields, "getter", lambda *args: calls.append(args[0].text) or getter(*args))
+    made = query.fields.Lookup.__init__
+    monkeypatch.setattr(
+        query.fields.Lookup, "__init__", lambda self, field, *args: calls.append(field.text) or made(self, field, *args)
+    )
     found = ids(many, "config.optim.lr < 0.5 and metrics.val.f1 > 0.5", sort="-metrics.val.f1", limit=10)
     assert calls == ["config.optim.lr", "metrics.val.f1", "metrics.val.f1"]
     expected = [e for e in many if e["config"]["optim"]["lr"] < 0.5 and e["metrics"]["val.f1"] > 0.5]

@@ -18,7 +18,7 @@ import attrs
 import filelock
 import pytest
 
-from runbook import ExperimentManager, basedir, environment, errors, folder, index, lines, liveness, notices
+from runbook import ExperimentManager, basedir, environment, errors, folder, index, liveness, notices
 from runbook.indexfile import IndexFile
 from runbook.layout import BaseLayout
 from runbook.records import Attempt, ExperimentRecord
@@ -942,7 +942,7 @@ def test_readers_of_a_large_registry_are_current_and_write_back_what_they_found(
     assert listed_in_file(layout) == ["old", "new"]
     change(layout, record, notes="later")
     large.publish(record.experiment_id)
-    assert [entry["notes"] for entry in large.listing()] == [None, "later"]
+    assert [entry["notes"] for entry in large.entries()] == [None, "later"]
 
 
 def test_a_change_that_is_folded_while_the_registry_is_read_is_shown(layout, large, base, monkeypatch):
@@ -965,28 +965,51 @@ def test_a_change_that_is_folded_while_the_registry_is_read_is_shown(layout, lar
     assert [entry["notes"] for entry in large.entries()] == [None, "later"]
 
 
-def test_a_listing_leaves_lines_as_they_are_until_they_are_asked_for(layout, registry):
-    """Those of experiments whose line was out of date are decoded already."""
-    first, second = published(layout, registry, "a"), born(layout, "b", 1)
-    listing = registry.listing()
-    assert [entry["experiment_id"] for entry in listing] == [first.experiment_id, second.experiment_id]
-    assert [isinstance(entry, lines.Line) for entry in listing] == [True, False]
-    assert lines.whole(listing) == registry.entries() == [dict(entry) for entry in listing]
-
-
-def test_a_question_that_comes_to_a_damaged_line_is_asked_again_of_the_mended_registry(layout, registry):
-    """Nobody has to know that lines are decoded late."""
-    for age, name in enumerate("ab"):
-        published(layout, registry, name, age)
-    whole = registry.entries()
-    layout.registry.write_bytes(layout.registry.read_bytes().replace(b'"metrics": {', b'"metrics": {"x": y', 1))
+def test_only_what_is_wanted_is_kept_and_each_is_asked_for_as_it_is_now(layout, registry):
+    """Also one whose line is out of date, and one that is in no line; and of heads no more than what tells them apart."""
+    first, second, third = (published(layout, registry, name, age) for age, name in enumerate("abc"))
+    change(layout, second, notes="later")
+    registry.announce(second.experiment_id)
+    fourth = ended(layout, born(layout, "d", 4))
     asked = []
 
-    def question(entries):
-        asked.append(len(entries))
-        return lines.whole(entries)
+    def is_wanted(entry):
+        asked.append((entry["custom_name"], entry["notes"], entry["directory"]))
+        return entry["custom_name"] in "bd"
 
-    assert registry.ask(question) == whole and asked == [2, 2]
+    found = registry.entries(is_wanted)
+    assert [entry["experiment_id"] for entry in found] == [second.experiment_id, fourth.experiment_id]
+    root = str(layout.root) + os.sep
+    assert sorted(asked) == [
+        ("a", None, root + first.experiment_id),
+        ("b", "later", root + second.experiment_id),
+        ("c", None, root + third.experiment_id),
+        ("d", None, root + fourth.experiment_id),
+    ]
+    heads = registry.heads()
+    keys = {"experiment_id", "timestamp", "custom_name", "end_reason"}
+    assert heads == [{key: entry[key] for key in entry if key in keys} for entry in registry.entries()]
+
+
+def test_one_of_the_seeds_tool_that_runs_keeps_its_place(registry, layout):
+    """Those have the order of the file, and what runs is looked at last."""
+    names = ["20241216_143052_c", "20241216_143052_a", "20241216_143052_b"]
+    lines = [old_entry(name, status="running" if name.endswith("c") else "completed") for name in names]
+    layout.registry.write_bytes(index.encode(lines))
+    assert [entry["experiment_id"] for entry in registry.entries()] == names
+
+
+def test_damage_far_behind_what_was_read_loses_nothing(registry, layout, monkeypatch):
+    """Whoever was asked about the first ones is asked again."""
+    monkeypatch.setattr(index, "_BLOCK", 1)
+    for age, name in enumerate("abc"):
+        published(layout, registry, name, age)
+    whole = registry.entries()
+    raw = layout.registry.read_bytes()
+    layout.registry.write_bytes(raw[::-1].replace(b'"metrics": {'[::-1], b'"metrics": {"x": y'[::-1], 1)[::-1])
+    asked = []
+    assert registry.entries(lambda entry: asked.append(entry["custom_name"]) or True) == whole
+    assert asked == ["a", "b", "a", "b", "c"]
     assert json.loads(layout.registry.read_bytes())["experiments"] == whole
 
 
@@ -1039,4 +1062,3 @@ def test_experiments_of_one_second_are_listed_by_their_start_whatever_the_order_
     assert [entry["custom_name"] for entry in registry.entries()] == ["b", "c", "a"]
     layout.registry.write_bytes(b"{")
     assert [entry["custom_name"] for entry in registry.entries()] == ["b", "c", "a"]
-    assert [entry["custom_name"] for entry in registry.listing()] == ["b", "c", "a"]

@@ -331,7 +331,7 @@ def assert_in_one_place(base, experiment_id):
     places = [experiment_id in ids(manager), experiment_id in trash_ids(registry)]
     assert places.count(True) == 1, places
     raw = (base / "experiment_registry.json").read_bytes()
-    in_file = {entry["experiment_id"] for entry in index.decode(raw, "registry")}
+    in_file = {entry["experiment_id"] for entry in index.decode(raw, "registry").values()}
     if places[1]:
         with pytest.raises(ExperimentNotFoundError):
             manager.get_experiment(experiment_id)
@@ -438,7 +438,7 @@ def test_a_line_is_taken_out_wherever_it_stands():
         for gone in "abc":
             raw = index.Selection(index.encode(entries, others), {gone: None}).replaced({gone: None})
             assert index.is_spliceable(raw)
-            assert index.decode(raw, "x") == [entry for entry in entries if entry["experiment_id"] != gone]
+            assert [*index.decode(raw, "x").values()] == [entry for entry in entries if entry["experiment_id"] != gone]
         raw = index.encode(entries, others)
         for gone in "bac":
             raw = index.Selection(raw, {gone: None}).replaced({gone: None})
@@ -446,7 +446,7 @@ def test_a_line_is_taken_out_wherever_it_stands():
         raw = index.Selection(raw, {entries[0]["experiment_id"]: entries[0]}).replaced(
             {entries[0]["experiment_id"]: entries[0]}
         )
-        assert index.decode(raw, "x") == entries[:1] and index.others_of(raw, "x") == others
+        assert [*index.decode(raw, "x").values()] == entries[:1] and index.others_of(raw, "x") == others
 
 
 class TrashMachine(RuleBasedStateMachine):
@@ -500,7 +500,7 @@ class TrashMachine(RuleBasedStateMachine):
         assert {entry["experiment_id"] for entry in self.registry.entries()} == self.listed
         assert {entry["experiment_id"] for entry in trash.trashed(self.registry)} == self.trashed
         raw = (self.base / "experiment_registry.json").read_bytes() if self.count else index.EMPTY
-        assert {entry["experiment_id"] for entry in index.decode(raw, "x")} == self.listed
+        assert {entry["experiment_id"] for entry in index.decode(raw, "x").values()} == self.listed
 
     def teardown(self):
         shutil.rmtree(self.base)

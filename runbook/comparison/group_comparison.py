@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from runbook.lines import Entry
     from runbook.tables import Table
-    from runbook.typing import JsonObject
+    from runbook.typing import Entry, JsonObject
     from runbook.view import ExperimentView
 
 _MOST_PAIRS: Final = 20_000

@@ -13,12 +13,11 @@ from runbook.config.differences import differing
 from runbook.flat import flatten
 from runbook.query import expressions, fields
 from runbook.query.fields import MISSING, FieldPath
-from runbook.typing import Json
+from runbook.typing import Entry, Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from runbook.lines import Entry
     from runbook.query.fields import Getter
 
 CONFIG: Final = "config"

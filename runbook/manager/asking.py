@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from datetime import date, datetime, timedelta
     from pathlib import Path
     from typing import Unpack
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from runbook.comparison import Comparison
     from runbook.comparison.group_comparison import GroupComparison
-    from runbook.lines import Entry
     from runbook.listing import ExperimentList
     from runbook.query import QueryOptions
+    from runbook.records import ExperimentRecord
     from runbook.typing import StrPath
     from runbook.view import ExperimentView
 
@@ -61,8 +61,9 @@ class Asking:
         if status is not None and status not in set(Status):
             raise errors.UnknownStatusError(status, [known.value for known in Status])
         with collecting.paused():
-            entries = self._registry.entries()
-            return ExperimentList.of(entry for entry in entries if status is None or entry.get("status") == status)
+            return ExperimentList.of(
+                self._registry.entries(lambda entry: status is None or entry.get("status") == status)
+            )
 
     def find(
         self,
@@ -126,16 +127,13 @@ class Asking:
         return self.find(where, **options).to_dataframe()
 
     def _repr_html_(self) -> str:
-        from runbook import lines
         from runbook.listing import ExperimentList
         from runbook.tables import notebook
         from runbook.tables.summary import closing_line
 
-        def answer(entries: list[Entry]) -> str:
-            newest = ExperimentList.of(lines.whole(entries[: -_NEWEST_SHOWN - 1 : -1]))
-            return notebook.experiments_html(newest, closing_line(entries, self._shown_base))
-
-        return self._registry.ask(answer)
+        entries = self._registry.entries()
+        newest = ExperimentList.of(entries[: -_NEWEST_SHOWN - 1 : -1])
+        return notebook.experiments_html(newest, closing_line(entries, self._shown_base))
 
     def print_experiment_summary(self) -> None:
         """Print a table of all experiments."""
@@ -167,35 +165,37 @@ class Asking:
             ExperimentNotFoundError: if there is no such experiment.
             AmbiguousExperimentError: if there are several.
         """
-        from runbook import identity
-
-        wanted = list(experiment_ids)
-
-        def answer(entries: list[Entry]) -> list[ExperimentView]:
-            resolver = identity.Resolver(entries, self._shown_base)
-            found = [resolver.id_of(one) for one in wanted]
-            return [self._view(one, entries) for one in found]
-
-        return self._registry.ask(answer)
-
-    def _view(self, experiment_id: str, entries: Sequence[Entry]) -> ExperimentView:
-        from runbook import annotation, conversion, errors, lines
+        from runbook import conversion, errors, identity
         from runbook.view import ExperimentView
 
-        layout = self._layout.experiment(experiment_id)
-        try:
-            record = annotation.annotated(self._registry.record(experiment_id), layout)
-        except (FileNotFoundError, errors.DamagedFileError, errors.NewerFormatError):
+        wanted = list(experiment_ids)
+        resolver = identity.Resolver(self._registry.heads(), self._shown_base)
+        found = [resolver.id_of(one) for one in wanted]
+        records = {one: record for one in found if (record := self._record(one)) is not None}
+        if without := {*found} - records.keys():
             # The seed's tool wrote none; of a damaged one, the registry has what is left.
-            (entry,) = lines.whole(entry for entry in entries if entry["experiment_id"] == experiment_id)
-            record = conversion.record_of_entry(entry, self._layout.registry)
-        return ExperimentView(layout, record)
+            for entry in self._registry.entries(lambda entry: entry["experiment_id"] in without):
+                records[str(entry["experiment_id"])] = conversion.record_of_entry(entry, self._layout.registry)
+        for one in found:
+            if one not in records:
+                # Somebody has deleted it at this moment.
+                raise errors.ExperimentNotFoundError(one, self._shown_base)
+        return [ExperimentView(self._layout.experiment(one), records[one]) for one in found]
+
+    def _record(self, experiment_id: str) -> ExperimentRecord | None:
+        """The record of an experiment with what was said of it since; None if it has none that can be understood."""
+        from runbook import annotation, errors
+
+        try:
+            return annotation.annotated(self._registry.record(experiment_id), self._layout.experiment(experiment_id))
+        except (FileNotFoundError, errors.DamagedFileError, errors.NewerFormatError):
+            return None
 
     def get_experiment_path(self, experiment_id: str) -> Path:
         """The folder of one experiment; for what it takes and raises see `get_experiment`."""
         from runbook import identity
 
-        found = identity.resolve(experiment_id, self._registry.listing(), self._shown_base)
+        found = identity.resolve(experiment_id, self._registry.heads(), self._shown_base)
         return self._layout.experiment(found).root
 
     def compare_experiments(

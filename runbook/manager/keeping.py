@@ -211,7 +211,7 @@ class Keeping(Asking):
         from runbook.handle import ending_status
         from runbook.upkeep import doctor
 
-        found = identity.resolve(experiment_id, self._registry.listing(), self._shown_base)
+        found = identity.resolve(experiment_id, self._registry.heads(), self._shown_base)
         doctor.declare_ended(self._registry, found, ending_status(status), notes)
 
     def add_note(self, experiment_id: str, text: str) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import fnmatch
 import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict, TypeVar
 
-from runbook import codec, errors, lines
-from runbook.lines import Entry
+from runbook import codec, errors
 from runbook.query import expressions, fields
 from runbook.query.fields import MISSING, FieldPath
 from runbook.statuses import Status
+from runbook.typing import Entry
 
 if TYPE_CHECKING:
     from runbook.query.expressions import Predicate
@@ -115,28 +115,18 @@ def parse(
 
 
 def find(query: Query, registry: Registry) -> list[JsonObject]:
-    """The lines of the registry that a question asks for, whole, in the order that it asks for.
+    """The lines of the registry that a question asks for, in the order that it asks for.
 
     Args:
         query: the question.
-        registry: where to look; only what the question or the answer needs is decoded.
+        registry: where to look.
 
     Raises:
         QueryError: if the question names a field that no experiment has.
         BaseDirectoryError: if the base directory is a file.
     """
-
-    def answer(entries: list[Entry]) -> list[JsonObject]:
-        found = _filtered(query, entries)
-        order = _order(query, entries)
-        # What was not asked for goes before the others are decoded: a hundred thousand lines are a hundred megabytes.
-        entries.clear()
-        # Where all of them will be decoded, that comes first, because values are quickly taken out of what is decoded.
-        if query.limit is None:
-            return _in_order(lines.whole(found), order, None)
-        return lines.whole(_in_order(found, order, query.limit))
-
-    return registry.ask(answer)
+    search = _Search(query)
+    return search.in_order(registry.entries(search.fits))
 
 
 def matching(query: Query, entries: Iterable[E]) -> list[E]:
@@ -150,28 +140,57 @@ def matching(query: Query, entries: Iterable[E]) -> list[E]:
 
     Raises:
         QueryError: if the question names a field that no entry has.
-        DamagedFileError: if a line that it comes to cannot be read.
     """
-    known = entries if isinstance(entries, list) else list(entries)
-    return _in_order(_filtered(query, known), _order(query, known), query.limit)
+    search = _Search(query)
+    return search.in_order([entry for entry in entries if search.fits(entry)])
 
 
-def _filtered(query: Query, entries: list[E]) -> list[E]:
-    """Those that fit, the newest first; where that is their order, no more than are asked for."""
-    found: Iterator[E] = reversed(entries)
-    for test in _tests(query, fields.Source(entries, query.now)):
-        found = filter(test, found)
-    return list(found if query.sort else islice(found, query.limit))
+class _Search:
+    """A question that is asked of one entry after the other.
+
+    Args:
+        query: the question.
+    """
+
+    def __init__(self, query: Query) -> None:
+        where = {} if query.where is None else query.where.lookups(query.now)
+        keys = [fields.Lookup(key.field, query.now, (key.text, "sort")) for key in query.sort]
+        self._query = query
+        self._lookups = [*where.values(), *keys]
+        self._unlearned = self._lookups
+        self._tests = _tests(query)
+        if query.where is not None:
+            self._tests.append(query.where.predicate({field: lookup.get for field, lookup in where.items()}))
+        self._order = _order([(lookup.get, key.is_descending) for lookup, key in zip(keys, query.sort, strict=True)])
+
+    def fits(self, entry: Entry) -> bool:
+        """Whether an entry is asked for."""
+        if self._unlearned:
+            self._unlearned = [lookup for lookup in self._unlearned if not lookup.learn(entry)]
+        # `all` over a generator takes twice the time, and there may be a hundred thousand entries.
+        for test in self._tests:  # noqa: SIM110 - see above
+            if not test(entry):
+                return False
+        return True
+
+    def in_order(self, found: list[E]) -> list[E]:
+        """Those that fit, given oldest first, in the order that is asked for, and no more than are asked for.
+
+        Raises:
+            QueryError: if the question names a field that none of all entries had.
+        """
+        for lookup in self._lookups:
+            lookup.check()
+        newest_first = reversed(found)
+        if self._order is None:
+            return list(islice(newest_first, self._query.limit))
+        if self._query.limit is None:
+            return sorted(newest_first, key=self._order)
+        return heapq.nsmallest(self._query.limit, newest_first, key=self._order)
 
 
-def _in_order(found: list[E], order: _Order | None, limit: int | None) -> list[E]:
-    if order is None:
-        return found
-    return sorted(found, key=order) if limit is None else heapq.nsmallest(limit, found, key=order)
-
-
-def _tests(query: Query, source: fields.Source) -> list[Predicate]:
-    """What an entry has to pass, the cheap questions first."""
+def _tests(query: Query) -> list[Predicate]:
+    """What an entry has to pass beside an expression, which costs the most."""
     tests: list[Predicate] = []
     if query.statuses:
         tests.append(lambda entry: isinstance(status := entry.get("status"), str) and status in query.statuses)
@@ -184,8 +203,6 @@ def _tests(query: Query, source: fields.Source) -> list[Predicate]:
         )
     if query.since is not None or query.until is not None:
         tests.append(_window(query.since, query.until))
-    if query.where is not None:
-        tests.append(query.where.predicate(source))
     return tests
 
 
@@ -261,10 +278,12 @@ def _sort_key(text: str) -> SortKey:
     return SortKey(expressions.parse_field(text, "sort", example, start=int(is_descending)), is_descending, text)
 
 
-def _order(query: Query, entries: Sequence[Entry]) -> _Order | None:
-    """What to sort by; None for what is in its order already."""
-    source = fields.Source(entries, query.now)
-    keys = [(fields.getter(key.field, source, (key.text, "sort")), key.is_descending) for key in query.sort]
+def _order(keys: Sequence[tuple[fields.Getter, bool]]) -> _Order | None:
+    """What to sort by; None for what is in its order already.
+
+    Args:
+        keys: what takes each field out of an entry, and whether the largest comes first.
+    """
     if len(keys) == 1:
         # By far the most frequent, and twice as fast.
         ((get, is_descending),) = keys

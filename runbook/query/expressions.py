@@ -29,14 +29,17 @@ nothing equals it: `metrics.loss is nan` finds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from runbook import errors
-from runbook.lines import Entry
 from runbook.query import fields, predicates
-from runbook.query.fields import FieldPath, Source
+from runbook.query.fields import FieldPath, Getter, Lookup
 from runbook.query.tokens import Token, tokens
 from runbook.statuses import Status
+from runbook.typing import Entry
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 MAX_DEPTH: Final = 50
 """How deep parentheses and lists may nest."""
@@ -94,16 +97,20 @@ class Expression(NamedTuple):
     root: Node
     fields: tuple[FieldPath, ...]
 
-    def predicate(self, source: Source) -> Predicate:
+    def lookups(self, now: datetime) -> dict[FieldPath, Lookup]:
+        """Its fields, to be taken out of entries.
+
+        Args:
+            now: the moment of the question.
+        """
+        return {field: Lookup(field, now, (self.text, "where")) for field in self.fields}
+
+    def predicate(self, getters: Mapping[FieldPath, Getter]) -> Predicate:
         """A function that tells whether it holds for an entry.
 
         Args:
-            source: what its fields are taken from.
-
-        Raises:
-            QueryError: if it names a field that no entry has.
+            getters: what takes each of its fields out of an entry.
         """
-        getters = {field: fields.getter(field, source, (self.text, "where")) for field in self.fields}
         return _test(self.root, getters)
 
 
@@ -338,7 +345,7 @@ _CONVERSIONS: Final[dict[str, Callable[[object], object]]] = {
 }
 """What a value that is compared with one of an entry's own fields has to be."""
 
-_Getters: TypeAlias = Mapping[FieldPath, fields.Getter]
+_Getters: TypeAlias = Mapping[FieldPath, Getter]
 
 
 def _test(node: Node, getters: _Getters) -> Predicate:
@@ -378,7 +385,7 @@ def _comparing(node: Comparison, getters: _Getters) -> Predicate:
     return lambda entry: compare(left(entry), right(entry))
 
 
-def _getter(operand: Operand, getters: _Getters) -> fields.Getter:
+def _getter(operand: Operand, getters: _Getters) -> Getter:
     if isinstance(operand, Field):
         return getters[operand.field]
     value = operand.value

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from runbook import codec, errors, lines
+from runbook import codec, errors
 from runbook.flat import NON_FINITE, flatten, restore_floats
-from runbook.lines import Entry
 from runbook.statuses import Status
+from runbook.typing import Entry
 
 Getter: TypeAlias = Callable[[Entry], object]
 
@@ -54,6 +55,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 _LENGTH: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+")
 _PART_OF_A_LENGTH: Final = re.compile(r"([0-9.]+)([smhdw])")
 _BARE: Final = re.compile(r"[\w/@%#$:+-]+")
+_NUMBERS: Final = frozenset({int, float})
 _NEAREST_SHOWN: Final = 3
 _NEAREST_OF: Final = 1000
 _SHOWN: Final = 8
@@ -115,9 +117,6 @@ class Source(NamedTuple):
 def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
     """A function that takes the field out of an entry.
 
-    A time is a `datetime`, the duration is in seconds, to now for what is running. The words by which strict JSON has
-    to write non-finite floats are floats again.
-
     Args:
         field: which field.
         source: where it will be taken from.
@@ -126,18 +125,73 @@ def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
     Raises:
         QueryError: if no entry has the field, or if both `config` and `metrics` have one of that name.
     """
-    if field.own is not None:
-        return _own(field.own, source)
-    getters = {section: _inner(section, field.inner) for section in field.sections}
-    having = [section for section, get in getters.items() if any(get(entry) is not MISSING for entry in source.entries)]
-    if len(having) > 1:
-        choice = " or ".join(_spelled(section, ".".join(field.inner)) for section in having)
-        raise errors.QueryError(where[0], field.column, f"this name is in both; write {choice}", where[1])
-    # Without a single metric on record, as while the first experiment runs, nothing can be said about its name.
-    if not having and any(part(entry, section) for section in field.sections for entry in source.entries):
-        raise errors.QueryError(where[0], field.column, _unknown(field, source), where[1])
-    get = getters[having[0] if having else field.sections[0]]
-    return lambda entry: _leaf(get(entry))
+    lookup = Lookup(field, source.now, where)
+    for entry in source.entries:
+        if lookup.learn(entry):
+            break
+    lookup.check()
+    return lookup.get
+
+
+class Lookup:
+    """A field that is taken out of entries which come one after the other.
+
+    A time is a `datetime`, the duration is in seconds, to now for what is running. The words by which strict JSON has
+    to write non-finite floats are floats again.
+
+    Args:
+        field: which field.
+        now: the moment of the question.
+        where: the text that it was written in and what that is, for the message.
+
+    Attributes:
+        get: takes the field out of an entry from which `learn` has learned, or before which all that came were alike
+            in this.
+    """
+
+    def __init__(self, field: FieldPath, now: datetime, where: tuple[str, str]) -> None:
+        self._field = field
+        self._where = where
+        self._inner = {section: _inner(section, field.inner) for section in field.sections}
+        self._having: list[str] = []
+        # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
+        self._latest: deque[Entry] = deque(maxlen=_NEAREST_OF)
+        self._is_any_there = False
+        self._take: Getter = self._inner[field.sections[0]] if field.sections else lambda _: MISSING
+        self.get: Getter = self._get if field.own is None else _own(field.own, now)
+
+    def _get(self, entry: Entry) -> object:
+        value = self._take(entry)
+        # Nearly always, and in a third of the time.
+        return value if type(value) in _NUMBERS else _leaf(value)
+
+    def learn(self, entry: Entry) -> bool:
+        """Look where one more entry has the field; True if the next ones can tell nothing new."""
+        for section, take in self._inner.items():
+            if section not in self._having and take(entry) is not MISSING:
+                # Those before it have it nowhere, so that it is all the same where it was looked for in them.
+                self._take = take
+                self._having.append(section)
+        if not self._having:
+            self._latest.append(entry)
+            self._is_any_there = self._is_any_there or any(part(entry, section) for section in self._inner)
+        return len(self._having) == len(self._inner)
+
+    def check(self) -> None:
+        """Refuse a field that there is not.
+
+        Raises:
+            QueryError: if no entry has the field, or if both `config` and `metrics` have one of that name.
+        """
+        if len(self._having) > 1:
+            choice = " or ".join(_spelled(section, ".".join(self._field.inner)) for section in self._inner)
+            raise errors.QueryError(
+                self._where[0], self._field.column, f"this name is in both; write {choice}", self._where[1]
+            )
+        # Without a single metric on record, as while the first experiment runs, nothing can be said about its name.
+        if self._inner and not self._having and self._is_any_there:
+            problem = _unknown(self._field, self._latest)
+            raise errors.QueryError(self._where[0], self._field.column, problem, self._where[1])
 
 
 def moment(value: object) -> datetime | None:
@@ -167,9 +221,9 @@ def duration(entry: Entry, now: datetime) -> float | None:
     return None if started is None or ended is None else (ended - started).total_seconds()
 
 
-def _own(key: str, source: Source) -> Getter:
+def _own(key: str, now: datetime) -> Getter:
     if key == "duration":
-        return lambda entry: duration(entry, source.now)
+        return lambda entry: duration(entry, now)
     if key in TIMES:
         return lambda entry: moment(entry.get(key))
     if key in SECTIONS:
@@ -179,12 +233,20 @@ def _own(key: str, source: Source) -> Getter:
 
 def _inner(section: str, path: tuple[str, ...]) -> Getter:
     """A function that takes what a path leads to out of the config or the metrics."""
+    if len(path) == 1:
+        return _only(section, path[0])
     steps = _steps(path)
-    names = [name for name, _ in steps[0]]
-    if len(names) == 1:
-        return lines.getter(section, names[0], MISSING)
-    find = lines.finder(section, names)
-    return lambda entry: _find(find(entry), steps, 0)
+    return lambda entry: _find(entry.get(section), steps, 0)
+
+
+def _only(section: str, name: str) -> Getter:
+    """The same for one name, which is by far the most frequent, in half the time."""
+
+    def get(entry: Entry) -> object:
+        holder = entry.get(section)
+        return holder.get(name, MISSING) if type(holder) is dict or isinstance(holder, Mapping) else MISSING
+
+    return get
 
 
 _Steps: TypeAlias = tuple[tuple[tuple[str, int], ...], ...]
@@ -220,11 +282,11 @@ def _leaf(value: object) -> object:
     return restore_floats(value) if isinstance(value, list) else value
 
 
-def _unknown(field: FieldPath, source: Source) -> str:
+def _unknown(field: FieldPath, entries: Iterable[Entry]) -> str:
     remedies = []
     if field.is_value and field.path[0] not in SECTIONS:
         remedies.append("put it in quotes if it is a text")
-    spelled = _spellings(field, source)
+    spelled = _spellings(field, entries)
     if nearest := _nearest(field, spelled):
         remedies.append(f"did you mean {' or '.join(nearest)}?")
     if not remedies:
@@ -234,14 +296,10 @@ def _unknown(field: FieldPath, source: Source) -> str:
     return f"no experiment has a field {field.text!r}; {', or '.join(remedies)}"
 
 
-def _spellings(field: FieldPath, source: Source) -> dict[str, list[str]]:
+def _spellings(field: FieldPath, entries: Iterable[Entry]) -> dict[str, list[str]]:
     """The names of the fields that there are where it was looked for, and how each has to be written."""
-    # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
     names = dict.fromkeys(
-        (section, name)
-        for entry in source.entries[-_NEAREST_OF:]
-        for section in field.sections
-        for name in flatten(part(entry, section))
+        (section, name) for entry in entries for section in field.sections for name in flatten(part(entry, section))
     )
     spelled: dict[str, list[str]] = {}
     for section, name in names:

@@ -116,7 +116,7 @@ def _index(registry: Registry) -> tuple[list[JsonObject], list[Finding]]:
     path = registry.layout.registry
     try:
         raw = path.read_bytes()
-        lines = index.decode(raw, path)
+        lines = [*index.decode(raw, path).values()]
     except FileNotFoundError:
         missing = "there is no registry, although there are experiments"
         return [], [_problem("registry", path, missing)] if registry.folders() else []
