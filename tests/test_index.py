@@ -224,7 +224,10 @@ def test_block_by_block_a_registry_is_what_it_is_as_a_whole():
         (index.EMPTY.replace(b"[]", b"[] "), "one experiment a line"),
         (b'{"experiments": [\n{"experiment_id": "a"}, {"experiment_id": "b"}\n]}\n', "one experiment a line"),
         (b'{"experiments": [\n{"experiment_id": "a"},\n{"experiment_id":\n"b"}\n]}\n', "JSON|one experiment a line"),
-        (b'{"experiments": [\n{"experiment_id": "a"}\n], "experiments": [\n{"experiment_id": "b"}\n]}\n', "JSON|one experiment a line"),
+        (
+            b'{"experiments": [\n{"experiment_id": "a"}\n], "experiments": [\n{"experiment_id": "b"}\n]}\n',
+            "JSON|one experiment a line",
+        ),
         (b'{"experiments": [\n{"experiment_id": "a"},\n{"experiment_id": "b"},\n]}\n', "JSON"),
         (b'{"experiments": [\n{"experiment_id": "a"}\n{"experiment_id": "b"}\n]}\n', "JSON|one experiment a line"),
         (b'{"experiments": [\n{"experiment_id": "a"},\n{"experiment_id": "a"}\n]}\n', "twice"),
