@@ -8,7 +8,7 @@ import signal
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
@@ -79,21 +79,11 @@ class Experiment(ExperimentView):
             >>> exp.log({"loss": 0.3, "val/loss": 0.4}, step=10)  # doctest: +SKIP
             >>> exp.log(loss=0.2)  # doctest: +SKIP
         """
-        if metrics is not None and type(metrics) is not dict and not hasattr(metrics, "keys"):
-            warn_once(
-                f"log {type(metrics).__name__}",
-                f"exp.log() got a {type(metrics).__name__}, which has no names, and logs nothing of it; "
-                "pass a mapping such as {'loss': 0.3}, or loss=0.3",
-            )
-            if not named:
-                return
-            metrics = None
         try:
-            if metrics is None:
-                metrics = named
-            elif named or type(metrics) is not dict:
-                metrics = {**metrics, **named}
-            self._log.log(metrics, step)
+            if named or type(metrics) is not dict:
+                metrics = _together(metrics, named)
+            if metrics is not None:
+                self._log.log(metrics, step)
         except OSError as error:
             warn_once(
                 f"log {self.id}",
@@ -403,6 +393,20 @@ class Experiment(ExperimentView):
                 # A signal handler of the program has changed it meanwhile, and we may have written ours over its own.
                 ours = self._record
                 self._store.save_record(ours)
+
+
+def _together(metrics: object, named: dict[str, object]) -> Mapping[str, object] | None:
+    """All that is to be logged; None where the one thing that was given has no names."""
+    if metrics is None:
+        return named
+    if hasattr(metrics, "keys"):
+        return {**cast("Mapping[str, object]", metrics), **named}
+    warn_once(
+        f"log {type(metrics).__name__}",
+        f"exp.log() got a {type(metrics).__name__}, which has no names, and logs nothing of it; "
+        "pass a mapping such as {'loss': 0.3}, or loss=0.3",
+    )
+    return named or None
 
 
 def ending_status(status: str) -> Status:

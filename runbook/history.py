@@ -91,9 +91,9 @@ class MetricLog:
             kind = type(value)
             if (kind is float or issubclass(kind, float)) and isfinite(value):
                 # Also NumPy's float64, whose own repr is no JSON.
-                fields += label + _digits(value)
+                fields = f"{fields}{label}{_digits(value)}"
             elif _is_short(value):
-                fields += label + repr(value)
+                fields = f"{fields}{label}{value!r}"
             else:
                 return None
         return fields
@@ -104,7 +104,8 @@ class MetricLog:
         if second != self._second[0]:
             # All but the fraction is the same a second long; to format it anew took a third of a call's time.
             self._second = second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._second[1]}.{rest // 1000:06d}+00:00"
+        # The format ":06d" says the same and takes twice as long.
+        return f"{self._second[1]}.{str(rest // 1000).zfill(6)}+00:00"
 
     def go_on(self, rows: list[JsonObject]) -> None:
         """Count steps up from, and take as the latest values, what an earlier attempt logged."""

@@ -646,11 +646,11 @@ def test_a_signal_handler_logs_in_the_midst_of_a_log(tmp_path, monkeypatch):
             signal.raise_signal(signal.SIGUSR1)
         append(self, line)
 
+    monkeypatch.setattr(files.LineLog, "append", interrupted)
     with experiment({}, base_dir=tmp_path) as exp:
         # Without a lock that its own thread may take again, the handler would wait for ever.
         before = signal.signal(signal.SIGUSR1, lambda *_: exp._log._lock.acquire(timeout=1) and exp.log(preempted=1))
         try:
-            monkeypatch.setattr(files.LineLog, "append", interrupted)
             exp.log(loss=0.5)
         finally:
             signal.signal(signal.SIGUSR1, before)
