@@ -12,7 +12,7 @@ import report
 import systems
 from environments import Environments, Unavailable, driver_of
 from measuring import Measuring
-from plan import BY_NAME, IMPORTS, OPERATIONS
+from plan import BY_NAME, OPERATIONS
 from results import Results
 
 DESCRIPTION = """\
@@ -72,7 +72,7 @@ def measure(options, results):
     for operation in [BY_NAME[name] for name in options.operations]:
         for params in operation.params(options):
             for repeat in range(options.repeats * operation.repeats):
-                rows = [*(IMPORTS if operation.name == "import" else ()), *options.systems]
+                rows = [*operation.statements, *(options.systems if operation.is_of_systems else ())]
                 # Each repeat begins with another system: none is always the one that comes after the heaviest.
                 turn = repeat % len(rows)
                 for system in rows[turn:] + rows[:turn]:
@@ -96,7 +96,7 @@ def _version(environments, system):
 
 
 def _numbers(measuring, operation, params, system):
-    absent = {} if system in IMPORTS else driver_of(system).ABSENT
+    absent = {} if system in operation.statements else driver_of(system).ABSENT
     if operation.name in absent:
         return {"unavailable": absent[operation.name]}
     try:

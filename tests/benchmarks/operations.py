@@ -205,10 +205,7 @@ def storm(driver, started, base, index, count, ready, go, limit_s=None):
     After `limit_s` it begins no other one.
     """
     session = driver.connect(base)
-    with open(ready, "w"):
-        pass
-    while not os.path.exists(go):
-        time.sleep(0.002)
+    _await(ready, go)
     begun = time.monotonic()
     spans, failures = [], []
     for number in range(count):
@@ -226,6 +223,25 @@ def storm(driver, started, base, index, count, ready, go, limit_s=None):
         "longest_later_ms": max((max(span["start"], span["finish"]) for span in spans[1:]), default=None),
         "failures": failures,
     }
+
+
+def load(driver, started, base, statement, ready, go):
+    """One of many processes that execute a statement at once, when each has opened a base directory."""
+    driver.connect(base)
+    before = _status()
+    _await(ready, go)
+    begun = time.monotonic()
+    exec(statement, {})
+    numbers = {"seconds": time.monotonic() - begun}
+    return numbers | ({"resident_mb": (_status()["VmRSS"] - before["VmRSS"]) / 1e6} if before else {})
+
+
+def _await(ready, go):
+    """Say that this process is ready, and wait for the file that all of them wait for."""
+    with open(ready, "w"):
+        pass
+    while not os.path.exists(go):
+        time.sleep(0.002)
 
 
 def host(driver, started, base, imported):
@@ -308,6 +324,7 @@ def peak_memory():
 
 
 def _status():
+    """Memory and threads of this process, and its descendants; nothing where the system does not say."""
     try:
         with open("/proc/self/status") as file:
             lines = file.read().splitlines()

@@ -4,9 +4,10 @@ import contextlib
 import os
 import pty
 import shutil
+import statistics
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from environments import Unavailable, driver_of
@@ -38,7 +39,9 @@ class Operation:
         run: `run(measuring, system, **params)` gives the numbers.
         params: the parameters of each table, from the options of the command line.
         repeats: how many times as often as `--repeats` says it is measured.
-        references: the systems that the first column is divided by.
+        statements: {row: statement} of what is measured besides the systems.
+        is_of_systems: whether the systems are measured; else only the statements are.
+        references: the rows that the first column is divided by.
         note: what has to be known to read it.
     """
 
@@ -48,12 +51,22 @@ class Operation:
     run: object
     params: object = lambda options: [{}]
     repeats: int = 1
+    statements: dict[str, str] = field(default_factory=dict)
+    is_of_systems: bool = True
     references: tuple[str, ...] = ("runbook",)
     note: str = ""
 
 
 IMPORTS = {"bare runbook": "import runbook", "attrs": "import attrs", "bare Python": "pass"}
 """Rows of the table of imports that are no systems."""
+
+GIT_DIFF = "subprocess.run(['git', 'diff', 'HEAD'], capture_output=True)"
+LIBRARIES = {
+    "attrs": "import attrs",
+    "attrs, filelock": "import attrs, filelock",
+    "attrs, filelock, git": f"import attrs, filelock, subprocess; {GIT_DIFF}",
+}
+"""What the first experiment of a process needs of others: the libraries that runbook requires to write, and git."""
 
 
 def run_import(measuring, system):
@@ -178,25 +191,23 @@ def run_compare(measuring, system, there, count):
     return measuring.worker(system, "compare", base=measuring.prepared(system, there), count=count)
 
 
+def run_libraries(measuring, row, processes):
+    begin = {"statement": LIBRARIES[row], "base": measuring.empty("runbook")}
+    ends, failed = _at_once(measuring, "runbook", "load", [begin] * processes)
+    if failed:
+        raise Unavailable(failed[0])
+    return {
+        "longest_s": max(end["seconds"] for end in ends),
+        "resident_mb": statistics.median(end["resident_mb"] for end in ends) if "resident_mb" in ends[0] else None,
+    }
+
+
 def run_storm(measuring, system, there, processes, count, limit_s):
     base = measuring.base(system, there)
     before = measuring.worker(system, "count", base=base)["count"]
-    go = measuring.scratch("go")
-    members = []
-    for number in range(processes):
-        ready = measuring.scratch("ready")
-        arguments = {"base": base, "index": there + number * count, "count": count, "limit_s": limit_s}
-        arguments |= {"ready": str(ready), "go": str(go)}
-        members.append((ready, *measuring.start(system, "storm", **arguments)))
-    _wait_for([(ready, process) for ready, process, _ in members])
-    go.touch()
-    deadline = time.monotonic() + measuring.timeout_s
-    ends, failed = [], []
-    for _, process, result in members:
-        try:
-            ends.append(measuring.wait(process, result, timeout_s=max(1, deadline - time.monotonic())))
-        except Unavailable as error:
-            failed.append(str(error))
+    common = {"base": base, "count": count, "limit_s": limit_s}
+    each = [{**common, "index": there + number * count} for number in range(processes)]
+    ends, failed = _at_once(measuring, system, "storm", each)
     if not ends:
         raise Unavailable(failed[0])
     failures = [failure for end in ends for failure in end["failures"]] + failed
@@ -215,6 +226,25 @@ def run_storm(measuring, system, there, processes, count, limit_s):
         "failed": len(failures),
         "first_failure": failures[0] if failures else None,
     }
+
+
+def _at_once(measuring, system, operation, each):
+    """What processes that begin together give, one for each of the arguments, and why others of them failed."""
+    go = measuring.scratch("go")
+    members = []
+    for arguments in each:
+        ready = measuring.scratch("ready")
+        members.append((ready, *measuring.start(system, operation, **arguments, ready=str(ready), go=str(go))))
+    _wait_for([(ready, process) for ready, process, _ in members])
+    go.touch()
+    deadline = time.monotonic() + measuring.timeout_s
+    ends, failed = [], []
+    for _, process, result in members:
+        try:
+            ends.append(measuring.wait(process, result, timeout_s=max(1, deadline - time.monotonic())))
+        except Unavailable as error:
+            failed.append(str(error))
+    return ends, failed
 
 
 def _wait_for(members):
@@ -236,6 +266,7 @@ OPERATIONS = (
         (Column("import_ms", "import, ms"), Column("process_ms", "the whole process, ms")),
         run_import,
         repeats=3,
+        statements=IMPORTS,
         references=("attrs", "runbook"),
     ),
     Operation(
@@ -371,6 +402,18 @@ OPERATIONS = (
         ],
         note="Each has imported and opened before all begin. After {limit_s:.0f} s they begin no other one. Lost is what was "
         "finished without an error and is not there afterwards.",
+    ),
+    Operation(
+        "libraries",
+        "{processes} interpreters load at once what the first experiment of each needs of others",
+        (Column("longest_s", "longest, s", 2), Column("resident_mb", "resident memory added to each, MB")),
+        run_libraries,
+        lambda options: [{"processes": processes} for processes in options.processes],
+        statements=LIBRARIES,
+        is_of_systems=False,
+        references=("attrs",),
+        note="The floor of the longest wait, and of the memory in a bare interpreter: each has opened a base directory of "
+        "runbook, and does then nothing but this.",
     ),
     Operation(
         "host",

@@ -5,7 +5,7 @@ import statistics
 
 import systems
 from environments import driver_of
-from plan import IMPORTS, OPERATIONS
+from plan import OPERATIONS
 from targets import TARGETS
 
 NOT_THERE = "–"
@@ -38,9 +38,9 @@ def medians(records, key):
     return statistics.median(values) if values else None
 
 
-def title_of(system):
-    """What a table calls a row."""
-    return f"`{IMPORTS[system]}`" if system in IMPORTS else driver_of(system).TITLE
+def title_of(row, statements=()):
+    """What a table calls a row: a statement that is measured, or a system."""
+    return f"`{statements[row]}`" if row in statements else driver_of(row).TITLE
 
 
 def _machine(runs, records):
@@ -87,20 +87,20 @@ def _table(operation, params, records):
     divisors = {title: value for title, value in divisors.items() if value}
     head = ["", *(column.title for column in columns), *divisors, "runs"]
     rows, remarks = [], []
-    for system in (*IMPORTS, *systems.ALL):
+    for system in (*operation.statements, *systems.ALL):
         own = [record for record in records if record["system"] == system]
         measured = [record for record in own if "unavailable" not in record["numbers"]]
         if measured:
             cells = [_cell(medians(measured, column.key), column) for column in columns]
             value = medians(measured, operation.columns[0].key)
             ratios = [NOT_THERE if value is None else f"{value / divisor:.2f}" for divisor in divisors.values()]
-            rows.append([title_of(system), *cells, *ratios, str(len(measured))])
+            rows.append([title_of(system, operation.statements), *cells, *ratios, str(len(measured))])
         elif own:
-            rows.append([title_of(system), *[NOT_THERE] * (len(head) - 1)])
+            rows.append([title_of(system, operation.statements), *[NOT_THERE] * (len(head) - 1)])
         for reason in _each(record["numbers"]["unavailable"] for record in own if "unavailable" in record["numbers"]):
-            remarks.append(f"- {title_of(system)}: {_escaped(reason)}")
+            remarks.append(f"- {title_of(system, operation.statements)}: {_escaped(reason)}")
         for failure in _each(record["numbers"].get("first_failure") for record in own):
-            remarks += [f"- {title_of(system)}: {_escaped(failure)}"] if failure else []
+            remarks += [f"- {title_of(system, operation.statements)}: {_escaped(failure)}"] if failure else []
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     note = f"{operation.note.format(**params)}\n\n" if operation.note else ""

@@ -82,12 +82,19 @@ TARGETS = (
         "×",
     ),
     Target(
+        "… with 10,000 there",
+        1,
+        _slowest_above("start_finish", "mean_ms", _is_durable, there=10_000),
+        "×",
+    ),
+    Target(
         "start + finish with 10,000 there, to none there", 1.5, _ratio(_start_finish(10_000), _start_finish(0)), "×"
     ),
     Target(
         "start + finish with 100,000 there, to none there", 4, _ratio(_start_finish(100_000), _start_finish(0)), "×"
     ),
     Target("`log` of three scalars, mean", 5, _number("log", "mean_us"), "µs"),
+    Target("… to the floor", 1, _ratio(_number("log", "mean_us"), _of("floor", "log", "mean_us")), "×"),
     Target("of the logged steps, after a SIGKILL", 100, _number("killed", "percent"), "%", at_least=True),
     Target("`log`, to the fastest peer that survives it whole", 1, _slowest_above("log", "mean_us", _survives), "×"),
     Target(
@@ -111,6 +118,15 @@ TARGETS = (
         2,
         _number("storm", "longest_s", processes=64, there=10_000),
         "s",
+    ),
+    Target(
+        "… to that of 64 interpreters that load attrs and filelock and ask git",
+        2,
+        _ratio(
+            _number("storm", "longest_s", processes=64, there=10_000),
+            _of("attrs, filelock, git", "libraries", "longest_s", processes=64),
+        ),
+        "×",
     ),
     Target(
         "64 processes at once, 10,000 there: home-made manager to runbook",
