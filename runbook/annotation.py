@@ -34,6 +34,9 @@ def annotated(record: ExperimentRecord, layout: ExperimentLayout) -> ExperimentR
     Args:
         record: what the experiment says of itself.
         layout: its folder.
+
+    Raises:
+        OSError: if what is said from outside cannot be read.
     """
     notes, tags = applied(said(layout), record.notes, record.tags)
     return record if (notes, tags) == (record.notes, record.tags) else attrs.evolve(record, notes=notes, tags=tags)
@@ -59,6 +62,9 @@ def said(layout: ExperimentLayout) -> list[JsonObject]:
     """What is said of an experiment from outside, oldest first.
 
     By its time and not by its place in the file, so that two base directories that were merged either way agree.
+
+    Raises:
+        OSError: if it cannot be read.
     """
     found = []
     for raw in _whole_lines(layout):
@@ -70,14 +76,16 @@ def said(layout: ExperimentLayout) -> list[JsonObject]:
     return sorted(found, key=lambda line: str(line.get("time")))
 
 
+def warn_unreadable(layout: ExperimentLayout, error: OSError) -> None:
+    """Say once that what is said of an experiment from outside cannot be read."""
+    warn_once(f"annotations {layout.root}", f"the notes and tags from outside cannot be read ({error})")
+
+
 def _whole_lines(layout: ExperimentLayout) -> dict[bytes, None]:
     """Its lines, each once, without a torn last one: two merges at a time may take over the same one."""
     try:
         raw = layout.annotations.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as error:
-        warn_once(f"annotations {layout.root}", f"the notes and tags from outside cannot be read ({error})")
         return {}
     return dict.fromkeys(line for line in raw.split(b"\n")[:-1] if line.strip(b"\0"))
 
@@ -99,7 +107,7 @@ def take_over(source: ExperimentLayout, target: ExperimentLayout) -> bool:
         Whether that was anything new.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError: if it cannot be read or written.
     """
     known = _whole_lines(target)
     missing = [line for line in _whole_lines(source) if line not in known]
@@ -109,13 +117,18 @@ def take_over(source: ExperimentLayout, target: ExperimentLayout) -> bool:
 
 
 def _append(layout: ExperimentLayout, lines: list[bytes]) -> None:
+    problem = OSError(errno.EIO, "what was appended is not there", str(layout.annotations))
     for _ in range(_TRIES):
         _append_once(layout, lines)
         # Read again: the folder may have moved into the trash in between, or another process, on a disk that was full,
         # may have written into the midst of a line.
-        if _whole_lines(layout).keys() >= set(lines):
-            return
-    raise OSError(errno.EIO, "what was appended is not there", str(layout.annotations))
+        try:
+            if _whole_lines(layout).keys() >= set(lines):
+                return
+        except OSError as error:
+            # A line that comes again counts once.
+            problem = error
+    raise problem
 
 
 def _append_once(layout: ExperimentLayout, lines: list[bytes]) -> None:

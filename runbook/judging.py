@@ -6,7 +6,7 @@ import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from runbook import annotation, codec, conversion, errors, folder, identity, liveness
+from runbook import annotation, codec, conversion, errors, folder, identity, liveness, marks
 from runbook.notices import warn_once
 from runbook.records import ExperimentRecord
 from runbook.statuses import Status
@@ -81,7 +81,15 @@ def entry(
     else:
         if bury and is_dead:
             _write_end(base, record)
-        return {**old, **conversion.registry_entry(annotation.annotated(record, layout), directory)}
+        try:
+            return {**old, **conversion.registry_entry(annotation.annotated(record, layout), directory)}
+        except OSError as error:
+            annotation.warn_unreadable(layout, error)
+            # Whoever folds or reads next looks again: without a mark, what was said would stay hidden.
+            with contextlib.suppress(OSError):
+                marks.announce(base, experiment_id)
+            said: JsonObject = {key: old[key] for key in ("notes", "tags") if key in old}
+            return {**old, **conversion.registry_entry(record, directory), **said}
     config = old.get("config") or _config_of(layout)
     record = unknown(experiment_id, config if isinstance(config, dict) else {})
     return {**conversion.registry_entry(record, directory), **old, "status": Status.UNKNOWN.value}

@@ -140,8 +140,10 @@ class Registry:
         while marks.is_marked(self._layout, experiment_id):
             try:
                 with marks.locked(self._layout, 0):
-                    while marks.is_marked(self._layout, experiment_id):
+                    # Once: the mark of one that cannot be read whole comes back.
+                    if marks.is_marked(self._layout, experiment_id):
                         self._fold()
+                    return
             except filelock.Timeout:
                 if time.monotonic() > end:
                     raise

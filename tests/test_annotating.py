@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,6 +14,8 @@ import time
 import pytest
 
 from runbook import ExperimentManager, ExperimentNotFoundError, errors
+from runbook.layout import BaseLayout
+from runbook.registry import Registry
 
 SEED_ID = "20241216_143052_baseline_a1b2c3d4"
 GOLDEN = {
@@ -179,6 +182,58 @@ def test_a_registry_that_cannot_be_written_is_said_and_the_note_is_kept(manager,
     assert said(manager, one) == ("n", [])
     monkeypatch.undo()
     assert said(manager, one) == ("n", [])
+
+
+@pytest.fixture
+def hidden(base):
+    """A block in which what is said of an experiment cannot be read, on a real disk: a folder lies in its place."""
+
+    @contextlib.contextmanager
+    def hide(experiment_id):
+        file = base / experiment_id / "logs" / "annotations.jsonl"
+        aside = file.rename(file.with_name("aside"))
+        file.mkdir()
+        yield aside
+        file.rmdir()
+        aside.rename(file)
+
+    return hide
+
+
+def test_what_cannot_be_read_for_a_moment_is_shown_as_it_was_and_then_as_it_is(
+    manager, base, hidden, registry_of, caplog
+):
+    """The line keeps what it said, the state is the new one, and whoever looks next looks again."""
+    with pytest.raises(RuntimeError), manager.experiment({}, name="x") as exp:
+        raise RuntimeError
+    one = exp.id
+    manager.add_note(one, "before")
+    with hidden(one) as aside:
+        with aside.open("a") as file:
+            file.write(json.dumps({"time": "2099-01-01T00:00:00+00:00", "note": "meanwhile"}) + "\n")
+        with manager.experiment({}, resume=one):
+            pass
+        assert [(line["status"], line["notes"]) for line in registry_of(base)] == [("completed", "before")]
+        assert listed(manager, one)["notes"] == "before"
+        assert "cannot be read" in caplog.text
+    assert said(manager, one) == ("before\nmeanwhile", [])
+    assert [line["notes"] for line in registry_of(base)] == ["before\nmeanwhile"]
+
+
+def test_a_writer_that_had_to_wait_does_not_wait_for_what_cannot_be_read(manager, base, hidden, tmp_path):
+    """The mark of such an experiment stays; the writer folds it once, and goes on."""
+    one = make(manager)
+    manager.add_note(one, "before")
+    script = "import sys, time, pathlib\nfrom runbook import marks\nfrom runbook.layout import BaseLayout\n"
+    script += "layout = BaseLayout(pathlib.Path(sys.argv[1]))\nwith marks.locked(layout, 9):\n    print(flush=True)\n"
+    script += "    while not marks.is_marked(layout, sys.argv[2]): time.sleep(0.01)\n"
+    with hidden(one):
+        other = subprocess.Popen([sys.executable, "-c", script, base, one], stdout=subprocess.PIPE)
+        other.stdout.readline()
+        Registry(BaseLayout(base), str(base)).publish(one)
+        assert other.wait(10) == 0
+        other.stdout.close()
+    assert said(manager, one) == ("before", [])
 
 
 def test_a_late_note_is_no_sign_of_life(manager, script, base):

@@ -77,10 +77,30 @@ def test_what_a_dying_machine_left_spoils_neither_what_is_there_nor_what_comes(l
     assert shown(layout) == ("before\nafter", ("t",))
 
 
-def test_a_file_that_cannot_be_read_hides_the_annotations_and_not_the_experiment(layout):
-    """It is said, and everything else is shown."""
+def test_a_file_that_cannot_be_read_is_an_error(layout, other):
+    """That nothing was said is for nobody to conclude from it: neither for who shows it, nor for who takes it over."""
     layout.annotations.mkdir()
-    assert shown(layout, notes="own") == ("own", ())
+    with pytest.raises(IsADirectoryError):
+        shown(layout, notes="own")
+    with pytest.raises(IsADirectoryError):
+        annotation.take_over(layout, other)
+
+
+def test_a_line_that_cannot_be_read_back_is_written_again(layout, monkeypatch):
+    """An error of the disk that passes is no reason to refuse; one that stays is told as what it is."""
+    real, failures = type(layout.annotations).read_bytes, [OSError(5, "Input/output error")]
+    monkeypatch.setattr(
+        type(layout.annotations), "read_bytes", lambda path: real(path) if not failures else throw(failures.pop())
+    )
+    annotation.append(layout, [line(1, note="n")])
+    assert shown(layout) == ("n", ())
+    failures += [OSError(5, "Input/output error")] * 9
+    with pytest.raises(OSError, match="Input/output error"):
+        annotation.append(layout, [line(2, note="m")])
+
+
+def throw(error):
+    raise error
 
 
 def test_the_folder_of_an_experiment_that_is_gone_does_not_come_back(layout):

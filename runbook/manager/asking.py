@@ -187,9 +187,15 @@ class Asking:
         from runbook import annotation, errors
 
         try:
-            return annotation.annotated(self._registry.record(experiment_id), self._layout.experiment(experiment_id))
+            record = self._registry.record(experiment_id)
         except (FileNotFoundError, errors.DamagedFileError, errors.NewerFormatError):
             return None
+        layout = self._layout.experiment(experiment_id)
+        try:
+            return annotation.annotated(record, layout)
+        except OSError as error:
+            annotation.warn_unreadable(layout, error)
+            return record
 
     def get_experiment_path(self, experiment_id: str) -> Path:
         """The folder of one experiment; for what it takes and raises see `get_experiment`."""

@@ -24,7 +24,7 @@ in words:
                       their settings that differ, side by side: {setting: …}
     prepare(base, count)
                       experiments 0 to `count` written straight in the system's own format, where its API would take
-                      hours; what it wrote is read back through the API before anything is measured
+                      hours; its `count` must find them, and what lists them is checked against the workload
 """
 
 PEERS = ("mlflow", "wandb", "trackio", "aim", "sacred", "dvclive", "lazyscribe", "swanlab", "optuna")

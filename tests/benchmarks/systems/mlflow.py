@@ -58,7 +58,10 @@ def _runs(base):
 
 
 def count(base):
-    return sum(1 for _ in _runs(base))
+    connect(base)
+    # Counting through its API takes as long as a listing, which is many minutes for 100,000.
+    with sqlite3.connect(f"{base}/mlflow.db") as database:
+        return database.execute("SELECT COUNT(*) FROM runs WHERE status = 'FINISHED'").fetchone()[0]
 
 
 def listing(base):
