@@ -39,8 +39,9 @@ _ID: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _ENTRY_START: Final = re.compile(r'\{(\s*)"experiment_id"\s*:')
 _SPACE: Final = 200
 _STRINGS: Final = frozenset({str})
-_BLOCK: Final = 2**20
-"""In bytes: enough to be decoded quickly, and few enough for a copy of them to cost no memory."""
+_BLOCK: Final = 2**17
+"""In bytes: with all that is made of them, they stay in the processor's own cache until they are passed over or kept;
+eight times as much takes up to a quarter longer."""
 _OUR_ENTRY_START: Final = re.compile(r'(?<=\n)\{"experiment_id":')
 
 
