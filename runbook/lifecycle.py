@@ -131,9 +131,9 @@ class Lifecycle:
             leaving = late
             raise
         finally:
-            signals.unwatch()
             if not _open:
                 signals.die_in_worker(leaving)
+            signals.unwatch()
 
     def mark(self, status: str, notes: str | None) -> None:
         """End as the program says.

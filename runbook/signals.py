@@ -148,7 +148,7 @@ def ending_of(error: BaseException | None, since: int = 0) -> endings.Ending:
     """
     noted = _watch.noted if _watch.count > since else None
     if noted is not None and endings.comes_from(error, _watch.raised):
-        # The host's own handler raised it; whatever its type, the signal is the reason.
+        # Whatever its type, and whatever it became on its way out, the signal is the reason.
         return endings.of_signal(noted)
     return endings.classify(error, noted)
 
@@ -164,13 +164,15 @@ def ending_at_exit(since: int = 0) -> endings.Ending:
 
 
 def die_in_worker(error: BaseException | None) -> None:
-    """In a worker process, let the signal kill the process now that its experiments are closed.
+    """In a worker process, let the signal kill the process now that its experiments are closed; before `unwatch`.
 
     A pool's worker catches every exception and sends it to its parent as a result, so there the exception would never
-    arrive at the top of the process, and the worker would survive its SIGTERM.
+    arrive at the top of the process, and the worker would survive its SIGTERM. So would one in which another exception
+    took its place on the way: multiprocessing's own locks raise one when they are left in the midst of a wait.
     """
-    if isinstance(error, Terminated) and _is_worker():
-        _watch.dying = error.signum
+    raised = _watch.raised
+    if isinstance(raised, Terminated) and endings.comes_from(error, raised) and _is_worker():
+        _watch.dying = raised.signum
         _die()
 
 
@@ -211,7 +213,8 @@ class _Handler:
         # The next one of its kind acts at once.
         signal.signal(signum, signal.SIG_DFL)
         _arrange_death(signum)
-        raise Terminated(signum)
+        _watch.raised = Terminated(signum)
+        raise _watch.raised
 
 
 def _act_as_before(signum: int, frame: FrameType | None, previous: Any) -> None:

@@ -1045,6 +1045,31 @@ def test_terminating_a_pool_ends_its_workers(program, endings):
     assert endings() == [RETURNED, SIGTERM, SIGTERM]
 
 
+def test_terminating_a_pool_ends_a_worker_in_which_another_error_takes_the_place_of_the_signal(program, endings):
+    """As in the locks of multiprocessing, which raise one when they are left in the midst of a wait."""
+    code = """
+    def task(number):
+        with block(number=number):
+            try:
+                barrier.wait()
+                pause()
+            finally:
+                raise ValueError("in its place")
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(2)
+    with block(name="parent"):
+        pool = context.Pool(1)
+        pool.map_async(task, range(1))
+        barrier.wait()
+        pool.terminate()
+        pool.join()
+        print("joined")
+    """
+    plain = program(code, plain=True)
+    assert program(code).visible == plain.visible == (0, "joined\n", "")
+    assert endings() == [RETURNED, SIGTERM]
+
+
 def test_a_worker_without_an_experiment_dies_as_it_did(program, endings):
     """Forked inside its parent's block (a DataLoader's), it logs, is terminated, and the parent goes on."""
     code = """
