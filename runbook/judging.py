@@ -81,18 +81,24 @@ def entry(
     else:
         if bury and is_dead:
             _write_end(base, record)
-        try:
-            return {**old, **conversion.registry_entry(annotation.annotated(record, layout), directory)}
-        except OSError as error:
-            annotation.warn_unreadable(layout, error)
-            # Whoever folds or reads next looks again: without a mark, what was said would stay hidden.
-            with contextlib.suppress(OSError):
-                marks.announce(base, experiment_id)
-            said: JsonObject = {key: old[key] for key in ("notes", "tags") if key in old}
-            return {**old, **conversion.registry_entry(record, directory), **said}
+        return {**old, **_line(base, record, directory, old)}
     config = old.get("config") or _config_of(layout)
     record = unknown(experiment_id, config if isinstance(config, dict) else {})
     return {**conversion.registry_entry(record, directory), **old, "status": Status.UNKNOWN.value}
+
+
+def _line(base: BaseLayout, record: ExperimentRecord, directory: str, old: JsonObject) -> JsonObject:
+    """The line of a record, with what is said from outside; where that cannot be read, with what the old line said."""
+    layout = base.experiment(record.experiment_id)
+    try:
+        return conversion.registry_entry(annotation.annotated(record, layout), directory)
+    except OSError as error:
+        annotation.warn_unreadable(layout, error)
+        # Whoever folds or reads next looks again: without a mark, what was said would stay hidden.
+        with contextlib.suppress(OSError):
+            marks.announce(base, record.experiment_id)
+        said: JsonObject = {key: old[key] for key in ("notes", "tags") if key in old}
+        return {**conversion.registry_entry(record, directory), **said}
 
 
 def unknown(experiment_id: str, config: JsonObject) -> ExperimentRecord:
