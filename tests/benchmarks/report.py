@@ -88,19 +88,20 @@ def _table(operation, params, records):
     head = ["", *(column.title for column in columns), *divisors, "runs"]
     rows, remarks = [], []
     for system in (*operation.statements, *systems.ALL):
+        title = title_of(system, operation.statements)
         own = [record for record in records if record["system"] == system]
         measured = [record for record in own if "unavailable" not in record["numbers"]]
         if measured:
             cells = [_cell(medians(measured, column.key), column) for column in columns]
             value = medians(measured, operation.columns[0].key)
             ratios = [NOT_THERE if value is None else f"{value / divisor:.2f}" for divisor in divisors.values()]
-            rows.append([title_of(system, operation.statements), *cells, *ratios, str(len(measured))])
+            rows.append([title, *cells, *ratios, str(len(measured))])
         elif own:
-            rows.append([title_of(system, operation.statements), *[NOT_THERE] * (len(head) - 1)])
+            rows.append([title, *[NOT_THERE] * (len(head) - 1)])
         for reason in _each(record["numbers"]["unavailable"] for record in own if "unavailable" in record["numbers"]):
-            remarks.append(f"- {title_of(system, operation.statements)}: {_escaped(reason)}")
+            remarks.append(f"- {title}: {_escaped(reason)}")
         for failure in _each(record["numbers"].get("first_failure") for record in own):
-            remarks += [f"- {title_of(system, operation.statements)}: {_escaped(failure)}"] if failure else []
+            remarks += [f"- {title}: {_escaped(failure)}"] if failure else []
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     note = f"{operation.note.format(**params)}\n\n" if operation.note else ""
