@@ -1,12 +1,12 @@
 """The operations, the same for every system; each runs in a process of its own and returns its numbers.
 
-Everything here imports the standard library only, since it runs in the environments of all systems.
+Everything here imports the standard library only, since it runs in the environments of all systems; and what one
+operation needs is imported there, behind its clock, since the import counts for the system otherwise.
 """
 
 import importlib
 import os
 import signal
-import statistics
 import time
 
 import workload
@@ -44,6 +44,8 @@ def start_finish(driver, started, base, there, count, limit_s=None, warm_up=WARM
     if "import" not in driver.ABSENT:
         numbers["open_ms"] = 1e3 * (opened - started)
     if times:
+        import statistics
+
         totals = sorted(span["total"] for span in times)
         numbers |= {
             "mean_ms": statistics.fmean(totals),
@@ -96,6 +98,8 @@ def log(driver, started, base, calls, limit_s):
     driver.run(session, workload.name(0), workload.config(0), body)
     ended = time.perf_counter()
     times.sort()
+    import statistics
+
     return {
         "calls": len(times),
         "mean_us": statistics.fmean(times) / 1e3,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import workload
@@ -62,6 +61,8 @@ def compare(base, names):
 
 def prepare(base, count):
     """Copies of one real experiment: its folder, its record and its line in the registry, with its own values."""
+    import shutil
+
     run(connect(base), workload.name(0), workload.config(0), lambda log: workload.metrics(0))
     registry = Path(base, "experiment_registry.json")
     (line,) = json.loads(registry.read_bytes())["experiments"]
