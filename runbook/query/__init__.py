@@ -14,15 +14,14 @@ from runbook import codec, errors
 from runbook.query import expressions, fields
 from runbook.query.fields import MISSING, FieldPath
 from runbook.statuses import Status
-from runbook.typing import Entry
 
 if TYPE_CHECKING:
     from runbook.query.expressions import Predicate
     from runbook.registry import Registry
-    from runbook.typing import JsonObject
+    from runbook.typing import Entry, JsonObject
 
-E = TypeVar("E", bound=Entry)
-_Order: TypeAlias = Callable[[Entry], tuple[Any, ...]]
+E = TypeVar("E", bound="Entry")
+_Order: TypeAlias = "Callable[[Entry], tuple[Any, ...]]"
 
 
 class QueryOptions(TypedDict, total=False):

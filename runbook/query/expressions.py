@@ -36,10 +36,11 @@ from runbook.query import fields, predicates
 from runbook.query.fields import FieldPath, Getter, Lookup
 from runbook.query.tokens import Token, tokens
 from runbook.statuses import Status
-from runbook.typing import Entry
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from runbook.typing import Entry
 
 MAX_DEPTH: Final = 50
 """How deep parentheses and lists may nest."""
@@ -81,7 +82,7 @@ class Several(NamedTuple):
 
 Operand: TypeAlias = Value | Field
 Node: TypeAlias = "Value | Field | Comparison | Not | Several"
-Predicate: TypeAlias = Callable[[Entry], bool]
+Predicate: TypeAlias = "Callable[[Entry], bool]"
 
 
 class Expression(NamedTuple):

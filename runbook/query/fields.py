@@ -12,14 +12,16 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from runbook import codec, errors
 from runbook.flat import NON_FINITE, flatten, restore_floats
 from runbook.statuses import Status
-from runbook.typing import Entry
 
-Getter: TypeAlias = Callable[[Entry], object]
+if TYPE_CHECKING:
+    from runbook.typing import Entry
+
+Getter: TypeAlias = "Callable[[Entry], object]"
 
 MISSING: Final = object()
 """What a getter gives for a field that an entry does not have; a recorded null is None."""
