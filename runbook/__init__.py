@@ -8,8 +8,10 @@ from __future__ import annotations
 # Type checkers know this name; importing it from `typing` would be most of what `import runbook` costs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runbook.comparison import Comparison
-    from runbook.comparison.group_comparison import GroupComparison
+    from runbook.api.manager import ExperimentManager
+    from runbook.api.tracking import current_experiment, experiment, tracked
+    from runbook.compare.comparison import Comparison
+    from runbook.compare.groups import GroupComparison
     from runbook.errors import (
         AmbiguousExperimentError,
         BaseDirectoryError,
@@ -34,13 +36,11 @@ if TYPE_CHECKING:
         UnknownSuffixError,
         UsageError,
     )
-    from runbook.handle import Experiment
-    from runbook.listing import ExperimentList
-    from runbook.manager import ExperimentManager
-    from runbook.progress import Progress
-    from runbook.statuses import EndReason, Status
-    from runbook.tracking import current_experiment, experiment, tracked
-    from runbook.view import ExperimentView
+    from runbook.read.listing import ExperimentList
+    from runbook.read.view import ExperimentView
+    from runbook.record.status import EndReason, Status
+    from runbook.run.experiment import Experiment
+    from runbook.storage.progress import Progress
 
 __version__ = "0.1.0"
 
@@ -82,18 +82,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Comparison": "comparison",
-    "EndReason": "statuses",
-    "Experiment": "handle",
-    "ExperimentList": "listing",
-    "ExperimentManager": "manager",
-    "ExperimentView": "view",
-    "GroupComparison": "comparison.group_comparison",
-    "Progress": "progress",
-    "Status": "statuses",
-    "current_experiment": "tracking",
-    "experiment": "tracking",
-    "tracked": "tracking",
+    "Comparison": "compare.comparison",
+    "EndReason": "record.status",
+    "Experiment": "run.experiment",
+    "ExperimentList": "read.listing",
+    "ExperimentManager": "api.manager",
+    "ExperimentView": "read.view",
+    "GroupComparison": "compare.groups",
+    "Progress": "storage.progress",
+    "Status": "record.status",
+    "current_experiment": "api.tracking",
+    "experiment": "api.tracking",
+    "tracked": "api.tracking",
 }
 
 

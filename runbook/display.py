@@ -7,7 +7,7 @@ import math
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from runbook.statuses import Status
+from runbook.record.status import Status
 
 if TYPE_CHECKING:
     from datetime import datetime

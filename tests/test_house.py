@@ -65,6 +65,8 @@ def test_no_package_leans_on_one_that_leans_on_it():
 
 def test_the_reader_of_imports_can_tell():
     """It sees both kinds, so that an order that is found means something."""
-    door = MODULES["runbook.manager"]
-    assert imported(door, inside_functions=False) == {"runbook.manager.keeping"}
-    assert {"runbook.lifecycle", "runbook.planning", "runbook.report"} <= imported(door, inside_functions=True)
+    door = MODULES["runbook.api.manager"]
+    assert imported(door, inside_functions=False) == {"runbook.api.manager_maintain"}
+    assert {"runbook.run.lifecycle", "runbook.run.plan", "runbook.pages.report"} <= imported(
+        door, inside_functions=True
+    )

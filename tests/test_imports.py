@@ -51,10 +51,11 @@ def test_the_three_names_load_only_their_doors():
     loaded = fresh(f"{DOORS[1]}\nimport sys; names = sorted(sys.modules)\nimport json; print(json.dumps(names))")
     assert [name for name in loaded if name.startswith("runbook")] == [
         "runbook",
-        "runbook.manager",
-        "runbook.manager.asking",
-        "runbook.manager.keeping",
-        "runbook.tracking",
+        "runbook.api",
+        "runbook.api.manager",
+        "runbook.api.manager_maintain",
+        "runbook.api.manager_read",
+        "runbook.api.tracking",
     ]
     assert {"attr", "attrs", "inspect", "json", "pathlib"} & set(loaded) == set()
 
@@ -68,20 +69,9 @@ def test_an_experiment_loads_no_table_no_command_line_and_nothing_to_read_record
         cwd=tmp_path,
     )
     assert {name.partition(".")[0] for name in loaded} & (HEAVY - {"filelock"}) == set()
-    readers = {
-        "comparison",
-        "tables",
-        "display",
-        "query",
-        "query.fields",
-        "listing",
-        "tables.notebook",
-        "tables.summary",
-        "upkeep",
-        "upkeep.doctor",
-        "bundle",
-    }
-    assert {name.removeprefix("runbook.") for name in loaded} & readers == set()
+    packages = {name.split(".")[1] for name in loaded if name.startswith("runbook.")}
+    assert {"run", "index", "storage"} <= packages
+    assert packages & {"render", "query", "compare", "maintain", "transfer", "pages", "cli", "display"} == set()
 
 
 NOTHING_HAPPENS = """
@@ -136,8 +126,8 @@ before = state()
 import runbook
 from runbook import *
 from runbook import experiment, tracked, ExperimentManager
-import runbook.manager, runbook.tables.summary, runbook.bundle, runbook.comparison, runbook.environment, runbook.environment.gitstate
-import runbook.tables, runbook.comparison.statistics, runbook.comparison.grouping, runbook.comparison.predictions, runbook.comparison.group_comparison
+import runbook.api.manager, runbook.render.summary, runbook.transfer.bundle, runbook.compare.comparison, runbook.capture.environment, runbook.capture.git
+import runbook.render.tables, runbook.compare.statistics, runbook.compare.grouping, runbook.compare.predictions, runbook.compare.groups
 after = state()
 
 @tracked

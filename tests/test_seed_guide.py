@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook import EndReason, ExperimentManager, Status, lifecycle
-from runbook.endings import ABANDONED
+from runbook import EndReason, ExperimentManager, Status
+from runbook.run import lifecycle
+from runbook.run.endings import ABANDONED
 
 # --- what a user of the guide has ------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import attrs
 import click
 
 from runbook import errors
-from runbook.cli.failures import NothingFoundError, not_writable
+from runbook.cli.exit_codes import NothingFoundError, not_writable
 from runbook.display import visible
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from runbook.manager import ExperimentManager
+    from runbook.api.manager import ExperimentManager
+    from runbook.read.view import ExperimentView
     from runbook.typing import Json
-    from runbook.view import ExperimentView
 
     P = ParamSpec("P")
     F = TypeVar("F", bound="Callable[..., Any]")
@@ -51,9 +51,9 @@ class Context:
     @functools.cached_property
     def shown_dir(self) -> str:
         """The base directory as it was given."""
-        from runbook import defaults
+        from runbook import environ
 
-        return defaults.base_dir(self.base_dir)
+        return environ.base_dir(self.base_dir)
 
     @functools.cached_property
     def manager(self) -> ExperimentManager:
@@ -70,7 +70,7 @@ class Context:
 
     def writing_manager(self) -> ExperimentManager:
         """The experiments of a base directory, which is made if it is missing."""
-        from runbook.manager import ExperimentManager
+        from runbook.api.manager import ExperimentManager
 
         return ExperimentManager(self.shown_dir)
 
@@ -144,7 +144,7 @@ class Context:
 
     def print_json(self, data: object) -> None:
         """Print one JSON document; non-finite floats are strings, as in the files."""
-        from runbook.plain import to_plain
+        from runbook.serialize.jsonable import to_plain
 
         print_json(to_plain(data), is_unicode=self.is_unicode)
 
@@ -257,13 +257,13 @@ def completed_by(source: str) -> Callable[[click.Context, click.Parameter, str],
     """What the shell offers for a parameter.
 
     Args:
-        source: a function of `runbook.cli.completing`, which is imported when the shell asks.
+        source: a function of `runbook.cli.shell_completion`, which is imported when the shell asks.
     """
 
     def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from runbook.cli import completing
+        from runbook.cli import shell_completion
 
-        items: list[CompletionItem] = getattr(completing, source)(ctx, incomplete)
+        items: list[CompletionItem] = getattr(shell_completion, source)(ctx, incomplete)
         return items
 
     return complete

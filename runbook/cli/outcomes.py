@@ -11,7 +11,7 @@ import attrs
 import click
 
 from runbook import errors
-from runbook.cli import failures
+from runbook.cli import exit_codes
 from runbook.display import visible
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from runbook.cli.context import Context
-    from runbook.view import ExperimentView
+    from runbook.read.view import ExperimentView
 
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _KIB: Final = 1024
@@ -63,11 +63,11 @@ class Outcomes:
             error: Exception = problem
             if isinstance(problem, OSError):
                 shown_dir = click.get_current_context().obj.shown_dir
-                error = failures.not_writable(problem, shown_dir) or problem
+                error = exit_codes.not_writable(problem, shown_dir) or problem
             message = error.format_message() if isinstance(error, click.ClickException) else in_commands(str(error))
-            failures.say(f"runbook: {message}")
+            exit_codes.say(f"runbook: {message}")
             self.failed.append({"given": given, "error": message})
-            self.code = max(self.code, failures.code_of(error))
+            self.code = max(self.code, exit_codes.code_of(error))
 
     def experiments(self, context: Context, given: Iterable[str]) -> list[ExperimentView]:
         """The experiments that some words stand for, each once, all of them looked up before any is changed."""
@@ -112,7 +112,7 @@ def confirm(action: str, listed: Iterable[str], *, is_agreed: bool) -> bool:
     for line in listed:
         click.echo(f"  {visible(line)}", err=True)
     if not sys.stdin.isatty():
-        raise failures.NotPossibleError(f"nothing was done: there is nobody to ask whether to {action}; pass --yes")
+        raise exit_codes.NotPossibleError(f"nothing was done: there is nobody to ask whether to {action}; pass --yes")
     return click.confirm(f"{action[0].upper()}{action[1:]}?", err=True)
 
 

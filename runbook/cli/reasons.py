@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runbook.statuses import EndReason, Status
+from runbook.record.status import EndReason, Status
 
 if TYPE_CHECKING:
-    from runbook.view import ExperimentView
+    from runbook.read.view import ExperimentView
 
 _SENTENCES: Final = {
     EndReason.RETURNED: "it came to its end",

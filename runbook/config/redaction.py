@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
-from runbook.plain import to_plain
+from runbook.serialize.jsonable import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

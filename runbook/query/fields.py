@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from runbook import codec, errors
-from runbook.flat import NON_FINITE, flatten, restore_floats
-from runbook.statuses import Status
+from runbook import errors
+from runbook.record.status import Status
+from runbook.serialize import json_text
+from runbook.serialize.flatten import NON_FINITE, flatten, restore_floats
 
 if TYPE_CHECKING:
     from runbook.typing import Entry
@@ -199,7 +200,7 @@ class Lookup:
 def moment(value: object) -> datetime | None:
     """The moment that an entry has for a time; None for anything that is no ISO 8601 time."""
     try:
-        return codec.parse_time(value) if isinstance(value, str) else None
+        return json_text.parse_time(value) if isinstance(value, str) else None
     except (ValueError, OverflowError):
         return None
 

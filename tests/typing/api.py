@@ -30,7 +30,7 @@ from runbook import (
     experiment,
     tracked,
 )
-from runbook.report import write_report
+from runbook.pages.report import write_report
 
 manager = ExperimentManager()
 assert_type(manager, ExperimentManager)

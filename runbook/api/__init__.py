@@ -1,0 +1,1 @@
+"""What users call: the block, the decorator and the manager."""

@@ -1,0 +1,1 @@
+"""Facts beside the config: the environment and the state of the code."""

@@ -1,0 +1,199 @@
+"""`show`: one experiment on one screen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from runbook import errors
+from runbook.cli import text_columns
+from runbook.cli.context import Context, command, experiment_argument
+from runbook.cli.exit_codes import DAMAGED, say
+from runbook.display import age, duration, plain, visible
+from runbook.record.status import Status
+from runbook.serialize.flatten import flatten
+from runbook.serialize.jsonable import to_plain
+from runbook.storage import experiment_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runbook.read.view import ExperimentView
+    from runbook.record.model import Attempt
+    from runbook.typing import JsonObject
+
+_FILES_SHOWN: Final = 20
+_COMMIT_SHOWN: Final = 12
+_KIB: Final = 1024
+
+
+@command(
+    "show",
+    json="an object with the fields of the registry (experiment_id, timestamp, status, custom_name, description, "
+    "config, directory, completed_at, notes, metrics, tags, end_reason, parent, host) and duration_s, function, "
+    "failure (type, message, traceback; or null), attempts, environment (or null), files (each with path and bytes).",
+    example="runbook show latest\nrunbook show baseline --json",
+)
+@experiment_argument(default="latest")
+def show(context: Context, experiment: str) -> int | None:
+    """Show all that is known about an experiment."""
+    view = context.experiment(experiment)
+    if context.as_json:
+        context.print_json(describe(context, view))
+    else:
+        for line in _lines(view, context.width):
+            context.print(line)
+    damage = damage_of(view)
+    if damage is None:
+        return None
+    say(f"runbook: this is what the registry has of it: {damage}")
+    return DAMAGED
+
+
+def damage_of(view: ExperimentView) -> str | None:
+    """What is wrong with its record; None where nothing is, or where there is none, as of the seed's tool."""
+    try:
+        experiment_folder.read_record(view.layout)
+    except (errors.DamagedFileError, errors.NewerFormatError) as error:
+        return str(error)
+    except OSError:
+        return None
+    return None
+
+
+def describe(context: Context, view: ExperimentView) -> JsonObject:
+    """All that is known about an experiment, as plain data."""
+    from runbook.record import schema
+
+    entry = next(entry for entry in context.entries if entry["experiment_id"] == view.id)
+    record = schema.to_json(view.record)
+    plain = to_plain(
+        {
+            **entry,
+            "duration_s": duration_s(view),
+            "function": record["function"],
+            "failure": record["failure"],
+            "attempts": record["attempts"],
+            "environment": environment_of(view),
+            "files": [{"path": path, "bytes": size} for path, size in files_of(view.path)],
+        }
+    )
+    assert isinstance(plain, dict)
+    return plain
+
+
+def duration_s(view: ExperimentView) -> float | None:
+    """How long it ran, or has run so far, in seconds."""
+    ended = view.record.completed_at
+    if ended is None and view.status is Status.RUNNING:
+        ended = datetime.now(UTC)
+    return None if ended is None else max(0.0, (ended - view.record.timestamp).total_seconds())
+
+
+def environment_of(view: ExperimentView) -> JsonObject | None:
+    """What it ran on and with; None where nobody recorded it."""
+    with contextlib.suppress(OSError, errors.DamagedFileError):
+        return view.load_environment()
+    return None
+
+
+def files_of(root: Path) -> list[tuple[str, int]]:
+    """The files of an experiment with their sizes in bytes, by their path in its folder."""
+    found = []
+    for place, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.join(place, name)  # noqa: PTH118 - a folder may hold very many files
+            with contextlib.suppress(OSError):
+                found.append((os.path.relpath(path, root), os.lstat(path).st_size))
+    return found
+
+
+def _lines(view: ExperimentView, width: int) -> Iterator[str]:
+    yield visible(view.id)
+    yield ""
+    yield from text_columns.pairs(_facts(view), width, whole=("folder",))
+    for title, values in (("config", view.record.config), ("metrics", view.record.metrics)):
+        if values:
+            yield f"\n{title}"
+            yield from text_columns.pairs(
+                [(visible(key), plain(value)) for key, value in flatten(values).items()], width
+            )
+    if len(view.record.attempts) > 1:
+        yield "\nattempts"
+        attempts = enumerate(view.record.attempts, start=1)
+        yield from text_columns.pairs([(str(number), _attempt(attempt)) for number, attempt in attempts], width)
+    if view.notes:
+        yield "\nnotes"
+        for note in view.notes.splitlines():
+            yield from (f"  {line}" for line in text_columns.folded(visible(note), width - 2))
+    files = files_of(view.path)
+    yield f"\nfiles: {len(files)}, {_size(sum(size for _, size in files))}"
+    yield from text_columns.pairs([(visible(path), _size(size)) for path, size in files[:_FILES_SHOWN]], width)
+    if len(files) > _FILES_SHOWN:
+        yield f"  and {len(files) - _FILES_SHOWN} more below {visible(str(view.path))}"
+
+
+def _facts(view: ExperimentView) -> list[tuple[str, str]]:
+    record = view.record
+    seconds = duration_s(view)
+    facts = {
+        "status": status_of(view),
+        "error": "" if record.failure is None else f"{record.failure.type}: {record.failure.message}",
+        "traceback": str(view.layout.traceback.relative_to(view.path)) if view.layout.traceback.exists() else "",
+        "evidence": (record.attempts[-1].evidence or "") if record.attempts else "",
+        "name": record.custom_name or "",
+        "description": record.description or "",
+        "tags": ", ".join(record.tags),
+        "started": moment(record.timestamp),
+        "ended": "" if record.completed_at is None else moment(record.completed_at),
+        "took so far" if view.status is Status.RUNNING else "took": "" if seconds is None else duration(seconds),
+        "host": record.host or "",
+        "inside": record.parent or "",
+        "function": record.function or "",
+        **_origin(environment_of(view) or {}, view),
+        "folder": str(view.path),
+    }
+    return [(name, visible(value)) for name, value in facts.items() if value]
+
+
+def _origin(environment: JsonObject, view: ExperimentView) -> dict[str, str]:
+    """Where its code came from, in words."""
+    argv, git = environment.get("argv"), environment.get("git")
+    facts = {"command": shlex.join(map(str, argv)) if isinstance(argv, list) else ""}
+    if "python" in environment:
+        facts["python"] = f"{environment['python']} on {environment.get('platform')}"
+    if isinstance(git, dict):
+        branch = f" on {git['branch']}" if git.get("branch") else ""
+        changed = " with uncommitted changes" if git.get("dirty") else ""
+        where = f" ({view.layout.patch.relative_to(view.path)})" if changed and view.layout.patch.exists() else ""
+        facts["git"] = f"{str(git.get('commit') or 'no commit')[:_COMMIT_SHOWN]}{branch}{changed}{where}"
+    return facts
+
+
+def status_of(view: ExperimentView) -> str:
+    """Its status and reason, such as `failed (exception)`."""
+    return f"{view.status} ({view.end_reason})" if view.end_reason is not None else str(view.status)
+
+
+def moment(when: datetime) -> str:
+    """A moment in the time of this place, and how long ago it was."""
+    return f"{when.astimezone():%Y-%m-%d %H:%M:%S %Z}, {age(when, datetime.now(UTC))}"
+
+
+def _attempt(attempt: Attempt) -> str:
+    ending = f"{attempt.end_reason} {moment(attempt.ended_at)}" if attempt.ended_at is not None else "running"
+    evidence = f": {attempt.evidence}" if attempt.evidence else ""
+    return visible(f"{moment(attempt.started_at)} on {attempt.owner.host}; {ending}{evidence}")
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < _KIB:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= _KIB
+    return f"{count:.1f} TiB"

@@ -1,0 +1,159 @@
+"""`why`: what became of an experiment that did not come to its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from runbook import display
+from runbook.cli import text_columns
+from runbook.cli.commands.show import damage_of, duration_s, moment, status_of
+from runbook.cli.context import Context, command, experiment_argument
+from runbook.cli.differences import differences, side
+from runbook.cli.exit_codes import NothingFoundError
+from runbook.cli.follow import last_logged
+from runbook.cli.reasons import sentence
+from runbook.record.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runbook.read.view import ExperimentView
+
+_EXPLAINED: Final = (Status.FAILED, Status.INTERRUPTED, Status.UNKNOWN)
+_TRACEBACK_LINES: Final = 15
+_METRICS_SHOWN: Final = 10
+_DIFFERENCES_SHOWN: Final = 20
+
+
+@command(
+    "why",
+    json="an object with experiment_id, status, end_reason, reason (a sentence), evidence, failure (type, message, "
+    "traceback; or null), traceback_path (or null), step, metrics, duration_s, compared_with (an id, or null) and "
+    "differences (config and environment: {key: {experiment_id: value}}).",
+    example="runbook why\nrunbook why baseline",
+)
+@experiment_argument(default="")
+def why(context: Context, experiment: str) -> None:
+    """Explain why an experiment failed or was interrupted.
+
+    By default the latest that did: with the last lines of its traceback, its last metrics, and what differs in config
+    and environment from the last completed one of the same name.
+    """
+    view = context.experiment(experiment) if experiment else _latest(context)
+    if view.status not in _EXPLAINED:
+        raise NothingFoundError(f"there is nothing to explain: {view.id} {_is(view)}")
+    former = _last_completed(context, view)
+    found = {} if former is None else differences(former, view)
+    differing = {part: found.get(part, {}) for part in ("config", "environment")}
+    step, logged = last_logged(view.layout.history)
+    if context.as_json:
+        failure = view.record.failure
+        context.print_json(
+            {
+                "experiment_id": view.id,
+                "status": view.status,
+                "end_reason": view.end_reason,
+                "reason": sentence(view),
+                "evidence": _evidence(view),
+                "failure": failure and {name: getattr(failure, name) for name in ("type", "message", "traceback")},
+                "traceback_path": str(view.layout.traceback) if view.layout.traceback.exists() else None,
+                "step": step,
+                "metrics": logged or view.metrics,
+                "duration_s": duration_s(view),
+                "compared_with": None if former is None else former.id,
+                "differences": differing,
+            }
+        )
+        return
+    for line in _lines(view, step, logged or view.metrics, context.width):
+        context.print(line)
+    for line in _compared(view, former, differing, context.width):
+        context.print(line)
+
+
+def _latest(context: Context) -> ExperimentView:
+    found = context.manager.find(status=_EXPLAINED, limit=1)
+    if not found:
+        count = len(context.entries)
+        none = "none has failed or was interrupted" if count else context.no_experiments()
+        raise NothingFoundError(f"there is nothing to explain: {none}")
+    return context.manager.get_experiment(found[0]["experiment_id"])
+
+
+def _is(view: ExperimentView) -> str:
+    return "is running" if view.status is Status.RUNNING else f"has {view.status}"
+
+
+def _evidence(view: ExperimentView) -> str | None:
+    return view.record.attempts[-1].evidence if view.record.attempts else None
+
+
+def _last_completed(context: Context, view: ExperimentView) -> ExperimentView | None:
+    """The newest completed experiment of the same name; None if there is none, or it has no name."""
+    for entry in reversed(context.entries):
+        if view.name is not None and entry["custom_name"] == view.name and entry["status"] == Status.COMPLETED:
+            return context.manager.get_experiment(entry["experiment_id"])
+    return None
+
+
+def _lines(view: ExperimentView, step: float | None, metrics: dict[str, Any], width: int) -> Iterator[str]:
+    failure = view.record.failure
+    seconds = duration_s(view)
+    after = [] if seconds is None else [f"after {display.duration(seconds)}"]
+    at = [] if step is None else [f"at step {display.number(step)}"]
+    ended = view.record.completed_at
+    facts = {
+        "status": f"{status_of(view)}: {sentence(view)}",
+        "error": "" if failure is None else f"{failure.type}: {failure.message}",
+        "damage": damage_of(view) or "",
+        "evidence": _evidence(view) or "",
+        "ended": ", ".join([*([] if ended is None else [moment(ended)]), *after, *at]),
+        "host": view.record.host or "",
+        "notes": (view.notes or "").replace("\n", "; "),
+    }
+    yield display.visible(view.id)
+    yield ""
+    yield from text_columns.pairs([(name, display.visible(value)) for name, value in facts.items() if value], width)
+    if failure is not None:
+        lines = failure.traceback.rstrip("\n").splitlines()
+        shown = lines[-_TRACEBACK_LINES:]
+        how_many = f"the last {len(shown)} of {len(lines)} lines" if len(shown) < len(lines) else f"{len(lines)} lines"
+        yield f"\ntraceback ({how_many}, in {view.layout.traceback.relative_to(view.path)})"
+        yield from (f"  {display.visible(line)}" for line in shown)
+    if metrics:
+        yield "\nlast metrics"
+        items = [(display.visible(name), display.plain(value)) for name, value in metrics.items()]
+        yield from text_columns.pairs(items[:_METRICS_SHOWN], width)
+        if len(items) > _METRICS_SHOWN:
+            yield f"  and {len(items) - _METRICS_SHOWN} more"
+
+
+def _compared(
+    view: ExperimentView, former: ExperimentView | None, differing: dict[str, Any], width: int
+) -> Iterator[str]:
+    if former is None:
+        named = "it has no name" if view.name is None else "no other one of its name has completed"
+        yield ""
+        yield from text_columns.folded(f"nothing to compare it with: {named}", width)
+        return
+    changes = [
+        (
+            display.visible(key if part == "config" else f"{part}.{key}"),
+            f"{display.visible(side(values, former.id))} there, {display.visible(side(values, view.id))} here",
+        )
+        for part, keys in differing.items()
+        for key, values in keys.items()
+    ]
+    if not changes:
+        yield ""
+        yield from text_columns.folded(
+            f"same config and environment as {display.visible(former.id)}, which completed", width
+        )
+        return
+    yield ""
+    yield from text_columns.folded(
+        f"differs from {display.visible(former.id)}, the last of its name that completed", width
+    )
+    yield from text_columns.pairs(changes[:_DIFFERENCES_SHOWN], width)
+    if len(changes) > _DIFFERENCES_SHOWN:
+        yield f"  and {len(changes) - _DIFFERENCES_SHOWN} more: runbook diff shows them"

@@ -1,0 +1,58 @@
+"""What differs between two experiments: configs, environments, metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runbook import display
+from runbook.cli.commands.show import environment_of
+from runbook.config.difference import config_diff, differing, without_own_paths
+from runbook.read.view import final_metrics
+from runbook.serialize.flatten import flatten
+
+if TYPE_CHECKING:
+    from runbook.read.view import ExperimentView
+    from runbook.typing import Json, JsonObject
+
+_COMPARED: Final = ("python", "implementation", "platform", "host", "argv", "working_directory", "gpus", "variables")
+_GIT: Final = ("commit", "branch", "dirty", "remote")
+
+Differences = dict[str, dict[str, "Json"]]
+
+
+def differences(first: ExperimentView, second: ExperimentView) -> dict[str, Differences]:
+    """What differs, by part: `{"config": {key: {experiment_id: value}}, "environment": …, "metrics": …}`.
+
+    Under each key stand only the experiments that have it. An experiment of which no environment is on record has
+    none to differ.
+    """
+    if first.id == second.id:
+        return {"config": {}, "environment": {}, "metrics": {}}
+    views = (first, second)
+    environments = {view.id: environment_of(view) for view in views}
+    known = {owner: _compared(environment) for owner, environment in environments.items() if environment is not None}
+    return {
+        "config": config_diff({view.id: without_own_paths(view.record.config, view.id) for view in views}),
+        "environment": differing(known) if len(known) == len(views) else {},
+        "metrics": differing({view.id: flatten(final_metrics(view.layout, view.record)) for view in views}),
+    }
+
+
+def _compared(environment: JsonObject) -> dict[str, Json]:
+    """What of an environment can be the reason for another result."""
+    git, packages = environment.get("git"), environment.get("packages")
+    flat = flatten({key: environment[key] for key in _COMPARED if key in environment})
+    if isinstance(git, dict):
+        flat |= {f"git.{key}": git[key] for key in _GIT if key in git}
+    if isinstance(packages, dict):
+        flat |= {f"packages.{name}": version for name, version in packages.items()}
+    return flat
+
+
+def side(values: dict[str, Json], experiment_id: str) -> str:
+    """One side of a difference, as text; `-` where the experiment does not have it."""
+    if experiment_id not in values:
+        return "-"
+    value = values[experiment_id]
+    # An absent setting and one of null are not the same.
+    return "null" if value is None else display.plain(value)

@@ -1,0 +1,170 @@
+"""The command `runbook`: one module for each few verbs, imported when one of them is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from runbook import __version__
+from runbook.cli import exit_codes
+from runbook.cli.context import Context, global_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SECTIONS: Final = {
+    "Read": {
+        "ls": "ls:ls",
+        "show": "show:show",
+        "compare": "compare:compare",
+        "diff": "compare:diff",
+        "best": "best:best",
+        "why": "why:why",
+        "history": "history:history",
+        "watch": "watch:watch",
+        "path": "path:path",
+        "open": "path:open_",
+        "report": "report:report",
+    },
+    "Write": {
+        "note": "note:note",
+        "tag": "note:tag",
+        "end": "note:end",
+    },
+    "Move": {
+        "export": "export:export",
+        "import": "export:import_",
+        "merge": "export:merge",
+    },
+    "Tidy up": {
+        "rm": "rm:rm",
+        "restore": "rm:restore",
+        "gc": "rm:gc",
+        "doctor": "doctor:doctor",
+        "repair": "doctor:repair",
+    },
+    "Shell": {"completion": "completion:completion"},
+}
+"""Each command, and where it is: `module:function` in `runbook.cli.commands`."""
+
+_MARGINS: Final = 4
+"""Before a command and behind it in the help, in columns."""
+
+COMPLETE_VARIABLE: Final = "_RUNBOOK_COMPLETE"
+"""By this the shell asks for completions, as click has it."""
+
+_HOMES: Final = {name: home for commands in _SECTIONS.values() for name, home in commands.items()}
+
+
+_ELSEWHERE: Final = {
+    **dict.fromkeys(["list", "find", "search", "query", "status"], "ls"),
+    **dict.fromkeys(["info", "view", "get", "cat"], "show"),
+    **dict.fromkeys(["plot", "curve", "log", "metrics"], "history"),
+    **dict.fromkeys(["top", "ps", "tail", "follow"], "watch"),
+    **dict.fromkeys(["delete", "remove", "del"], "rm"),
+    **dict.fromkeys(["undo", "undelete"], "restore"),
+    **dict.fromkeys(["clean", "prune", "purge"], "gc"),
+    **dict.fromkeys(["check", "fsck"], "doctor"),
+    "fix": "repair",
+    "cd": "path",
+    "help": "--help",
+}
+"""What other programs call what we have, whose letters tell nothing."""
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
+        """All names, in the order of the help."""
+        return list(_HOMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click has it
+        """The command of that name."""
+        if cmd_name not in _HOMES:
+            return None
+        module, _, function = _HOMES[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"runbook.cli.commands.{module}"), function)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is called, or an error with the nearest ones."""
+        if args and args[0] not in _HOMES and not args[0].startswith("-") and not ctx.resilient_parsing:
+            help_ = f"'{ctx.command_path} --help' lists them"
+            meant = _ELSEWHERE.get(args[0])
+            hint = f"did you mean {meant}?" if meant else exit_codes.nearest_hint(args[0], _HOMES, help_)
+            ctx.fail(f"there is no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by section."""
+        width = max(map(len, _HOMES))
+        for title, names in _SECTIONS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (f"{name:{width}}", command.get_short_help_str(formatter.width - width - _MARGINS))
+                        for name, command in commands
+                        if command is not None
+                    ]
+                )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is called."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise exit_codes.ReaderGoneError from error
+        except KeyboardInterrupt as error:
+            raise exit_codes.CtrlCError from error
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
+        """Run a command and exit with its code."""
+        # One name for it, however the program is called.
+        extra.setdefault("complete_var", COMPLETE_VARIABLE)
+        if not extra.pop("standalone_mode", True):
+            return super().main(args, prog_name, standalone_mode=False, **extra)
+        sys.exit(
+            exit_codes.guarded(lambda: super(_LazyGroup, self).main(args, prog_name, standalone_mode=False, **extra))
+        )
+
+
+@click.group(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\
+An experiment goes by its id, the beginning of its id, its name (the latest of that name), `latest`, @1 (the newest),
+@2 and so on, or the path of its folder.
+
+\b
+Exit codes:
+  0  found, done, no difference
+  1  nothing found, or a difference
+  2  called in a way that cannot be done
+  3  something on the disk is damaged or cannot be used
+  130, 141  ended by Ctrl-C, or because nobody reads the output any more
+
+With --json, where nothing is found, stdout has [] in the place of an array and null in the place of an object.
+
+\b
+Example:
+  runbook ls --since 2d --status failed
+  runbook why latest
+  cd $(runbook path latest)
+""",
+)
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+@global_options
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """The record of machine-learning experiments in plain files."""
+    ctx.ensure_object(Context)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -1,0 +1,1 @@
+"""Experiments side by side, and groups of them with statistics."""

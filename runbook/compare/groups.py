@@ -1,0 +1,255 @@
+"""Groups of experiments compared: what each comes to on average, and whether a gap is more than noise."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+
+from runbook.compare import group_tables, verdicts
+from runbook.compare.directions import check_names, directions, is_number
+from runbook.compare.group_results import GroupResults, Pair
+from runbook.compare.grouping import CONFIG, Group, group
+from runbook.compare.predictions import compare_predictions
+from runbook.compare.statistics import ALPHA, CONFIDENCE, Contrast, Summary, contrast, holm, summarize
+from runbook.errors import ComparisonError, UnknownStatusError
+from runbook.query import fields
+from runbook.record.status import Status
+from runbook.render import notebook, tables
+from runbook.serialize import json_text
+from runbook.serialize.jsonable import to_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from pandas import DataFrame
+
+    from runbook.read.view import ExperimentView
+    from runbook.render.tables import Table
+    from runbook.typing import Entry, JsonObject
+
+_MOST_PAIRS: Final = 20_000
+
+
+@attrs.frozen(repr=False)
+class GroupComparison(GroupResults):
+    """Groups of experiments compared, metric by metric: facts that also show themselves.
+
+    `manager.compare_groups` makes one; for its attributes see `GroupResults`.
+
+    Example:
+        >>> comparison = manager.compare_groups("config.lr", metrics=["test_f1"])  # doctest: +SKIP
+        >>> print(comparison.to_text())  # doctest: +SKIP
+        >>> [pair.is_significant for pair in comparison.pairs]  # doctest: +SKIP
+        [True]
+    """
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self.groups)} groups by {', '.join(self.by)}>"
+
+    @property
+    def verdicts(self) -> list[str]:
+        """What the tests say, in sentences that claim no more than the numbers do."""
+        return verdicts.sentences(self)
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be known to read the numbers: what was left out, which samples are small, what was corrected."""
+        return verdicts.notes(self)
+
+    def tables(self) -> list[Table]:
+        """The table of the groups; then, where there are more than two, that of the closest-fought pairs."""
+        return group_tables.tables_of(self)
+
+    def to_text(self, width: int = 80, *, colour: bool = False) -> str:
+        """Tables, verdicts and notes for a terminal, at most `width` columns wide."""
+        return "\n".join(tables.to_text(table, width=width, colour=colour) for table in self.tables())
+
+    def to_markdown(self) -> str:
+        """Tables, verdicts and notes in Markdown."""
+        return "\n".join(map(tables.to_markdown, self.tables()))
+
+    def to_latex(self) -> str:
+        """Tables, verdicts and notes in LaTeX with booktabs."""
+        return "\n".join(map(tables.to_latex, self.tables()))
+
+    def to_csv(self, of: Literal["groups", "pairs"] = "groups") -> str:
+        """A line for each metric and group, or for each metric and pair of groups; numbers in full."""
+        return tables.to_csv(self._long_table(of))
+
+    def to_dataframe(self, of: Literal["groups", "pairs"] = "groups") -> DataFrame:
+        """A pandas data frame of what `to_csv` writes.
+
+        Raises:
+            MissingExtraError: without pandas.
+        """
+        return tables.to_dataframe(self._long_table(of))
+
+    def to_dict(self) -> JsonObject:
+        """All of it as plain data.
+
+        `by`, `groups` (`label`, `settings`, `experiment_ids`, `metrics`: by name `n`, `mean`, `standard_deviation`,
+        `interval`, `missing`, `not_finite`), `directions`, `best`, `pairs` (`metric`, `first`, `second`, `difference`
+        of the second to the first, `interval`, `statistic`, `degrees_of_freedom`, `p_value`, `p_value_holm`,
+        `hedges_g`, `hedges_g_interval`, `is_significant`, `problem`), `tests`, `alpha`, `confidence`, `left_out`,
+        `predictions`, `verdicts`, `notes`. What is not known is null.
+        """
+        groups = [
+            {
+                "label": one.label,
+                "settings": one.settings,
+                "experiment_ids": one.experiment_ids,
+                "metrics": {name: attrs.asdict(summaries[place]) for name, summaries in self.metrics.items()},
+            }
+            for place, one in enumerate(self.groups)
+        ]
+        plain = to_plain(
+            {
+                "by": self.by,
+                "groups": groups,
+                "directions": self.directions,
+                "best": self.best,
+                "pairs": [pair.to_dict() for pair in self.pairs],
+                "tests": self.test_count,
+                "alpha": ALPHA,
+                "confidence": CONFIDENCE,
+                "left_out": self.left_out,
+                "predictions": None if self.predictions is None else attrs.asdict(self.predictions),
+                "verdicts": self.verdicts,
+                "notes": self.notes,
+            }
+        )
+        assert isinstance(plain, dict)
+        return plain
+
+    def to_json(self) -> str:
+        """`to_dict` as strict JSON."""
+        return json_text.encode(self.to_dict()).decode()
+
+    def _repr_html_(self) -> str:
+        return "".join(map(notebook.table_html, self.tables()))
+
+    def _long_table(self, of: str) -> Table:
+        if of not in {"groups", "pairs"}:
+            raise ComparisonError(f"there is no table of {of!r}; pass 'groups' or 'pairs'")
+        return group_tables.long_groups(self) if of == "groups" else group_tables.long_pairs(self)
+
+
+def compare_groups(
+    entries: Sequence[Entry],
+    by: str | Iterable[str] = CONFIG,
+    *,
+    metrics: Iterable[str] | None = None,
+    minimize: Iterable[str] = (),
+    maximize: Iterable[str] = (),
+    status: str | Iterable[str] = Status.COMPLETED.value,
+    predictions: str | None = None,
+    allow_pickle: bool = False,
+    view: Callable[[str], ExperimentView],
+) -> GroupComparison:
+    """Groups of experiments compared; `ExperimentManager.compare_groups` says more.
+
+    All pairs of groups are tested, and all the p-values are corrected together. To test only against the best would
+    need fewer tests, but the best is chosen by the same numbers, and looks better than it is.
+
+    Args:
+        entries: lines of the registry, with floats for metrics, in the order in which the groups are to appear.
+        by: see `grouping.group`.
+        metrics: the names of those to compare; by default all that are numbers.
+        minimize: metrics that are better when they are lower.
+        maximize: metrics that are better when they are higher.
+        status: which experiments count.
+        predictions: a file of predictions to compare two groups by.
+        allow_pickle: whether that file may be a pickle.
+        view: gives an experiment by its id.
+
+    Raises:
+        ComparisonError: if there is nothing to compare, or no such metric.
+        QueryError: for a field to group by that none of them has.
+        MissingExtraError: without SciPy.
+    """
+    wanted = {status} if isinstance(status, str) else set(status)
+    for unknown in wanted - set(Status):
+        raise UnknownStatusError(unknown, [known.value for known in Status])
+    counting = [entry for entry in entries if entry.get("status") in wanted]
+    if not counting:
+        raise ComparisonError(
+            f"none of {len(entries)} experiments is {' or '.join(sorted(wanted))}; "
+            "choose others with ids= or where=, or say status= for those that have not completed"
+        )
+    names = _metric_names(counting, metrics)
+    known = directions(names, minimize, maximize)
+    values = {str(entry["experiment_id"]): fields.part(entry, "metrics") for entry in counting}
+    groups = group(counting, by)
+    left_out = _left_out(entries, wanted)
+    # Where the metrics are named, a group that has none of them belongs to another question.
+    strangers = set() if metrics is None else set(_without(names, groups, values))
+    if strangers:
+        # Once more: without them the labels need to tell less apart.
+        groups = group([entry for entry in counting if str(entry["experiment_id"]) not in strangers], by)
+        left_out[f"without {' or '.join(names)}"] = len(strangers)
+    summaries = {
+        name: tuple(summarize(values[one].get(name) for one in members.experiment_ids) for members in groups)
+        for name in names
+    }
+    return GroupComparison(
+        by=(by,) if isinstance(by, str) else tuple(by),
+        groups=tuple(groups),
+        metrics=summaries,
+        directions=known,
+        pairs=_pairs(groups, summaries),
+        left_out=left_out,
+        predictions=None
+        if predictions is None
+        else compare_predictions(
+            predictions,
+            {one.label: list(map(view, one.experiment_ids)) for one in groups},
+            allow_pickle=allow_pickle,
+        ),
+    )
+
+
+def _metric_names(entries: Sequence[Entry], metrics: Iterable[str] | None) -> list[str]:
+    names = dict.fromkeys(
+        name for entry in entries for name, value in fields.part(entry, "metrics").items() if is_number(value)
+    )
+    if metrics is not None:
+        chosen = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
+        if not chosen:
+            raise ComparisonError("no metric was named; leave out metrics= for all that are numbers")
+        check_names(chosen, names)
+        names = dict.fromkeys(chosen)
+    if not names:
+        raise ComparisonError(
+            f"no final metric of these {len(entries)} experiments is a number; save_final_metrics saves such"
+        )
+    return list(names)
+
+
+def _without(names: Sequence[str], groups: Sequence[Group], values: Mapping[str, Entry]) -> Iterator[str]:
+    """The experiments of groups in which nobody has any of the metrics."""
+    for members in groups:
+        if not any(name in values[one] for one in members.experiment_ids for name in names):
+            yield from members.experiment_ids
+
+
+def _pairs(groups: Sequence[Group], summaries: dict[str, tuple[Summary, ...]]) -> tuple[Pair, ...]:
+    if len(groups) * (len(groups) - 1) // 2 * len(summaries) > _MOST_PAIRS:
+        return ()
+    found: list[tuple[str, str, str, Contrast, bool]] = []
+    for name, of_groups in summaries.items():
+        for (one, first), (other, second) in combinations(zip(groups, of_groups, strict=True), 2):
+            is_small = first.is_small or second.is_small
+            found.append((name, one.label, other.label, contrast(first, second), is_small))
+    corrected = holm([result.p_value for *_, result, _ in found])
+    return tuple(Pair(*facts, p_value_holm=p) for facts, p in zip(found, corrected, strict=True))
+
+
+def _left_out(entries: Sequence[Entry], wanted: set[str]) -> dict[str, int]:
+    counts: dict[str, Any] = {}
+    for entry in entries:
+        status = str(entry.get("status"))
+        if status not in wanted:
+            counts[status] = counts.get(status, 0) + 1
+    return counts

@@ -1,0 +1,413 @@
+"""The index of all experiments: shared by any number of processes, always current.
+
+A writer leaves a mark with the id of its experiment, takes the lock, and brings the lines of *all* marked
+experiments up to date from their own records in one rewrite. Whoever gets the lock and finds its mark gone is done:
+that is what makes many writers at once cheap. A mark that nobody folded, because its writer was killed, is folded by
+the next one; readers look at marks as well, so that they are always current. A mark whose folder is gone stands for
+an experiment that was taken out of the base directory: its line goes.
+
+A rewrite takes time in proportion to the size of the registry. So a small one is brought up to date with every change,
+and in a large one marks gather until a rewrite is worth it, a program ends, or somebody reads: see `_is_due`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from runbook import errors
+from runbook.index import gc_pause, pending, registry_format
+from runbook.index.folders import Folders, by_age
+from runbook.index.registry_file import IndexFile
+from runbook.messages import warn, warn_once
+from runbook.record import identifiers
+from runbook.record.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import TypeAlias
+
+    from runbook.record.layout import BaseLayout
+    from runbook.record.model import ExperimentRecord
+    from runbook.typing import Entry, JsonObject
+
+    Pick: TypeAlias = Callable[[Iterable[JsonObject]], Iterable[JsonObject]]
+
+LOCK_TIMEOUT_S: Final = 60.0
+_UNSETTLED: Final = (Status.RUNNING.value, Status.UNKNOWN.value)
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
+_BYTES_A_MARK: Final = 128 * 1024
+"""How many bytes of the registry one change may cost to write: a hundred-odd experiments."""
+_BYTES_A_SECOND: Final = 10_000_000
+"""How many bytes of the registry the ends of programs may cost to write, for each second that passes."""
+_HEAD: Final = ("experiment_id", "timestamp", "custom_name", "end_reason")
+
+
+class Registry:
+    """The index of one base directory.
+
+    Args:
+        layout: where things are.
+        shown_base: the base directory as the user gave it, for the `directory` field.
+    """
+
+    def __init__(self, layout: BaseLayout, shown_base: str) -> None:
+        self._layout = layout
+        self._folders = Folders(layout, shown_base)
+        self._file = IndexFile(layout, self._folders)
+
+    @property
+    def layout(self) -> BaseLayout:
+        """Where things are in the base directory."""
+        return self._layout
+
+    def announce(self, experiment_id: str) -> None:
+        """Mark an experiment whose record is about to change; a killed process leaves the mark for others."""
+        pending.announce(self._layout, experiment_id)
+
+    def publish(self, experiment_id: str, written: ExperimentRecord | None = None) -> None:
+        """Bring the line of an experiment up to date with its record, which has been written.
+
+        In a large registry that may be left to a later call, to `settle`, or to the next reader.
+
+        A lock that cannot be had is said and is no error: the record is in its folder, readers see it
+        by its mark, and the next writer brings the line up to date.
+
+        Args:
+            experiment_id: which.
+            written: its record, where the caller is who writes it; it need not be read again then.
+
+        Raises:
+            OSError: if the registry could not be written.
+        """
+        import filelock
+
+        # One that a signal handler has interrupted in the midst of its own fold goes on when the handler returns.
+        if pending.is_locked_here(self._layout) or not self._is_due():
+            self.announce(experiment_id)
+            return
+        try:
+            if not self._fold_at_once(experiment_id, written):
+                # A mark from before may have been folded with the old record.
+                self.announce(experiment_id)
+                self._fold_soon(experiment_id)
+        except filelock.Timeout:
+            warn(
+                f"another process has held {self._layout.registry_lock} for {LOCK_TIMEOUT_S:.0f} s, so "
+                f"{self._layout.registry} does not show the latest of {experiment_id} yet; "
+                "nothing is lost, and the next experiment or listing brings it up to date"
+            )
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            warn_once(
+                f"no locks in {self._layout.root}",
+                f"the disk of {self._layout.root} has no file locks ({error.strerror}), so {self._layout.registry} is "
+                "not brought up to date; nothing is lost: listings read the experiments from their folders",
+            )
+
+    def _fold_at_once(self, experiment_id: str, written: ExperimentRecord | None) -> bool:
+        """Bring the line of an experiment up to date where nobody else holds the lock, which takes no mark.
+
+        Returns:
+            Whether that was done.
+        """
+        import filelock
+
+        try:
+            with pending.locked(self._layout, 0):
+                self._fold({experiment_id: written})
+        except filelock.Timeout:
+            return False
+        except BaseException:
+            # Others will want to know that the line is out of date.
+            with contextlib.suppress(OSError):
+                self.announce(experiment_id)
+            raise
+        return True
+
+    def _fold_soon(self, experiment_id: str) -> None:
+        """Fold the mark of an experiment, unless another process does it first.
+
+        Raises:
+            filelock.Timeout: if other processes hold the lock for too long without doing it.
+        """
+        import filelock
+
+        end = time.monotonic() + LOCK_TIMEOUT_S
+        while pending.is_marked(self._layout, experiment_id):
+            try:
+                with pending.locked(self._layout, 0):
+                    # Once: the mark of one that cannot be read whole comes back.
+                    if pending.is_marked(self._layout, experiment_id):
+                        self._fold()
+                    return
+            except filelock.Timeout:
+                if time.monotonic() > end:
+                    raise
+                # Who holds the lock may well be folding our mark, too: of many that wait, one has to get the lock.
+                pending.wait_for(self._layout, experiment_id)
+
+    def _is_due(self) -> bool:
+        """Whether as many changes wait as are worth a rewrite; of a small registry, each one is."""
+        try:
+            size = os.stat(self._layout.registry).st_size  # noqa: PTH116 - one of two on the way of every experiment
+        except OSError:
+            return True
+        return size < _BYTES_A_MARK or (pending.count(self._layout) + 1) * _BYTES_A_MARK > size
+
+    def settle(self) -> None:
+        """Bring the registry up to date at the end of a program; not when that was done just before.
+
+        It waits for nobody and raises nothing: what is left waits for the next program, or for a reader.
+        """
+        import filelock
+
+        with contextlib.suppress(filelock.Timeout, OSError):
+            found = os.stat(self._layout.registry)  # noqa: PTH116 - as above
+            # Of the many programs of a sweep, one now and then does it for all.
+            if time.time() - found.st_mtime < found.st_size / _BYTES_A_SECOND or not pending.count(self._layout):
+                return
+            with pending.locked(self._layout, 0):
+                self._fold()
+
+    @contextlib.contextmanager
+    def moving(self, experiment_id: str) -> Iterator[None]:
+        """A block in which the folder of an experiment leaves the base directory; its line follows when it ends.
+
+        It is marked under the lock, where nobody folds the mark before the folder has gone: a process that is killed
+        in the block leaves a mark without a folder, and the next one takes the line out.
+
+        Raises:
+            filelock.Timeout: if another process holds the lock for too long; the block has not begun then.
+            OSError: if the registry could not be written; the folder has moved then.
+        """
+        with contextlib.ExitStack() as stack:
+            is_locked = self._try_to_lock(stack)
+            self.announce(experiment_id)
+            yield
+            if is_locked:
+                self._fold()
+
+    def _try_to_lock(self, stack: contextlib.ExitStack) -> bool:
+        """Whether the lock was taken; False on a disk without locks, where nobody folds marks, and readers see them."""
+        try:
+            stack.enter_context(pending.locked(self._layout, LOCK_TIMEOUT_S))
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return False
+        return True
+
+    def adopt(self, entry: JsonObject) -> None:
+        """Take over a line from elsewhere: all there is of an experiment of the seed's tool beside its files.
+
+        Fields that the index has of that id already, and the line has not, are kept.
+
+        Args:
+            entry: the line; its `directory` is replaced by the one here.
+
+        Raises:
+            filelock.Timeout: if another process holds the lock for too long.
+            OSError: if the registry could not be written.
+        """
+        experiment_id = str(entry["experiment_id"])
+        with pending.locked(self._layout, LOCK_TIMEOUT_S):
+            raw = self._file.spliceable()
+            chosen = registry_format.Selection(raw, [experiment_id])
+            old = chosen.entries().get(experiment_id, {})
+            line = {**old, **entry, "directory": self._folders.directory(experiment_id)}
+            self._file.write(chosen.replaced({experiment_id: line}))
+
+    def record(self, experiment_id: str) -> ExperimentRecord:
+        """The record of an experiment, true at this moment: one whose process is dead has ended.
+
+        Raises:
+            FileNotFoundError: if the folder has none.
+            DamagedFileError: if it cannot be understood.
+            NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
+        """
+        return self._folders.record(experiment_id)
+
+    def claim(self, experiment_id: str, change: Callable[[ExperimentRecord], ExperimentRecord]) -> ExperimentRecord:
+        """Change the record of an experiment that nobody works on; of several processes, one at a time.
+
+        Args:
+            experiment_id: which.
+            change: gives the new record, or raises when it may not be changed.
+
+        Returns:
+            The new record, which is on disk; `publish` is still to be called.
+
+        Raises:
+            filelock.Timeout: if another process holds the registry's lock for longer than `LOCK_TIMEOUT_S`.
+        """
+        from runbook.storage import experiment_folder
+
+        with pending.locked(self._layout, LOCK_TIMEOUT_S):
+            record = change(self.record(experiment_id))
+            self.announce(experiment_id)
+            experiment_folder.write_record(self._layout.experiment(experiment_id), record)
+        return record
+
+    def entries(self, is_wanted: Callable[[Entry], bool] | None = None) -> list[JsonObject]:
+        """The lines of all experiments, oldest first, current to this moment.
+
+        What the index lacks is adopted from the folders, and written back where that is possible. An experiment whose
+        folder is gone is left out: its line stays, for when the folder returns. One of the seed's tool is shown all
+        the same, unless it lies in the trash, because its line is what there is of it.
+
+        Args:
+            is_wanted: is asked for each of them, in no order, and maybe twice, as soon as it is read, so that the
+                others need no memory; None for all.
+
+        Raises:
+            BaseDirectoryError: if the base directory is a file.
+        """
+        return self._picked(lambda entries: entries if is_wanted is None else filter(is_wanted, entries))
+
+    def heads(self) -> list[JsonObject]:
+        """The same with nothing but the id, the start and the name of each, which needs a quarter of the memory.
+
+        Raises:
+            BaseDirectoryError: if the base directory is a file.
+        """
+        return self._picked(lambda entries: [{key: entry[key] for key in _HEAD if key in entry} for entry in entries])
+
+    def _picked(self, pick: Pick) -> list[JsonObject]:
+        """What `pick` takes of the entries, by age."""
+        self.check()
+        with gc_pause.paused():
+            try:
+                return self._current(self._file.blocks(), pick)
+            except errors.DamagedFileError:
+                # Maybe in the form of another program.
+                pass
+            try:
+                return self._current([self._file.entries()], pick)
+            except errors.DamagedFileError:
+                return self._repaired(pick)
+
+    def _current(self, blocks: Iterable[dict[str, JsonObject]], pick: Pick) -> list[JsonObject]:
+        # First: a mark that is folded from now on is found in the file, which is read afterwards.
+        marked = pending.marked(self._layout)
+        names = self._folders.names()
+        stale = set(marked)
+        listed: dict[str, None] = {}
+        doubtful: dict[str, JsonObject] = {}
+        found: list[JsonObject] = []
+        for block in blocks:
+            listed |= dict.fromkeys(block)
+            unsettled = self._unsettled(block)
+            stale |= unsettled
+            doubtful |= {one: block.pop(one) for one in unsettled | (block.keys() & marked) | (block.keys() - names)}
+            found += pick(self._folders.completed(block.values()))
+        stale |= self._folders.unlisted(names, listed)
+        fresh = self._folders.fresh(doubtful, stale)
+        changed = [one for one, entry in fresh.items() if doubtful.get(one) != entry]
+        if changed:
+            self._write_back(changed)
+        rest = self._folders.placed(_overlaid(doubtful, fresh), names)
+        found += pick(self._folders.completed(rest))
+        if any("end_reason" not in entry for entry in rest):
+            # Those of the seed's tool have their places from the file.
+            places = {one: place for place, one in enumerate(listed)}
+            found.sort(key=lambda entry: places.get(str(entry["experiment_id"]), len(places)))
+        return by_age(found)
+
+    def check(self) -> None:
+        """Refuse a base directory that is none.
+
+        Raises:
+            BaseDirectoryError: if it is a file.
+        """
+        if self._layout.root.exists() and not self._layout.root.is_dir():
+            raise errors.BaseDirectoryError(self._layout.root, "is a file")
+
+    def mend(self) -> None:
+        """Bring every line up to date with its folder, whatever it takes.
+
+        Raises:
+            filelock.Timeout: if another process holds the lock for too long.
+            OSError: if it cannot be written.
+        """
+        with pending.locked(self._layout, LOCK_TIMEOUT_S):
+            raw = self._file.spliceable(verify=True)
+            old = registry_format.decode(raw, self._layout.registry)
+            names = self._folders.names()
+            everything = self._unsettled(old) | pending.marked(self._layout) | self._folders.unlisted(names, ())
+            current = _overlaid(old, self._folders.fresh(old, everything, bury=True))
+            whole = registry_format.encode(current.values(), registry_format.others_of(raw, self._layout.registry))
+            self._file.write(whole)
+        self.entries()
+
+    def _unsettled(self, by_id: Mapping[str, Entry]) -> set[str]:
+        """The ids whose line may differ from their record though no mark says so."""
+        unsettled = [experiment_id for experiment_id, entry in by_id.items() if entry.get("status") in _UNSETTLED]
+        # An id from the file may be anything, and becomes a path here.
+        return {experiment_id for experiment_id in unsettled if identifiers.is_folder_name(experiment_id)}
+
+    def folders(self) -> set[str]:
+        """The ids for which there is a folder."""
+        return self._folders.ids()
+
+    def _fold(self, also: Mapping[str, ExperimentRecord | None] = MappingProxyType({})) -> None:
+        """Bring the lines of all marked experiments up to date; the lock must be held.
+
+        Args:
+            also: further ones by their ids, with the record where its only writer has just written it.
+        """
+        taken = pending.take(self._layout)
+        marked = taken.union(also)
+        raw = self._file.spliceable()
+        try:
+            chosen = registry_format.Selection(raw, marked)
+            raw = chosen.replaced(self._folders.fresh(chosen.entries(), marked, written=also, bury=True))
+        except errors.DamagedFileError as error:
+            raw = registry_format.encode(self._file.set_aside(error))
+        # A power cut may bring the former registry back, whole: what it lacks is in the folders, which are durable,
+        # and is found there by the next reader as what runs or is not listed. So the name need not be flushed.
+        self._file.write(raw, sync_directory=False)
+        pending.settle(self._layout, taken)
+
+    def _repaired(self, pick: Pick) -> list[JsonObject]:
+        """The entries of a base directory whose registry is damaged, after mending it where possible."""
+        import filelock
+
+        try:
+            with pending.locked(self._layout, LOCK_TIMEOUT_S):
+                self._file.write(self._file.spliceable(verify=True))
+        except (filelock.Timeout, OSError) as error:
+            warn_once(
+                f"unmended {self._layout.registry}",
+                f"{self._layout.registry} is damaged and could not be mended ({error}); "
+                "the experiments are read from their folders",
+            )
+            return by_age(pick(self._folders.completed(self._file.rebuilt())))
+        return self._current([self._file.entries()], pick)
+
+    def _write_back(self, changed: Iterable[str]) -> None:
+        """Give others the benefit of what a reader found out, where it is possible without waiting.
+
+        Args:
+            changed: the ids whose lines differ from what their folders say.
+        """
+        import filelock
+
+        # A base directory that cannot be written to, or is busy, is read all the same.
+        with contextlib.suppress(filelock.Timeout, OSError), pending.locked(self._layout, 0):
+            for experiment_id in changed:
+                # A mark without a folder would mean that the experiment has been taken away.
+                if not self._folders.is_gone(experiment_id):
+                    self.announce(experiment_id)
+            self._fold()
+
+
+def _overlaid(by_id: Mapping[str, JsonObject], fresh: Mapping[str, JsonObject | None]) -> dict[str, JsonObject]:
+    """The entries with those brought up to date that have changed, and those left out that have been taken away."""
+    overlaid = {**by_id, **fresh}
+    return {experiment_id: entry for experiment_id, entry in overlaid.items() if entry is not None}

@@ -1,0 +1,290 @@
+"""What is wrong with a base directory, in plain words, and mending it: things are moved aside, never deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from runbook import errors
+from runbook.index import pending, registry_format
+from runbook.maintain import disks, leftovers
+from runbook.record import identifiers
+from runbook.record.model import joined_notes
+from runbook.record.status import EndReason, Status
+from runbook.storage import base_directory, checksums, experiment_folder, files, liveness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runbook.index.registry import Registry
+    from runbook.record.layout import BaseLayout, ExperimentLayout
+    from runbook.record.model import ExperimentRecord
+    from runbook.typing import JsonObject
+
+_BY_HAND: Final = "declared by a person"
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    PROBLEM = "problem"
+    """Something is wrong, and the record is less than it could be until it is mended."""
+    NOTE = "note"
+    """Nothing is wrong, but it is good to know."""
+
+
+@attrs.frozen
+class Finding:
+    """One thing about a base directory.
+
+    Args:
+        kind: which check found it, in one word or two joined by a dash.
+        severity: how much it matters.
+        subject: the file, the folder or the experiment.
+        message: what is found, in plain words.
+        remedy: what to do about it.
+        is_repairable: whether `repair` mends it.
+    """
+
+    kind: str
+    severity: Severity
+    subject: str
+    message: str
+    remedy: str
+    is_repairable: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.severity.value}: {self.subject}: {self.message}; {self.remedy}"
+
+
+_REPAIR: Final = "repair() mends it"
+
+
+def diagnose(registry: Registry) -> list[Finding]:
+    """Everything that is to be said of a base directory; nothing is changed.
+
+    Args:
+        registry: its index.
+
+    Raises:
+        BaseDirectoryError: if it is a file.
+    """
+    layout = registry.layout
+    if not layout.root.exists():
+        return [_note("base-directory", layout.root, "it does not exist yet", "the first experiment makes it")]
+    registry.check()
+    lines, found = _index(registry)
+    found += _experiments(registry, lines)
+    found += _leftovers(registry)
+    return found + [_note("disk", layout.root, said, remedy) for said, remedy in disks.guarantees(layout.root)]
+
+
+def repair(registry: Registry) -> list[Finding]:
+    """Mend what can be mended.
+
+    Returns:
+        What was found and mended; what is left shows in `diagnose`.
+
+    Raises:
+        BaseDirectoryError: if the base directory cannot be written to.
+    """
+    base_directory.prepare(registry.layout)
+    found = [finding for finding in diagnose(registry) if finding.is_repairable]
+    aside = registry.layout.set_aside / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    for finding in found:
+        if finding.kind in {"temporary", "lock", "mark"}:
+            _move_aside(Path(finding.subject), registry.layout, aside)
+        elif finding.kind == "record":
+            _mend_record(registry, registry.layout.experiment(finding.subject), aside)
+    registry.mend()
+    return found
+
+
+def _problem(kind: str, subject: object, message: str, remedy: str = _REPAIR, *, is_repairable: bool = True) -> Finding:
+    return Finding(kind, Severity.PROBLEM, str(subject), message, remedy, is_repairable)
+
+
+def _note(kind: str, subject: object, message: str, remedy: str) -> Finding:
+    return Finding(kind, Severity.NOTE, str(subject), message, remedy)
+
+
+def _index(registry: Registry) -> tuple[list[JsonObject], list[Finding]]:
+    path = registry.layout.registry
+    try:
+        raw = path.read_bytes()
+        lines = [*registry_format.decode(raw, path).values()]
+    except FileNotFoundError:
+        missing = "there is no registry, although there are experiments"
+        return [], [_problem("registry", path, missing)] if registry.folders() else []
+    except (OSError, errors.DamagedFileError) as error:
+        problem = error.problem if isinstance(error, errors.DamagedFileError) else str(error)
+        remedy = "repair() moves it aside and rebuilds it from the folders"
+        return [], [_problem("registry", path, f"it cannot be understood: {problem}", remedy)]
+    found = []
+    if raw.count(b'"experiment_id"') > len(lines) and len(lines) < len(registry_format.salvage(raw)):
+        found.append(_problem("registry", path, "it has two lines of one experiment"))
+    for line in lines:
+        if not identifiers.is_folder_name(str(line["experiment_id"])):
+            odd = f"it has an entry {line['experiment_id']!r}, which can be no folder here"
+            found.append(_problem("registry", path, odd, "take the entry out by hand", is_repairable=False))
+    return lines, found
+
+
+def _experiments(registry: Registry, lines: list[JsonObject]) -> Iterator[Finding]:
+    listed = {str(line["experiment_id"]): line for line in lines}
+    folders = registry.folders()
+    for experiment_id in sorted(folders | listed.keys()):
+        if not identifiers.is_folder_name(experiment_id):
+            continue
+        if experiment_id not in folders and not registry.layout.experiment(experiment_id).root.exists():
+            gone = "its folder is gone, and the registry still has a line of it"
+            yield _problem(
+                "missing-folder",
+                experiment_id,
+                gone,
+                "bring the folder back, or forget it with delete_experiment",
+                is_repairable=False,
+            )
+            continue
+        yield from _experiment(registry, experiment_id, listed.get(experiment_id))
+
+
+def _experiment(registry: Registry, experiment_id: str, line: JsonObject | None) -> Iterator[Finding]:
+    layout = registry.layout.experiment(experiment_id)
+    try:
+        written = experiment_folder.read_record(layout)
+        record = registry.record(experiment_id)
+    except FileNotFoundError:
+        if line is None and not layout.config.exists():
+            age_s = time.time() - liveness.last_sign_of_life(layout).timestamp()
+            if age_s > leftovers.OLD_S:
+                half = "the folder was made for an experiment that never started"
+                yield _note("half-made", experiment_id, half, "delete it, if nothing in it is yours")
+        elif line is None:
+            yield _note(
+                "unrecorded", experiment_id, "nothing records how it ended", "it is listed with the status unknown"
+            )
+        return
+    except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
+        is_newer = isinstance(error, errors.NewerFormatError)
+        remedy = "upgrade runbook" if is_newer else "repair() moves it aside and writes what the registry has of it"
+        yield _problem("record", experiment_id, str(error), remedy, is_repairable=not is_newer)
+        return
+    if written.status is Status.RUNNING and record.status is not Status.RUNNING:
+        yield _problem("wrong-status", experiment_id, f"it says running, and its process is dead ({_evidence(record)})")
+    elif line is None:
+        yield _problem("missing-entry", experiment_id, "the registry has no line of it")
+    elif line.get("status") != record.status.value:
+        wrong = f"the registry says {line.get('status')}, and it is {record.status.value}"
+        yield _problem("wrong-status", experiment_id, wrong)
+    yield from _running_elsewhere(registry, layout, record)
+    if record.status is not Status.RUNNING:
+        yield from _checksums(layout, experiment_id, record.checksums)
+
+
+def _evidence(record: ExperimentRecord) -> str:
+    return str(record.attempts[-1].evidence) if record.attempts else "no attempt is recorded"
+
+
+def _running_elsewhere(registry: Registry, layout: ExperimentLayout, record: ExperimentRecord) -> Iterator[Finding]:
+    if record.status is not Status.RUNNING:
+        return
+    verdict = _verdict(registry, record)
+    if verdict.state is liveness.State.UNKNOWN:
+        seen = liveness.last_sign_of_life(layout)
+        yield _note(
+            "running-elsewhere",
+            record.experiment_id,
+            f"{verdict.evidence}; its last sign of life is from {seen:%Y-%m-%d %H:%M:%S} UTC",
+            f"if you know that it is dead, say declare_ended({record.experiment_id!r})",
+        )
+
+
+def _verdict(registry: Registry, record: ExperimentRecord) -> liveness.Verdict:
+    if not record.attempts:
+        return liveness.Verdict(liveness.State.UNKNOWN, "nothing tells in which process it runs")
+    return liveness.judge(record.attempts[-1].owner, registry.layout.life_lock(record.experiment_id))
+
+
+def _checksums(layout: ExperimentLayout, experiment_id: str, recorded: dict[str, str]) -> Iterator[Finding]:
+    for name, problem in checksums.mismatches(layout.root, recorded):
+        remedy = "restore it from a copy, or leave it, if you changed it yourself"
+        yield _problem("checksum", experiment_id, f"{name} {problem}", remedy, is_repairable=False)
+
+
+def _leftovers(registry: Registry) -> Iterator[Finding]:
+    layout = registry.layout
+    for place in (layout.root, *(layout.experiment(name).root for name in sorted(registry.folders()))):
+        for path in leftovers.temporaries(place, is_deep=place != layout.root):
+            if leftovers.is_old(path):
+                yield _problem("temporary", path, "a write that was never finished left it", "repair() moves it aside")
+    for path in leftovers.life_locks(registry):
+        if leftovers.is_stale_lock(registry, path):
+            yield _problem("lock", path, "the experiment that held it has ended", "repair() moves it aside")
+    for name in sorted(pending.marked(layout)):
+        if layout.experiment(name).root.exists():
+            yield _problem("mark", layout.mark(name), "the registry does not show the latest of it yet")
+
+
+def _move_aside(path: Path, layout: BaseLayout, aside: Path) -> None:
+    target = aside / path.relative_to(layout.root)
+    with contextlib.suppress(FileNotFoundError):
+        files.ensure_directory(target.parent)
+        os.replace(path, target)  # noqa: PTH105 - a mark may be there twice
+
+
+def _mend_record(registry: Registry, layout: ExperimentLayout, aside: Path) -> None:
+    """Put what the registry knows in the place of a record that cannot be read."""
+    from runbook.record import schema
+
+    lines, _ = _index(registry)
+    line = next((line for line in lines if line["experiment_id"] == layout.root.name), None)
+    _move_aside(layout.record, registry.layout, aside)
+    if line is None or line.get("status") in {Status.RUNNING.value, Status.UNKNOWN.value, None}:
+        # Nothing says how it ended, so nothing is written that would.
+        return
+    # The line has what was said from outside as well, and so will have the new record.
+    _move_aside(layout.annotations, registry.layout, aside)
+    experiment_folder.write_record(layout, schema.record_of_entry(line, registry.layout.registry))
+
+
+def declare_ended(registry: Registry, experiment_id: str, status: Status, notes: str | None) -> None:
+    """Record the end of an experiment on somebody's word.
+
+    Raises:
+        UsageError: if it is alive, or has ended already.
+    """
+
+    def as_ended(record: ExperimentRecord) -> ExperimentRecord:
+        if record.status is not Status.RUNNING:
+            raise errors.UsageError(f"{experiment_id} has ended already: it is {record.status.value}")
+        verdict = _verdict(registry, record)
+        if verdict.state is liveness.State.ALIVE:
+            raise errors.UsageError(f"{experiment_id} is alive ({verdict.evidence}); end its process first")
+        seen = liveness.last_sign_of_life(registry.layout.experiment(experiment_id))
+        moment = max([seen, *(attempt.started_at for attempt in record.attempts[-1:])])
+        attempts = [
+            *record.attempts[:-1],
+            *(
+                attrs.evolve(last, ended_at=moment, end_reason=EndReason.MARKED, evidence=_BY_HAND)
+                for last in record.attempts[-1:]
+            ),
+        ]
+        return attrs.evolve(
+            record,
+            status=status,
+            end_reason=EndReason.MARKED,
+            completed_at=moment,
+            notes=joined_notes(record.notes, notes),
+            attempts=tuple(attempts),
+        )
+
+    registry.claim(experiment_id, as_ended)
+    registry.publish(experiment_id)

@@ -1,0 +1,131 @@
+"""What a report tells of single experiments: record, config, metrics, environment, and what ended them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from runbook import errors
+from runbook.pages.report.environment import environment_rows
+from runbook.pages.report.labels import as_text, cut, own_settings
+from runbook.serialize.json_text import format_time
+from runbook.serialize.jsonable import to_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runbook import ExperimentView
+    from runbook.typing import Json, JsonObject
+
+_DETAIL_BYTES: Final = 1_200_000
+_TEXT_LENGTH: Final = 2_000
+_LONG_TEXT_LENGTH: Final = 12_000
+_NAME_LENGTH: Final = 200
+_MOST_TAGS: Final = 50
+
+
+class _Room(NamedTuple):
+    """How much is told of each config and of each environment."""
+
+    settings: int
+    length: int
+
+
+_ROOMS: Final = (_Room(300, 2_000), _Room(150, 400), _Room(60, 80), _Room(20, 40))
+"""The first with which everything fits is taken; only settings of an unusual size need another than the first."""
+
+
+def details(views: Sequence[ExperimentView], remarks: list[str]) -> JsonObject:
+    """What is known about each experiment.
+
+    Args:
+        views: the experiments.
+        remarks: gets what is not shown, in words.
+
+    Returns:
+        `{"experiments": […], "packages": […]}`; experiments that ran on the same packages share their list.
+    """
+    made: JsonObject = {}
+    for room in _ROOMS:
+        packages: dict[str, int] = {}
+        told: list[Json] = [_detail(view, room) | _environment(view, room, packages) for view in views]
+        made = {"experiments": told, "packages": [json.loads(text) for text in packages]}
+        if len(json.dumps(made, ensure_ascii=False)) <= _DETAIL_BYTES:
+            break
+    if room != _ROOMS[0]:
+        remarks.append(
+            f"Of each config at most {room.settings} settings are told, up to {room.length} characters each."
+        )
+    return made
+
+
+def _detail(view: ExperimentView, room: _Room) -> JsonObject:
+    record = view.record
+    settings = own_settings(view.id, record.config)
+    return {
+        "id": view.id,
+        "status": view.status.value,
+        "reason": None if view.end_reason is None else view.end_reason.value,
+        "started": format_time(record.timestamp),
+        "ended": None if record.completed_at is None else format_time(record.completed_at),
+        "description": cut(view.description or "", _TEXT_LENGTH),
+        "tags": [cut(tag, _NAME_LENGTH) for tag in view.tags[:_MOST_TAGS]],
+        "notes": cut(view.notes or "", _LONG_TEXT_LENGTH),
+        "host": record.host,
+        "parent": view.parent,
+        "function": record.function,
+        "attempts": view.attempt,
+        "config": _pairs({key: cut(as_text(value), room.length) for key, value in settings.items()}, room),
+        "settings": len(settings),
+        "metrics": _pairs({name: to_plain(value) for name, value in view.metrics.items()}, room),
+        "final_metrics": len(view.metrics),
+    }
+
+
+def _pairs(values: JsonObject, room: _Room) -> list[Json]:
+    return [[cut(name, min(room.length, _NAME_LENGTH)), value] for name, value in list(values.items())[: room.settings]]
+
+
+def _environment(view: ExperimentView, room: _Room, packages: dict[str, int]) -> JsonObject:
+    try:
+        rows, installed = environment_rows(view.load_environment(), room.length)
+    except FileNotFoundError:
+        return {"environment": []}
+    except (errors.RunbookError, OSError) as error:
+        return {"environment": [], "environment_problem": str(error)}
+    key = packages.setdefault(json.dumps(installed), len(packages)) if installed else None
+    return {"environment": rows, "packages": key}
+
+
+def failures(views: Sequence[ExperimentView]) -> list[Json]:
+    """Why experiments failed or were interrupted, the newest first.
+
+    Args:
+        views: these experiments, oldest first.
+    """
+    return [_ending(view) for view in reversed(views)]
+
+
+def _ending(view: ExperimentView) -> JsonObject:
+    record = view.record
+    return {
+        "id": view.id,
+        "name": cut(view.name or view.id, _NAME_LENGTH),
+        "status": view.status.value,
+        "reason": None if view.end_reason is None else view.end_reason.value,
+        "ended": None if record.completed_at is None else format_time(record.completed_at),
+        "evidence": record.attempts[-1].evidence if record.attempts else None,
+        "failure": _failure(view),
+    }
+
+
+def _failure(view: ExperimentView) -> JsonObject | None:
+    failure = view.record.failure
+    if failure is None:
+        return None
+    traceback = failure.traceback
+    if len(traceback) > _LONG_TEXT_LENGTH:
+        # The innermost call, which failed, comes last.
+        left_out = len(traceback) - _LONG_TEXT_LENGTH
+        traceback = f"… {left_out:,} characters left out …\n{traceback[-_LONG_TEXT_LENGTH:]}"
+    return {"type": failure.type, "message": cut(failure.message, _TEXT_LENGTH), "traceback": traceback}

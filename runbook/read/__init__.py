@@ -1,0 +1,1 @@
+"""Experiments to look at: one as a view, several as a list."""

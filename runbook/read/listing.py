@@ -1,0 +1,128 @@
+"""Experiments as a list that shows itself in notebooks and becomes a data frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
+
+from runbook.serialize.flatten import restore_floats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from runbook.typing import JsonObject
+
+_FIELDS: Final = ("experiment_id", "custom_name", "status", "end_reason", "timestamp", "completed_at", "duration_s")
+_MORE_FIELDS: Final = ("tags", "notes", "description", "host", "parent")
+_NUMBERS: Final = frozenset({int, float})
+_EXACT_IN_A_FLOAT: Final = 2**53
+
+
+_EVERY_FIELD: Final = [
+    *("experiment_id", "timestamp", "status", "custom_name", "description", "config", "directory"),
+    *("completed_at", "notes", "metrics", "tags", "end_reason", "parent", "host"),
+]
+_EMPTY: Final[dict[str, Any]] = dict.fromkeys(_EVERY_FIELD)
+
+
+class ExperimentList(list[dict[str, Any]]):
+    """Experiments as plain dicts, with the fields of the registry.
+
+    It is a list in every respect, and equal to a plain one; in a notebook it shows itself as a table.
+
+    Example:
+        >>> best = manager.find("metrics.f1 > 0.8", sort="-metrics.f1")[:5]  # doctest: +SKIP
+        >>> best.to_dataframe().groupby("config.lr")["metrics.f1"].mean()  # doctest: +SKIP
+    """
+
+    @classmethod
+    def of(cls, entries: Iterable[JsonObject]) -> ExperimentList:
+        """Lines of the registry with every field, whoever wrote them, and with floats where JSON has words for them.
+
+        Args:
+            entries: the lines; they are taken over, and may be changed.
+        """
+        return cls(map(_with_every_field, entries))
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> ExperimentList: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> dict[str, Any] | ExperimentList:
+        found = super().__getitem__(index)
+        return ExperimentList(found) if isinstance(found, list) else found
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row an experiment, in the order of the list, numbered from 0.
+
+        The columns are `experiment_id`, `custom_name`, `status`, `end_reason`, `timestamp` and `completed_at` (in
+        UTC), `duration_s` (seconds from the one to the other, to now for what is running), `tags`, `notes`,
+        `description`, `host` and `parent`; then every setting as `config.<dotted name>` and every metric as
+        `metrics.<name>`, in the order in which they first appear. A list is one value, NaN and the infinities are
+        floats, and what an experiment does not have is missing.
+
+        Raises:
+            MissingExtraError: if pandas is not installed.
+
+        Example:
+            >>> frame = manager.list_experiments().to_dataframe()  # doctest: +SKIP
+            >>> frame.set_index("experiment_id")["metrics.f1"].idxmax()  # doctest: +SKIP
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            from runbook.errors import MissingExtraError
+
+            raise MissingExtraError("pandas", "pandas", "a data frame is one of its") from error
+        from runbook.query import fields
+        from runbook.serialize.flatten import flatten
+
+        now = fields.now_utc()
+        columns: dict[str, pd.Series[Any]] = {}
+        for name in (*_FIELDS, *_MORE_FIELDS):
+            if name == "duration_s":
+                durations = [fields.duration(entry, now) for entry in self]
+                columns[name] = pd.Series(durations, dtype="float64")
+            elif name in fields.TIMES:
+                times = [fields.moment(entry.get(name)) for entry in self]
+                # Microseconds are what is on record, and reach from the year 1 to the year 9999.
+                columns[name] = pd.Series(times, dtype="datetime64[us, UTC]")
+            else:
+                columns[name] = pd.Series([entry.get(name) for entry in self], dtype="object")
+        for section in fields.SECTIONS:
+            found: dict[str, list[Any]] = {}
+            for row, entry in enumerate(self):
+                for name, value in flatten(fields.part(entry, section)).items():
+                    if name not in found:
+                        found[name] = [None] * len(self)
+                    found[name][row] = restore_floats(value)
+            for name, values in found.items():
+                columns[f"{section}.{name}"] = pd.Series(values, dtype=_dtype(values))
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(self)))
+
+    def _repr_html_(self) -> str:
+        from runbook.render import notebook
+
+        return notebook.experiments_html(self)
+
+
+def _dtype(values: Sequence[object]) -> str | None:
+    """The type of a column where pandas' own choice would say something that is not on record."""
+    is_large = any(isinstance(value, int) and abs(value) > _EXACT_IN_A_FLOAT for value in values)
+    if is_large and not all(isinstance(value, int) for value in values):
+        # Beside something missing it would become a float, which has no room for all the digits of a seed.
+        return "object"
+    return "object" if all(value is None or isinstance(value, str) for value in values) else None
+
+
+def _with_every_field(entry: JsonObject) -> dict[str, Any]:
+    # Nearly every line has them all, in this order.
+    whole = entry if [*entry] == _EVERY_FIELD else {**_EMPTY, **entry}
+    whole["tags"] = whole["tags"] or []
+    whole["config"] = whole["config"] or {}
+    metrics = whole["metrics"] or {}
+    # Nearly always all are numbers, and there is nothing to be made of them.
+    is_done = type(metrics) is dict and _NUMBERS.issuperset(map(type, metrics.values()))
+    whole["metrics"] = metrics if is_done else restore_floats(metrics)
+    return whole

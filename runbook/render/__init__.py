@@ -1,0 +1,1 @@
+"""Tables as text, HTML, Markdown, LaTeX and CSV."""

@@ -1,0 +1,1 @@
+"""A live experiment from its start to its end."""

@@ -1,0 +1,143 @@
+"""Distributed training: one experiment for all processes of a launch.
+
+The process of rank 0 makes the experiment. The others get one with the same id and paths whose writes are no-ops;
+they learn the id from `RUNBOOK_EXPERIMENT_ID`, where the launcher has set it, else from a file that rank 0 writes
+into the base directory, under a name that all processes of the launch can tell from their environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from runbook import errors
+from runbook.messages import warn
+from runbook.record import identifiers
+from runbook.record.status import Status
+from runbook.serialize import json_text
+from runbook.storage import files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runbook.index.registry import Registry
+    from runbook.record.model import ExperimentRecord
+
+EXPERIMENT_VARIABLE: Final = "RUNBOOK_EXPERIMENT_ID"
+WAIT_S: Final = 60.0
+_POLL_S: Final = 0.05
+_PATIENCE_S: Final = 3.0
+_SKEW_S: Final = 10.0
+"""How far apart the processes of a launch start."""
+
+# In the order in which they are asked: the launcher closest to the program first, the rank on one node last.
+_RANKS: Final = ("RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "LOCAL_RANK")
+_LAUNCH: Final = (
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "TORCHELASTIC_RUN_ID",
+    "TORCHELASTIC_RESTART_COUNT",
+    "PMIX_NAMESPACE",
+    "SLURM_JOB_ID",
+    "SLURM_STEP_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_RESTART_COUNT",
+)
+_begun: dict[tuple[int, Path], int] = {}
+
+
+def rank_of(argument: int | None) -> int:
+    """The rank of this process: the argument, else what the launcher says, else 0.
+
+    `RANK` is torchrun's, `OMPI_COMM_WORLD_RANK` Open MPI's, `SLURM_PROCID` that of Slurm's srun.
+    """
+    if argument is not None:
+        return argument
+    said = (os.environ.get(name, "") for name in _RANKS)
+    return next((int(rank) for rank in said if rank.isdecimal()), 0)
+
+
+def is_distributed(argument: int | None) -> bool:
+    """Whether other processes may wait for the experiment of this one."""
+    if argument is not None or any(name in os.environ for name in _RANKS if name != "SLURM_PROCID"):
+        return True
+    # Slurm numbers the one process of a job, too.
+    return os.environ.get("SLURM_NTASKS", "1") != "1"
+
+
+def begin(registry: Registry) -> Path:
+    """The file over which the processes of a launch agree on their next experiment in a base directory.
+
+    Each process counts its experiments there: the third of one rank is the third of every other.
+    """
+    key = (os.getpid(), registry.layout.root)
+    _begun[key] = _begun.get(key, 0) + 1
+    launch = {name: os.environ[name] for name in _LAUNCH if name in os.environ}
+    if not launch:
+        # Started by hand or by a launcher that says nothing of itself: on one machine its children know it.
+        launch = {"launcher": str(os.getppid())}
+    return registry.layout.rendezvous(_digest(launch), _begun[key])
+
+
+def _digest(launch: dict[str, str]) -> str:
+    import hashlib
+
+    return hashlib.sha256(json.dumps(launch, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def announce(meeting: Path, experiment_id: str) -> None:
+    """Tell the other ranks which experiment it is.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    files.ensure_directory(meeting.parent)
+    files.write_whole(meeting, json_text.encode({"experiment_id": experiment_id}))
+
+
+def join(registry: Registry, meeting: Path, rank: int) -> ExperimentRecord | None:
+    """The record of the experiment that rank 0 has made; None if it made none in time, which is said.
+
+    Args:
+        registry: of the base directory.
+        meeting: from `begin`.
+        rank: of this process, for the message.
+    """
+    started = time.monotonic()
+    named = os.environ.get(EXPERIMENT_VARIABLE)
+    while time.monotonic() - started < WAIT_S:
+        record = _record(registry, named) if named else _met(registry, meeting, time.monotonic() - started)
+        if record is not None:
+            return record
+        time.sleep(_POLL_S)
+    warn(
+        f"rank {rank} has waited {WAIT_S:.0f} s in {registry.layout.root} for the experiment of rank 0 and goes on "
+        f"without one; make sure that rank 0 starts an experiment too, or pass rank=0 where this is one of its own"
+    )
+    return None
+
+
+def _met(registry: Registry, meeting: Path, waited_s: float) -> ExperimentRecord | None:
+    try:
+        said = json_text.decode_object(meeting.read_bytes(), meeting)
+    except (FileNotFoundError, errors.DamagedFileError):
+        return None
+    record = _record(registry, str(said.get("experiment_id")))
+    if record is None or record.status is Status.RUNNING:
+        return record
+    # An experiment that has ended is one of a launch before this, with the same address and port, or a very short
+    # one of this launch. Rank 0 of this launch, if it is still to come, is given the time to replace it.
+    age_s = (datetime.now(UTC) - record.attempts[-1].started_at).total_seconds() if record.attempts else _SKEW_S
+    return record if waited_s > _PATIENCE_S and age_s < waited_s + _SKEW_S else None
+
+
+def _record(registry: Registry, experiment_id: str) -> ExperimentRecord | None:
+    if not identifiers.is_folder_name(experiment_id):
+        return None
+    try:
+        return registry.record(experiment_id)
+    except (OSError, errors.DamagedFileError, errors.NewerFormatError):
+        return None

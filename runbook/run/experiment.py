@@ -1,0 +1,444 @@
+"""The live experiment: what the code inside a run holds in its hand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import attrs
+
+from runbook import errors
+from runbook.messages import warn, warn_once
+from runbook.read.view import ExperimentView, final_metrics
+from runbook.record import identifiers
+from runbook.record.model import ExperimentRecord, joined_notes
+from runbook.record.status import EndReason, Status
+from runbook.run.endings import Ending
+from runbook.serialize.json_text import encode, format_time
+from runbook.serialize.jsonable import numbers_of, to_plain
+from runbook.storage import history
+from runbook.storage.progress import ProgressLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from runbook.record.layout import ExperimentLayout
+    from runbook.run.writer import Store
+    from runbook.typing import Json, JsonObject, StrPath
+
+_PATH_SHOWN: Final = 200
+ENDED: Final = (Status.COMPLETED, Status.FAILED, Status.INTERRUPTED)
+
+
+class Experiment(ExperimentView):
+    """A running experiment.
+
+    `with experiment(config) as exp:` makes one, and so does `@tracked` for a function with a parameter `exp`.
+    What it saves is whole and durable when the call returns; what it logs survives the death of the process.
+
+    A `save_` method that fails raises; `log`, `note` and `add_tags` warn once instead, because a full disk must not
+    end a training that runs.
+
+    Args:
+        store: where things go.
+        record: the record as it was born.
+        config: the user's own config object.
+    """
+
+    def __init__(self, store: Store, record: ExperimentRecord, config: object) -> None:
+        super().__init__(store.folder, record)
+        self._store = store
+        self._config = config
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._log = history.MetricLog(store.append_history)
+        self._progress = ProgressLog(store.write_progress)
+
+    @property
+    def config(self) -> Any:
+        """The user's config object itself; a changed copy where the object is frozen and has a `save_dir`."""
+        return self._config
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether its ending is recorded."""
+        return self.status is not Status.RUNNING
+
+    def log(self, metrics: Mapping[str, object] | None = None, /, *, step: object = None, **named: object) -> None:
+        """Add one line to the live history; it survives the death of the process from here on.
+
+        Args:
+            metrics: names and numbers; nested mappings get dotted names.
+            step: where in the training; None counts up from the last one. The same step may come again.
+            **named: more metrics, for names that are identifiers.
+
+        Example:
+            >>> exp.log({"loss": 0.3, "val/loss": 0.4}, step=10)  # doctest: +SKIP
+            >>> exp.log(loss=0.2)  # doctest: +SKIP
+        """
+        try:
+            if named or type(metrics) is not dict:
+                metrics = _together(metrics, named)
+            if metrics is not None:
+                self._log.log(metrics, step)
+        except OSError as error:
+            warn_once(
+                f"log {self.id}",
+                f"{self.id}: metrics cannot be logged ({error}); the training goes on without them, free the disk "
+                "and later ones are logged again",
+            )
+
+    def progress(self, done: float, total: float | None = None) -> None:
+        """Say how far it has come, for those who watch it with `runbook watch`.
+
+        It may be called as often as one likes: it writes once in half a second at most, and always when all is done.
+
+        Args:
+            done: how much is done, in any unit; less than before begins a new count, such as that of the next epoch.
+            total: how much there is to do; None where nobody knows.
+
+        Example:
+            >>> for number, batch in enumerate(batches, start=1):  # doctest: +SKIP
+            ...     exp.progress(number, len(batches))
+        """
+        try:
+            self._progress.report(done, total)
+        except OSError as error:
+            warn_once(f"progress {self.id}", f"{self.id}: its progress cannot be shown ({error}); the training goes on")
+
+    def save_training_history(self, history_: object = None) -> Path:
+        """Write `metrics/training_history.json`, as columns.
+
+        Args:
+            history_: a dict of lists, a list of dicts, or a Keras `History`; None takes what was logged.
+
+        Returns:
+            The file.
+
+        Raises:
+            TypeError: if it is none of these.
+            OSError: if it cannot be written.
+        """
+        columns: Json = to_plain(self.history()) if history_ is None else history.as_columns(history_)
+        return self._save_json(self._layout.training_history, columns)
+
+    def save_predictions(self, results: object, filename: str = "test_predictions.pkl") -> Path:
+        """Write predictions into `results/`, in the format that the suffix of the name stands for.
+
+        Args:
+            results: any object for a pickle; arrays, rows or columns for the other formats.
+            filename: ends in .pkl, .json, .jsonl, .csv, .npy, .npz, .pt or .txt.
+
+        Returns:
+            The file.
+
+        Raises:
+            UnknownSuffixError: if the suffix names no known format.
+            InvalidNameError: if the name would leave the folder, or is no file name everywhere.
+        """
+        identifiers.check_file_name("file name", filename)
+        path = self._layout.results / filename
+        self._store.save_object(path, results)
+        return self._saved(path)
+
+    def save_bias_metrics(self, gmb_metrics: object, bias_details: object = None) -> Path:
+        """Write `metrics/bias_metrics.json`: `{"gmb_metrics": …, "bias_details": …}`."""
+        both = {"gmb_metrics": to_plain(gmb_metrics), "bias_details": to_plain(bias_details)}
+        return self._save_json(self._layout.metrics_file("bias_metrics"), both)
+
+    def save_xai_metrics(self, xai_metrics: object) -> Path:
+        """Write `metrics/xai_metrics.json`."""
+        return self._save_json(self._layout.metrics_file("xai_metrics"), to_plain(xai_metrics))
+
+    def save_eraser_results(self, results_path: StrPath) -> Path:
+        """Copy rationales in ERASER's form to `results/eraser_formatted_results.jsonl`.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+        """
+        source = _existing(results_path)
+        if not source.is_file():
+            raise IsADirectoryError(f"{source} is no file; pass the JSONL file with the rationales")
+        self._store.copy(source, self._layout.eraser_results)
+        return self._saved(self._layout.eraser_results)
+
+    def save_final_metrics(self, metrics: Mapping[str, object]) -> Path:
+        """Write `metrics/final_summary.json`, and show its numbers in the registry.
+
+        Args:
+            metrics: may be nested; the caller's object is not changed.
+
+        Raises:
+            TypeError: if it is not a mapping.
+        """
+        path = self._save_mapping("final_summary", metrics)
+        self._change(metrics=numbers_of(metrics))
+        return path
+
+    def save_metrics(self, name: str, metrics: Mapping[str, object]) -> Path:
+        """Write `metrics/<name>.json`; `load_metrics(name)` reads it back.
+
+        Raises:
+            InvalidNameError: if the name cannot be a file name everywhere.
+            TypeError: if `metrics` is not a mapping.
+        """
+        if name == "final_summary":
+            return self.save_final_metrics(metrics)
+        return self._save_mapping(name, metrics)
+
+    def save_artifact(self, artifact: object, name: str | None = None) -> Path:
+        """Put a file, a folder or an object into `results/`.
+
+        Args:
+            artifact: a path (a string or a path object) is copied; bytes are written as they are; any other object
+                is written in the format that the suffix of `name` stands for.
+            name: what it is called there; by default what the path is called.
+
+        Returns:
+            The file or folder in `results/`.
+
+        Raises:
+            FileNotFoundError: if there is nothing at the path.
+            UnknownSuffixError: if an object has no name, or one whose suffix names no known format.
+            InvalidNameError: if the name would leave the folder, or is no file name everywhere.
+        """
+        if isinstance(artifact, str | os.PathLike):
+            source = _existing(artifact)
+            path = self._layout.results / identifiers.check_file_name("artifact name", name or source.name)
+            self._store.copy(source, path)
+            return self._saved(path)
+        path = self._layout.results / identifiers.check_file_name("artifact name", name or "artifact")
+        if isinstance(artifact, bytes | bytearray):
+            self._store.write_bytes(path, bytes(artifact))
+        else:
+            self._store.save_object(path, artifact)
+        return self._saved(path)
+
+    def save_figure(self, figure: object, name: str) -> Path:
+        """Write a figure of matplotlib or plotly into `results/`; a report shows it.
+
+        Args:
+            figure: a figure, or something that knows its figure, such as the `Axes` that a plot of pandas returns.
+            name: what it is called there. Without a suffix it becomes `.png` for matplotlib, and for plotly `.json`,
+                which `plotly.io.read_json` reads back and a report shows live. matplotlib writes .png, .svg, .pdf,
+                .jpg and .webp as well, plotly .html, and these with kaleido.
+
+        Returns:
+            The file.
+
+        Raises:
+            TypeError: if it is no figure.
+            UnknownSuffixError: if the suffix names no format that the library writes.
+            InvalidNameError: if the name would leave the folder, or is no file name everywhere.
+            MissingExtraError: if plotly is to make an image, and kaleido is not installed.
+
+        Example:
+            >>> exp.save_figure(ConfusionMatrixDisplay(matrix).plot().figure_, "confusion")  # doctest: +SKIP
+            PosixPath('/…/results/confusion.png')
+        """
+        from runbook.serialize import figures
+
+        filename, content = figures.as_file(figure, identifiers.check_file_name("figure name", name))
+        path = self._layout.results / identifiers.check_file_name("figure name", filename)
+        self._store.write_bytes(path, content)
+        return self._saved(path)
+
+    def note(self, text: str) -> None:
+        """Add a line to the notes."""
+        with self._lock:
+            self._change_quietly(notes=joined_notes(self.notes, str(text)))
+
+    def add_tags(self, *tags: str) -> None:
+        """Add words to find the experiment by; those it has already are not added twice."""
+        with self._lock:
+            self._change_quietly(tags=tuple(dict.fromkeys([*self.tags, *as_tags(tags)])))
+
+    def finish(self, status: str = "completed", notes: str | None = None) -> None:
+        """Say how the experiment ended; what happens to the block afterwards does not change it.
+
+        Args:
+            status: completed, failed or interrupted.
+            notes: added to the notes.
+
+        Raises:
+            UnknownStatusError: for any other status.
+            OSError: if it cannot be written.
+        """
+        self.end(Ending(ending_status(status), EndReason.MARKED), notes=notes, overwrite=True)
+
+    def end(
+        self, ending: Ending, *, notes: str | None = None, overwrite: bool = False, moment: datetime | None = None
+    ) -> None:
+        """Record an ending; the lifecycle calls this.
+
+        Args:
+            ending: what became of it.
+            notes: added to the notes.
+            overwrite: whether an ending that is recorded already gives way.
+            moment: when it was; None means now.
+
+        Raises:
+            OSError: if it cannot be written; the experiment has not ended then.
+        """
+        with self._lock:
+            if self.is_ended and not overwrite:
+                return
+            moment = moment or datetime.now(UTC)
+            try:
+                if ending.failure is not None:
+                    self._store.write_bytes(self._layout.traceback, ending.failure.traceback.encode())
+                self._store.sync_history()
+                self._progress.flush()
+            except OSError as error:
+                # The status matters more; the record holds the traceback as well.
+                warn(f"{self.id}: its logs are not whole ({error})")
+            *earlier, last = self.record.attempts
+            self._change(
+                status=ending.status,
+                end_reason=ending.reason,
+                completed_at=moment,
+                failure=ending.failure,
+                notes=joined_notes(self.notes, notes),
+                metrics=self._last_metrics(),
+                checksums={**self.record.checksums, **self._store.checksums()},
+                attempts=(*earlier, attrs.evolve(last, ended_at=moment, end_reason=ending.reason)),
+            )
+
+    def add_final_metrics(self, metrics: Mapping[str, object]) -> None:
+        """Add numbers to the final metrics; those that were saved by hand stay as they are."""
+        numbers = numbers_of(metrics)
+        if numbers:
+            saved = final_metrics(self._layout, attrs.evolve(self.record, metrics={}))
+            self._save_json(self._layout.final_summary, {**numbers, **saved})
+            if self.is_ended:
+                self._change_quietly(metrics=self._last_metrics())
+
+    def note_signal(self, signum: int) -> None:
+        """Leave evidence of a signal, at once: the process may be killed before its record is written."""
+        line: JsonObject = {"time": format_time(datetime.now(UTC)), "signal": signal.Signals(signum).name}
+        # A full disk must not turn one signal into another error.
+        with contextlib.suppress(OSError):
+            self._store.append_signal(encode(line, indent=None))
+
+    def go_on_logging(self) -> None:
+        """Count steps up from where an earlier attempt stopped; the lifecycle calls this."""
+        self._log.go_on(history.read_rows(self._layout.history))
+
+    def forget_parent(self) -> None:
+        """Start over with open locks, in a forked child whose parent may have held them."""
+        self._lock = threading.RLock()
+        self._log.forget_lock()
+        self._progress.forget_lock()
+
+    def _folder(self) -> ExperimentLayout:
+        return self._store.shown_folder()
+
+    def _save_json(self, path: Path, data: Json) -> Path:
+        self._store.write_json(path, data)
+        return self._saved(path)
+
+    def _saved(self, path: Path) -> Path:
+        if self.is_ended:
+            self._change_quietly(checksums={**self.record.checksums, **self._store.checksums()})
+        return path
+
+    def _save_mapping(self, name: str, metrics: Mapping[str, object]) -> Path:
+        plain = to_plain(metrics)
+        if not isinstance(plain, dict):
+            raise TypeError(
+                f"metrics of type {type(metrics).__name__} have no names; pass a mapping such as {{'f1': 0.9}}"
+            )
+        return self._save_json(self._layout.metrics_file(identifiers.check_file_name("metrics name", name)), plain)
+
+    def _last_metrics(self) -> dict[str, Json]:
+        """The numbers that were saved as final, by whomever; else the last that were logged."""
+        try:
+            return numbers_of(final_metrics(self._layout, attrs.evolve(self.record, metrics=self._log.latest)))
+        except (errors.DamagedFileError, OSError) as error:
+            warn(f"{self.id}: the final metrics cannot be read ({error})")
+            return self.record.metrics
+
+    def _change_quietly(self, **changes: object) -> None:
+        try:
+            self._change(**changes)
+        except OSError as error:
+            warn_once(
+                f"record {self.id}",
+                f"{self.id}: its record cannot be brought up to date ({error}); that is tried again when it ends",
+            )
+
+    def _change(self, **changes: object) -> None:
+        if os.getpid() != self._pid:
+            # A record has one writer, or the last of two would win.
+            warn_once(
+                f"child of {self.id}",
+                f"{self.id}: only the process that started it can change its record, this one is a child of it; "
+                "files are saved and metrics logged all the same",
+            )
+            return
+        with self._lock:
+            before = self._record
+            ours = self._record = attrs.evolve(before, **changes)  # type: ignore[arg-type]
+            try:
+                self._store.save_record(ours)
+            except BaseException as error:
+                # What a full disk refused is tried again with the next change, but for an ending, which did not happen.
+                if self._record is ours and ("status" in changes or not isinstance(error, OSError)):
+                    self._record = before
+                raise
+            while self._record is not ours:
+                # A signal handler of the program has changed it meanwhile, and we may have written ours over its own.
+                ours = self._record
+                self._store.save_record(ours)
+
+
+def _together(metrics: object, named: dict[str, object]) -> Mapping[str, object] | None:
+    """All that is to be logged; None where the one thing that was given has no names."""
+    if metrics is None:
+        return named
+    if hasattr(metrics, "keys"):
+        return {**cast("Mapping[str, object]", metrics), **named}
+    warn_once(
+        f"log {type(metrics).__name__}",
+        f"exp.log() got a {type(metrics).__name__}, which has no names, and logs nothing of it; "
+        "pass a mapping such as {'loss': 0.3}, or loss=0.3",
+    )
+    return named or None
+
+
+def ending_status(status: str) -> Status:
+    """The status by which a program says how an experiment ended.
+
+    Raises:
+        UnknownStatusError: if it is none of completed, failed and interrupted.
+    """
+    if status in ENDED:
+        return Status(status)
+    raise errors.UnknownStatusError(str(status), [allowed.value for allowed in ENDED])
+
+
+def as_tags(tags: Iterable[str] | str) -> tuple[str, ...]:
+    """Tags in their order, each once; a single string is one tag."""
+    several: list[Any] = [tags] if isinstance(tags, str) else list(tags)
+    flat = [one for tag in several for one in (tag if isinstance(tag, list | tuple | set) else [tag])]
+    return tuple(dict.fromkeys(str(tag) for tag in flat))
+
+
+def _existing(path: StrPath) -> Path:
+    found = Path(path).expanduser()
+    try:
+        is_there = found.exists()
+    except (OSError, ValueError):
+        # A text that was meant as the object itself may be too long for a name, or hold a NUL.
+        is_there = False
+    if not is_there:
+        raise FileNotFoundError(
+            f"there is nothing at {str(found)[:_PATH_SHOWN]} (working directory {Path.cwd()}) to copy into "
+            "the experiment; check the path, or pass the object itself with a name"
+        )
+    return found

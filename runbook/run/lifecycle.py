@@ -1,0 +1,278 @@
+"""The one implementation of an experiment's life: open, run, classify the ending, close.
+
+The block is this around its body, the decorator is this around a call, and the seed's `create_experiment` …
+`mark_complete` is this in two halves. Whatever is still open when the interpreter exits is closed then.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from runbook.messages import warn
+from runbook.run import endings, signals
+from runbook.run.start import start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runbook.index.registry import Registry
+    from runbook.run.endings import Ending
+    from runbook.run.experiment import Experiment
+    from runbook.run.plan import Plan
+    from runbook.storage.liveness import LifeLock
+
+_current: ContextVar[tuple[Lifecycle, ...]] = ContextVar("runbook_current", default=())
+_open: dict[int, Lifecycle] = {}
+_prepared: set[int] = set()
+_owed: list[tuple[int, Experiment, Ending, datetime]] = []
+_written: dict[Path, Registry] = {}
+
+
+class Lifecycle:
+    """One experiment from its birth to its end.
+
+    Args:
+        what: the experiment to be.
+        registry: the index of the base directory it goes into; None where tracking is disabled.
+        is_manual: whether the program says its end by `mark_complete`, and no block does.
+    """
+
+    def __init__(self, what: Plan, registry: Registry | None, *, is_manual: bool = False) -> None:
+        self._plan = what
+        self._registry = registry
+        self.is_manual = is_manual
+        self._experiment: Experiment | None = None
+        self._pid = os.getpid()
+        self._thread = threading.get_ident()
+        self._is_open = False
+        self.signals_before = 0
+        self._life_lock: LifeLock | None = None
+
+    @property
+    def experiment(self) -> Experiment:
+        """The live experiment; there is one from `open` on."""
+        assert self._experiment is not None
+        return self._experiment
+
+    @property
+    def registry(self) -> Registry | None:
+        """The index of the base directory it goes into; None where tracking is disabled."""
+        return self._registry
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has begun and nobody has closed it yet."""
+        return self._is_open
+
+    def open(self) -> Experiment:
+        """Begin: make the folder, write the record, enter the registry. It is on disk when this returns.
+
+        Raises:
+            BaseDirectoryError: if the base directory cannot be used; nothing is left behind.
+        """
+        self.signals_before = signals.watch(_on_signal, _close_all)
+        try:
+            with signals.deferred():
+                self._begin()
+        except BaseException as error:
+            if self.is_open:
+                # A signal that had to wait for the birth to be over.
+                self.close(error)
+            else:
+                signals.unwatch()
+            raise
+        return self.experiment
+
+    def _begin(self) -> None:
+        parent = current_experiment()
+        self._experiment, self._life_lock = start(self._plan, self._registry, None if parent is None else parent.id)
+        self._pid = os.getpid()
+        self._thread = threading.get_ident()
+        _prepare_process()
+        self._is_open = True
+        _open[id(self)] = self
+        if self._registry is not None:
+            _written[self._registry.layout.registry] = self._registry
+
+    def activate(self) -> None:
+        """Make it the current experiment of this thread or task."""
+        _current.set((*_current.get(), self))
+
+    def deactivate(self) -> None:
+        """Make the one before it the current one again."""
+        _current.set(tuple(other for other in _current.get() if other is not self))
+
+    def close(self, error: BaseException | None = None, ending: Ending | None = None) -> None:
+        """End, with the truth; never raises on account of the disk, and does nothing in a forked child.
+
+        Args:
+            error: what left the block; None when it came to its end.
+            ending: known from elsewhere; None tells it from `error`.
+        """
+        if os.getpid() != self._pid or _open.pop(id(self), None) is None:
+            # The last is atomic: of several threads, one closes.
+            return
+        leaving = error
+        try:
+            with signals.deferred():
+                try:
+                    self._end(ending or signals.ending_of(error, self.signals_before))
+                finally:
+                    self._leave()
+        except BaseException as late:
+            leaving = late
+            raise
+        finally:
+            if not _open:
+                signals.die_in_worker(leaving)
+            signals.unwatch()
+
+    def mark(self, status: str, notes: str | None) -> None:
+        """End as the program says.
+
+        Raises:
+            UnknownStatusError: if the status is none by which an experiment ends; it goes on then.
+            OSError: if it cannot be written; it goes on then.
+        """
+        with signals.deferred():
+            self.experiment.finish(status, notes)
+        self.close()
+
+    def _end(self, ending: Ending) -> None:
+        try:
+            self.experiment.end(ending)
+        except Exception as problem:
+            # The training is over and its result counts; what it lacks is only the last line of its record.
+            warn(
+                f"{self.experiment.id}: its ending could not be recorded ({type(problem).__name__}: {problem}); "
+                "that is tried once more when the program ends: free the disk until then"
+            )
+            _owed.append((os.getpid(), self.experiment, ending, datetime.now(UTC)))
+
+    def _leave(self) -> None:
+        self.deactivate()
+        self._is_open = False
+        if self._life_lock is not None:
+            self._life_lock.release()
+
+    def is_of_main_thread(self) -> bool:
+        """Whether it was begun in the main thread, whose exceptions end the program."""
+        return self._thread == threading.main_thread().ident
+
+
+def current_experiment() -> Experiment | None:
+    """The innermost running experiment of this thread or task; None outside of any."""
+    found = next(open_here(), None)
+    return None if found is None else found.experiment
+
+
+@contextlib.contextmanager
+def activated(lifecycle: Lifecycle, inside: tuple[Lifecycle, ...] | None) -> Iterator[None]:
+    """A block in which a generator's code runs, with the experiments that are open in it.
+
+    Args:
+        lifecycle: the generator's own experiment.
+        inside: what `stack` gave when the code ran last; None at first.
+    """
+    outside = _current.get()
+    _current.set((*outside, lifecycle) if inside is None else inside)
+    try:
+        yield
+    finally:
+        _current.set(outside)
+
+
+def stack() -> tuple[Lifecycle, ...]:
+    """What is open in this thread or task, for `activated`."""
+    return _current.get()
+
+
+def of(experiment: Experiment) -> Lifecycle | None:
+    """The life of an experiment that is open in this process."""
+    return next((life for life in _open.values() if life.experiment is experiment), None)
+
+
+def open_here() -> Iterator[Lifecycle]:
+    """The open experiments of this thread or task, innermost first."""
+    return (lifecycle for lifecycle in reversed(_current.get()) if lifecycle.is_open)
+
+
+def _prepare_process() -> None:
+    """Arrange for what happens at the end of this process, once."""
+    pid = os.getpid()
+    if pid in _prepared:
+        return
+    if not _prepared:
+        atexit.register(_at_exit)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_in_forked_child)
+    _prepared.add(pid)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        # Its workers leave by os._exit, which runs no atexit functions, only these.
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _at_worker_exit, exitpriority=-100)
+
+
+def _at_exit() -> None:
+    _end_abandoned(list(_open.values()))
+    _pay()
+    _settle()
+
+
+def _pay() -> None:
+    """Record the endings that could not be recorded when they happened; nobody else can have ended these meanwhile."""
+    while _owed:
+        pid, experiment, ending, moment = _owed.pop()
+        if pid != os.getpid():
+            continue
+        try:
+            experiment.end(ending, moment=moment)
+        except Exception as problem:
+            warn(f"{experiment.id}: its ending ({ending.status.value}) is not recorded ({problem})")
+
+
+def _settle() -> None:
+    for registry in _written.values():
+        registry.settle()
+
+
+def _at_worker_exit() -> None:
+    # Threads of the worker may still be at work, and are waited for after this.
+    _end_abandoned([lifecycle for lifecycle in _open.values() if lifecycle.is_of_main_thread()])
+    _settle()
+
+
+def _end_abandoned(lifecycles: list[Lifecycle]) -> None:
+    for lifecycle in reversed(lifecycles):
+        if lifecycle.is_of_main_thread():
+            lifecycle.close(ending=signals.ending_at_exit(lifecycle.signals_before))
+        else:
+            lifecycle.close(ending=endings.ABANDONED)
+
+
+def _close_all(signum: int) -> None:
+    for lifecycle in reversed(list(_open.values())):
+        lifecycle.close(ending=endings.of_signal(signum))
+
+
+def _on_signal(signum: int) -> None:
+    for lifecycle in list(_open.values()):
+        lifecycle.experiment.note_signal(signum)
+
+
+def _in_forked_child() -> None:
+    for lifecycle in _open.values():
+        lifecycle.experiment.forget_parent()
+    _open.clear()
+    _written.clear()
+    signals.forget_parent()

@@ -1,0 +1,131 @@
+"""An experiment that could start: everything about it is checked before anything of it is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from runbook import environ, errors
+from runbook.config import settings as configs
+from runbook.config.redaction import redactor
+from runbook.index.registry import Registry
+from runbook.record.layout import REGISTRY_FILE, BaseLayout
+from runbook.run.experiment import as_tags
+from runbook.typing import ExperimentOptions, JsonObject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Unpack
+
+    from runbook.typing import StrPath
+
+RESUME_WORDS: Final = ("never", "allow", "must", "auto")
+
+
+@attrs.frozen
+class Plan:
+    """An experiment that could start.
+
+    Args:
+        config: the user's object.
+        plain: the same as plain data.
+        config_hash: eight hex digits of it.
+        hash_exclude: the settings that do not count in the hash.
+        name: the user's name for it.
+        description: what it tests.
+        tags: words to find it by.
+        resume: one of `RESUME_WORDS`, or what stands for the experiment to go on with.
+        allow_config_change: whether an experiment may go on with another config.
+        rank: of this process in a distributed training; None takes it from the environment.
+        function: the qualified name of the tracked function.
+        is_arguments: whether the config is the arguments of a call, one of which may be a config with a `save_dir`.
+    """
+
+    config: object
+    plain: JsonObject
+    config_hash: str
+    hash_exclude: tuple[str, ...] = ()
+    name: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    resume: str = "never"
+    allow_config_change: bool = False
+    rank: int | None = None
+    function: str | None = None
+    is_arguments: bool = False
+
+
+def check_options(options: Mapping[str, object]) -> None:
+    """Refuse what cannot be said of an experiment.
+
+    Raises:
+        TypeError: naming it.
+    """
+    unknown = options.keys() - ExperimentOptions.__annotations__.keys()
+    if unknown:
+        known = ", ".join(ExperimentOptions.__annotations__)
+        raise TypeError(f"unknown option {min(unknown)!r} of an experiment; use one of: {known}")
+
+
+def plan(
+    config: object = None,
+    *,
+    function: str | None = None,
+    is_arguments: bool = False,
+    **options: Unpack[ExperimentOptions],
+) -> Plan:
+    """Check everything about an experiment before anything of it is made.
+
+    Raises:
+        ConfigError: if the config holds no settings.
+        UsageError: if `resume` or `redact` means nothing.
+    """
+    check_options(options)
+    name, description = options.get("name"), options.get("description")
+    hash_exclude = tuple(options.get("hash_exclude", ()))
+    resume: object = options.get("resume", "never")
+    if not isinstance(resume, str) or not resume:
+        raise errors.UsageError(
+            f"resume={resume!r} names no experiment; use one of {', '.join(RESUME_WORDS)}, or an id"
+        )
+    # Before hashing, too: the hash of a short secret can be found by trying.
+    plain = redactor(options.get("redact", "secrets"))(configs.config_to_plain(config))
+    return Plan(
+        config={} if config is None else config,
+        plain=plain,
+        config_hash=configs.config_hash(plain, exclude=hash_exclude),
+        hash_exclude=hash_exclude,
+        name=None if name is None else str(name),
+        description=None if description is None else str(description),
+        tags=as_tags(options.get("tags", ())),
+        resume=resume,
+        allow_config_change=options.get("allow_config_change", False),
+        rank=_rank(options.get("rank")),
+        function=function,
+        is_arguments=is_arguments,
+    )
+
+
+def _rank(rank: object) -> int | None:
+    # What launchers put into the environment is text.
+    if rank is None:
+        return None
+    if isinstance(rank, str | int) and str(rank).isdecimal():
+        return int(rank)
+    raise errors.UsageError(f"rank={rank!r} is no rank; pass a number from 0 on, or leave it to the environment")
+
+
+def registry_for(base_dir: StrPath | None = None, registry_file: str = REGISTRY_FILE) -> Registry | None:
+    """The index of a base directory; None where tracking is disabled.
+
+    Args:
+        base_dir: None stands for `RUNBOOK_DIR`, else `./experiments`.
+        registry_file: the name of the index in it.
+    """
+    if environ.is_disabled():
+        return None
+    shown = environ.base_dir(base_dir)
+    # Absolute, because a program may change its working directory while the experiment runs.
+    return Registry(BaseLayout(Path(shown).expanduser().absolute(), registry_file), shown)

@@ -1,0 +1,195 @@
+"""Going on with an experiment that was interrupted or failed, in the same folder."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import attrs
+
+from runbook import errors
+from runbook.config import settings as configs
+from runbook.record import identifiers
+from runbook.record.model import Attempt, ExperimentRecord, Job
+from runbook.record.status import Status
+from runbook.run.plan import RESUME_WORDS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from runbook.index.registry import Registry
+    from runbook.run.plan import Plan
+    from runbook.typing import Entry, JsonObject
+
+_RESUMABLE = (Status.INTERRUPTED, Status.FAILED)
+
+
+def current_job() -> Job | None:
+    """The scheduler's job that this process belongs to; None outside of one.
+
+    Slurm keeps the id of a job that it requeues, and counts in `SLURM_RESTART_COUNT` how often it did (sbatch(1)).
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if not job:
+        return None
+    parts = [job, *(os.environ.get(name, "") for name in ("SLURM_ARRAY_TASK_ID", "SLURM_PROCID"))]
+    restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
+    return Job(id="slurm:" + ".".join(parts), restarts=int(restarts) if restarts.isdecimal() else 0)
+
+
+def find(plan: Plan, registry: Registry) -> str | None:
+    """The experiment to go on with; None for a new one.
+
+    Raises:
+        ResumeError: if the plan insists on one and there is none.
+        ExperimentNotFoundError: if the plan names one that does not exist.
+    """
+    if plan.resume == "never":
+        return None
+    if plan.resume not in {"allow", "must", "auto"}:
+        return _named(plan.resume, registry)
+    same = registry.entries(lambda entry: _is_same(plan, entry))
+    found = _of_this_job(registry, same) if plan.resume == "auto" else _latest(same)
+    if plan.resume == "must" and found is None:
+        what = f"named {plan.name!r}" if plan.name else f"with the config {plan.config_hash}"
+        raise errors.ResumeError(
+            f"resume='must', but no experiment {what} in {registry.layout.root} was interrupted or failed; "
+            "use resume='allow' to start a new one then"
+        )
+    return found
+
+
+def _named(wanted: str, registry: Registry) -> str:
+    import difflib
+
+    try:
+        return identifiers.resolve(wanted, registry.heads(), registry.layout.root)
+    except errors.ExperimentNotFoundError as error:
+        words = difflib.get_close_matches(wanted, RESUME_WORDS, n=1)
+        if not words:
+            raise
+        raise errors.UsageError(
+            f"resume={wanted!r} is no experiment in {registry.layout.root}; did you mean resume={words[0]!r}?"
+        ) from error
+
+
+def _latest(same: list[JsonObject]) -> str | None:
+    """The latest of the experiments of one name or config, unless it is completed."""
+    if not same or same[-1].get("status") not in {*_RESUMABLE, Status.RUNNING}:
+        return None
+    return str(same[-1]["experiment_id"])
+
+
+def _is_same(plan: Plan, entry: Entry) -> bool:
+    """Whether it is an experiment of the plan's name, or else of its config."""
+    if plan.name is not None:
+        return entry.get("custom_name") == plan.name
+    return str(entry["experiment_id"]).endswith(f"_{plan.config_hash}") and entry.get("custom_name") is None
+
+
+def _of_this_job(registry: Registry, same: list[JsonObject]) -> str | None:
+    job = current_job()
+    if job is None or job.restarts == 0:
+        return None
+    for entry in reversed(same):
+        if entry.get("status") == Status.COMPLETED:
+            continue
+        experiment_id = str(entry["experiment_id"])
+        try:
+            record = registry.record(experiment_id)
+        except (OSError, errors.DamagedFileError, errors.NewerFormatError):
+            continue
+        last = record.attempts[-1].job if record.attempts else None
+        if last is not None and last.id == job.id:
+            return experiment_id
+    return None
+
+
+def next_attempt(record: ExperimentRecord, plan: Plan, attempt: Attempt, history_lines: int) -> ExperimentRecord:
+    """The record of an experiment that goes on.
+
+    Args:
+        record: as it is now.
+        plan: what it is to go on with.
+        attempt: the new attempt.
+        history_lines: how many lines its live history has.
+
+    Raises:
+        ResumeError: if it runs, or is completed.
+        ConfigDiffersError: if its config is another one, and that was not allowed; the message shows the difference.
+    """
+    _check_status(record, attempt)
+    changes = _config_changes(record, plan)
+    if changes and not plan.allow_config_change:
+        raise errors.ConfigDiffersError(record.experiment_id, changes)
+    former = _former_attempts(record, attempt.started_at)
+    return attrs.evolve(
+        record,
+        status=Status.RUNNING,
+        end_reason=None,
+        completed_at=None,
+        failure=None,
+        config=plan.plain if changes else record.config,
+        config_hash=plan.config_hash if changes else record.config_hash,
+        tags=tuple(dict.fromkeys([*record.tags, *plan.tags])),
+        attempts=(*former, attrs.evolve(attempt, history_lines=history_lines, config_changes=changes)),
+    )
+
+
+def _former_attempts(record: ExperimentRecord, now: datetime) -> tuple[Attempt, ...]:
+    if not record.attempts:
+        # Its record was damaged, or the seed's tool made it: nobody knows who worked on it.
+        return ()
+    *earlier, last = record.attempts
+    if last.ended_at is None:
+        # The scheduler started the job anew: whatever became of its former process, it is over.
+        last = attrs.evolve(last, ended_at=now, evidence="its job was started anew by the scheduler")
+    return (*earlier, attrs.evolve(last, failure=record.failure))
+
+
+def _check_status(record: ExperimentRecord, attempt: Attempt) -> None:
+    if record.status in _RESUMABLE:
+        return
+    if record.status is Status.RUNNING:
+        if not record.attempts:
+            raise errors.ResumeError(
+                f"{record.experiment_id} is running, and nothing tells in which process; if you know that it has "
+                f"ended, say declare_ended({record.experiment_id!r})"
+            )
+        last = record.attempts[-1]
+        if last.job is not None and attempt.job is not None and attempt.job.follows(last.job):
+            return
+        raise errors.ResumeError(
+            f"{record.experiment_id} is running (process {last.owner.pid} on {last.owner.host}); "
+            "wait for its end, or start a new experiment with resume='never'"
+        )
+    raise errors.ResumeError(
+        f"{record.experiment_id} is {record.status.value}, there is nothing to go on with; "
+        "start a new experiment with resume='never'"
+    )
+
+
+def _config_changes(record: ExperimentRecord, plan: Plan) -> JsonObject:
+    if configs.config_hash(record.config, exclude=plan.hash_exclude) == plan.config_hash:
+        return {}
+    from runbook.config.difference import config_diff
+
+    difference = config_diff({"before": record.config, "now": plan.plain})
+    return dict(configs.without_outputs(difference, plan.hash_exclude))
+
+
+def completed(plan: Plan, registry: Registry) -> ExperimentRecord | None:
+    """The latest completed experiment of the same function with the same config; None if there is none."""
+
+    def is_like_it(entry: Entry) -> bool:
+        return entry.get("status") == Status.COMPLETED and str(entry["experiment_id"]).endswith(f"_{plan.config_hash}")
+
+    for entry in reversed(registry.entries(is_like_it)):
+        try:
+            record = registry.record(str(entry["experiment_id"]))
+        except (OSError, errors.DamagedFileError, errors.NewerFormatError):
+            continue
+        # An attempt may have gone on with another config, under the id of the first.
+        if record.function == plan.function and record.config_hash == plan.config_hash:
+            return record
+    return None

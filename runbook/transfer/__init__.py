@@ -1,0 +1,1 @@
+"""Experiments between base directories: export, import, merge."""

@@ -1,0 +1,95 @@
+"""Which way a metric is better, and who is best."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbook import ComparisonError
+from runbook.compare.directions import best_of, direction_of, directions
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["loss", "val_loss", "valLoss", "train/error_rate", "eval.perplexity", "MSE", "rmse", "test_mae", "latency_p99"]
+    + ["time", "epoch_time", "inference_ms", "brier_score", "eval_runtime", "WER", "negative_log_likelihood", "nll"],
+)
+def test_lower_is_better(name):
+    """Losses, errors, and what takes time."""
+    assert direction_of(name) == "min"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["acc", "val_accuracy", "f1", "test_f1_macro", "F1", "roc_auc", "valAUC", "gmb.auroc", "precision", "recall@5"]
+    + ["score", "silhouette_score", "bleu4", "rougeL", "mAP", "r2", "R2", "log_likelihood", "f1_negative", "hits@10"],
+)
+def test_higher_is_better(name):
+    """Scores of all kinds."""
+    assert direction_of(name) == "max"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "steps", "epoch", "learning_rate", "temperature", "n_params", "accuracy_loss", "time_to_accuracy", "日本語"]
+    + [
+        "neg_mean_squared_error",
+        "negative_loss",
+        "samples_per_sec",
+        "seconds_per_step",
+        "lossless",
+        "\x1b[2J",
+        "x" * 999,
+    ],
+)
+def test_a_name_that_does_not_say_is_not_guessed(name):
+    """Nothing, or two things at once: nobody is best then."""
+    assert direction_of(name) is None
+
+
+def test_what_is_told_goes_before_the_name():
+    """For one metric or several."""
+    found = directions(["loss", "speed", "f1"], minimize="f1", maximize=["speed"])
+    assert found == {"loss": "min", "speed": "max", "f1": "min"}
+
+
+@pytest.mark.parametrize(
+    ("minimize", "maximize", "message"),
+    [
+        (["los"], [], "no experiment has a metric 'los'; did you mean loss"),
+        ([], ["zzz"], "no experiment has a metric 'zzz'; did you mean loss or f1"),
+        (["loss"], ["loss"], "'loss' cannot be minimized and maximized"),
+    ],
+)
+def test_a_slip_of_the_pen_is_named(minimize, maximize, message):
+    """A misspelt metric would leave its neighbour marked the wrong way round."""
+    with pytest.raises(ComparisonError, match=message):
+        directions(["loss", "f1"], minimize, maximize)
+
+
+@pytest.mark.parametrize(
+    ("values", "direction", "best"),
+    [
+        ({"a": 1, "b": 2}, "max", ["b"]),
+        ({"a": 1, "b": 2}, "min", ["a"]),
+        ({"a": 1, "b": 2}, None, []),
+        ({"a": 1}, "max", []),
+        ({}, "max", []),
+        ({"a": 2, "b": 1, "c": 2.0}, "max", ["a", "c"]),
+        ({"a": float("nan"), "b": 1}, "max", []),
+        ({"a": float("nan"), "b": 1, "c": 2}, "min", ["b"]),
+        ({"a": float("-inf"), "b": 1, "c": 2}, "min", ["b"]),
+        ({"a": None, "b": "0.9", "c": True, "d": 0.1}, "max", []),
+        ({"a": 10**400, "b": 1.5}, "max", ["a"]),
+    ],
+)
+def test_the_best(values, direction, best):
+    """Ties are all best; NaN and infinity never are, and nobody is best alone."""
+    assert best_of(values, direction) == best
+
+
+@given(st.text())
+def test_any_name_has_an_answer(name):
+    """Whatever the user called it."""
+    assert direction_of(name) in {"min", "max", None}

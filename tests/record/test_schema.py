@@ -1,0 +1,251 @@
+"""Records as plain data: what goes out comes back, and damage is named field by field."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from json_strategies import JSON, MOMENTS, OBJECTS, TEXT
+
+from runbook import errors
+from runbook.record import schema
+from runbook.record.model import FORMAT_VERSION, Attempt, Environment, ExperimentRecord, Failure, GitState, Owner
+from runbook.record.status import EndReason, Status
+from runbook.serialize import json_text
+
+OWNERS = st.builds(
+    Owner,
+    host=TEXT,
+    pid=st.integers(0, 2**31),
+    boot_id=st.none() | TEXT,
+    process_started=st.none() | TEXT,
+    pid_namespace=st.none() | TEXT,
+)
+ATTEMPTS = st.builds(
+    Attempt,
+    started_at=MOMENTS,
+    owner=OWNERS,
+    ended_at=st.none() | MOMENTS,
+    end_reason=st.none() | st.sampled_from(EndReason),
+)
+FAILURES = st.builds(Failure, type=TEXT, message=TEXT, traceback=TEXT)
+RECORDS = st.builds(
+    ExperimentRecord,
+    experiment_id=TEXT,
+    timestamp=MOMENTS,
+    status=st.sampled_from(Status),
+    config=OBJECTS,
+    config_hash=TEXT,
+    custom_name=st.none() | TEXT,
+    description=st.none() | TEXT,
+    tags=st.lists(TEXT, max_size=3).map(tuple),
+    notes=st.none() | TEXT,
+    metrics=OBJECTS,
+    end_reason=st.none() | st.sampled_from(EndReason),
+    completed_at=st.none() | MOMENTS,
+    parent=st.none() | TEXT,
+    function=st.none() | TEXT,
+    failure=st.none() | FAILURES,
+    attempts=st.lists(ATTEMPTS, max_size=3).map(tuple),
+)
+ENVIRONMENTS = st.builds(
+    Environment,
+    python=TEXT,
+    implementation=TEXT,
+    executable=TEXT,
+    platform=TEXT,
+    host=TEXT,
+    user=st.none() | TEXT,
+    pid=st.integers(0, 2**31),
+    argv=st.lists(TEXT, max_size=3).map(tuple),
+    working_directory=st.none() | TEXT,
+    cpu_count=st.none() | st.integers(1, 1024),
+    gpus=st.lists(TEXT, max_size=2).map(tuple),
+    git=st.none()
+    | st.builds(
+        GitState,
+        commit=st.none() | TEXT,
+        branch=st.none() | TEXT,
+        dirty=st.booleans(),
+        untracked=st.lists(TEXT, max_size=2).map(tuple),
+        remote=st.none() | TEXT,
+        patch_truncated=st.booleans(),
+    ),
+    packages=st.dictionaries(TEXT, TEXT, max_size=3),
+    variables=st.dictionaries(TEXT, TEXT, max_size=3),
+    problems=st.lists(TEXT, max_size=2).map(tuple),
+)
+
+
+def plain_record() -> dict[str, object]:
+    """A record as its file holds it."""
+    moment = datetime(2024, 12, 16, 14, 30, 52, tzinfo=UTC)
+    record = ExperimentRecord(
+        experiment_id="20241216_143052_baseline_a1b2c3d4",
+        timestamp=moment,
+        status=Status.FAILED,
+        config={"lr": 0.1},
+        config_hash="a1b2c3d4",
+        tags=("a",),
+        metrics={"f1": 0.5},
+        failure=Failure("ValueError", "no", "Traceback"),
+        attempts=(Attempt(moment, Owner("h", 1)),),
+    )
+    return schema.to_json(record)
+
+
+@given(RECORDS)
+def test_a_record_comes_back_as_it_was(record):
+    """An experiment's file holds everything about it."""
+    raw = json_text.encode(schema.to_json(record))
+    assert schema.from_json(json_text.decode_object(raw, "x"), ExperimentRecord, "x") == record
+
+
+@given(ENVIRONMENTS)
+def test_an_environment_comes_back_as_it_was(environment):
+    """`environment.json` holds everything that was captured."""
+    raw = json_text.encode(schema.to_json(environment))
+    assert schema.from_json(json_text.decode_object(raw, "x"), Environment, "x") == environment
+
+
+@given(RECORDS)
+def test_times_in_files_are_utc(record):
+    """ISO 8601 with the offset of UTC, so that text sorts as time does."""
+    text = schema.to_json(record)["timestamp"]
+    assert text.endswith("+00:00")
+    assert datetime.fromisoformat(text) == record.timestamp
+
+
+def test_the_version_stands_first():
+    """Whoever looks into the file sees it before anything else."""
+    assert list(plain_record())[0] == "format_version"
+    assert plain_record()["format_version"] == FORMAT_VERSION
+
+
+@given(RECORDS, st.integers(FORMAT_VERSION + 1, 10_000), OBJECTS)
+def test_a_newer_record_is_read_as_far_as_it_is_understood(record, version, unknown):
+    """Unknown fields are passed over, the version is kept so that nobody writes it back with loss."""
+    data = {**unknown, **schema.to_json(record), "format_version": version}
+    assert schema.from_json(data, ExperimentRecord, "x") == attrs.evolve(record, format_version=version)
+
+
+def test_reading_changes_nothing_of_what_was_read():
+    """The caller's data is not taken apart."""
+    data = plain_record()
+    before = json.loads(json.dumps(data))
+    schema.from_json(data, ExperimentRecord, "x")
+    assert data == before
+
+
+DAMAGE = [
+    ("status", "finished"),
+    ("status", None),
+    ("status", 3),
+    ("timestamp", "yesterday"),
+    ("timestamp", 1734359452),
+    ("timestamp", None),
+    ("config", [1]),
+    ("config", "lr=0.1"),
+    ("config", None),
+    ("config_hash", 7),
+    ("experiment_id", 7),
+    ("experiment_id", None),
+    ("custom_name", 7),
+    ("custom_name", ["a"]),
+    ("description", {}),
+    ("metrics", [0.5]),
+    ("metrics", 0.5),
+    ("tags", 3),
+    ("tags", [3]),
+    ("tags", "baseline"),
+    ("tags", {"a": 1}),
+    ("notes", 3),
+    ("end_reason", "bored"),
+    ("completed_at", "later"),
+    ("failure", "ValueError"),
+    ("failure", ["ValueError"]),
+    ("failure", {"type": "ValueError"}),
+    ("attempts", 3),
+    ("attempts", [None]),
+    ("attempts", [{"started_at": "2024-12-16T14:30:52+00:00"}]),
+    ("attempts", {"a": 1}),
+    ("attempts", "none"),
+    ("format_version", "new"),
+    ("parent", 1.5),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), DAMAGE)
+def test_a_wrong_field_is_named(field, value):
+    """The message says which field of which file is wrong."""
+    with pytest.raises(errors.DamagedFileError) as caught:
+        schema.from_json({**plain_record(), field: value}, ExperimentRecord, "some/experiment.json")
+    assert field in caught.value.problem
+    assert caught.value.path == "some/experiment.json"
+
+
+@pytest.mark.parametrize("field", ["experiment_id", "timestamp", "status", "config", "config_hash"])
+def test_a_missing_field_is_named(field):
+    """The message says what is missing."""
+    data = plain_record()
+    del data[field]
+    with pytest.raises(errors.DamagedFileError) as caught:
+        schema.from_json(data, ExperimentRecord, "x")
+    assert field in caught.value.problem
+
+
+def test_every_wrong_field_is_named_at_once():
+    """Whoever mends a file by hand wants to know all of it."""
+    data = {**plain_record(), "status": "finished", "timestamp": "yesterday", "tags": [1]}
+    del data["config"]
+    with pytest.raises(errors.DamagedFileError) as caught:
+        schema.from_json(data, ExperimentRecord, "x")
+    assert all(field in caught.value.problem for field in ("status", "timestamp", "tags", "config"))
+
+
+@given(RECORDS, st.sampled_from([field.name for field in attrs.fields(ExperimentRecord)]), JSON)
+def test_no_field_can_raise_anything_else(record, field, value):
+    """Whatever stands in a field, it is read or reported."""
+    data = {**schema.to_json(record), field: value}
+    try:
+        schema.from_json(data, ExperimentRecord, "x")
+    except errors.DamagedFileError as error:
+        assert field in error.problem
+
+
+def test_a_line_of_the_registry_has_the_seeds_fields_first():
+    """The seed's fields under the seed's names, in its order, then ours."""
+    record = schema.from_json(plain_record(), ExperimentRecord, "x")
+    entry = schema.registry_entry(record, "./experiments/x")
+    seed = ["experiment_id", "timestamp", "status", "custom_name", "description", "config", "directory"]
+    assert list(entry) == [*seed, "completed_at", "notes", "metrics", "tags", "end_reason", "parent", "host"]
+    assert entry["host"] == "h"
+    assert entry["directory"] == "./experiments/x"
+
+
+@given(RECORDS)
+def test_the_record_of_a_line_keeps_what_the_line_says(record):
+    """An experiment whose folder is gone is shown from its line."""
+    entry = schema.registry_entry(record, "d")
+    again = schema.record_of_entry(entry, "x")
+    kept = ["experiment_id", "timestamp", "status", "custom_name", "description", "config", "metrics", "tags"]
+    kept += ["completed_at", "notes", "end_reason", "parent"]
+    assert [getattr(again, name) for name in kept] == [getattr(record, name) for name in kept]
+
+
+def test_a_line_with_nothing_but_an_id_is_an_experiment():
+    """Of which nothing else is known."""
+    record = schema.record_of_entry({"experiment_id": "20241216_143052_a1b2c3d4"}, "x")
+    assert (record.status, record.config, record.config_hash) == (Status.UNKNOWN, {}, "a1b2c3d4")
+
+
+@pytest.mark.parametrize(("field", "value"), [("config", 3), ("tags", [1]), ("metrics", [])])
+def test_a_wrong_field_of_a_line_is_named(field, value):
+    """The seed's registry may have been edited by hand."""
+    with pytest.raises(errors.DamagedFileError) as caught:
+        schema.record_of_entry({"experiment_id": "x", field: value}, "registry.json")
+    assert field in caught.value.problem
