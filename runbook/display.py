@@ -7,20 +7,11 @@ import math
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from runbook.record.status import Status
-
 if TYPE_CHECKING:
     from datetime import datetime
 
     from runbook.typing import Json
 
-STATUS_COLOURS: Final = {
-    Status.RUNNING.value: "cyan",
-    Status.COMPLETED.value: "green",
-    Status.FAILED.value: "red",
-    Status.INTERRUPTED.value: "yellow",
-}
-"""The colour of each status where there are colours, as rich names them."""
 
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600

@@ -122,8 +122,9 @@ def experiment(
         >>> with experiment({"lr": 0.1}, name="baseline") as exp:  # doctest: +SKIP
         ...     exp.log(loss=0.3)
     """
+    from runbook.index.opener import registry_for
     from runbook.run.lifecycle import Lifecycle
-    from runbook.run.plan import plan, registry_for
+    from runbook.run.plan import plan
 
     what = plan(
         config,
@@ -236,7 +237,7 @@ def tracked(
         {'accuracy': 0.97}
     """
     from runbook.api.decorator import decorated
-    from runbook.run.plan import registry_for
+    from runbook.index.opener import registry_for
 
     given = {
         "name": name,

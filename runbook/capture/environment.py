@@ -13,8 +13,8 @@ import attrs
 
 from runbook.capture.git import Answer, Inquiry
 from runbook.config.redaction import redact_arguments
-from runbook.record.model import Environment
-from runbook.storage.liveness import host_name
+from runbook.record.model import Capture, Environment
+from runbook.storage.process import host_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,19 +49,6 @@ VARIABLES: Final = (
 """The variables that are kept: they steer devices, threads, randomness and jobs, and hold no secret."""
 
 _NVIDIA: Final = Path("/proc/driver/nvidia/gpus")
-
-
-@attrs.frozen
-class Capture:
-    """What `capture` found.
-
-    Args:
-        environment: the record; what could not be found out is None or empty, and named in `problems`.
-        patch: the uncommitted changes as a diff; None when there are none, or when they could not be had.
-    """
-
-    environment: Environment
-    patch: bytes | None
 
 
 def capture() -> Capture:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from click.shell_completion import CompletionItem
-
     from runbook.api.manager import ExperimentManager
     from runbook.read.view import ExperimentView
     from runbook.typing import Json
@@ -251,37 +249,3 @@ def command(
         return made
 
     return decorate
-
-
-def completed_by(source: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """What the shell offers for a parameter.
-
-    Args:
-        source: a function of `runbook.cli.shell_completion`, which is imported when the shell asks.
-    """
-
-    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from runbook.cli import shell_completion
-
-        items: list[CompletionItem] = getattr(shell_completion, source)(ctx, incomplete)
-        return items
-
-    return complete
-
-
-def experiment_argument(
-    name: str = "experiment", *, default: str | None = None, several: bool = False
-) -> Callable[[F], F]:
-    """An argument that is an experiment, or several.
-
-    Args:
-        name: of the parameter.
-        default: for when none is given; without one it must be.
-        several: whether any number may be given; the parameter is a tuple then.
-    """
-    complete = completed_by("experiments")
-    if several:
-        return click.argument(name, nargs=-1, metavar="[EXPERIMENT]...", shell_complete=complete)
-    if default is None:
-        return click.argument(name, metavar="EXPERIMENT", shell_complete=complete)
-    return click.argument(name, default=default, metavar="[EXPERIMENT]", shell_complete=complete)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from runbook import errors
-from runbook.query import fields
+from runbook.record import registry_entry
 from runbook.record.layout import BaseLayout
 from runbook.record.status import Status
-from runbook.serialize import json_text
+from runbook.serialize import json_text, timestamps
 from runbook.serialize.flatten import restore_floats
-from runbook.storage import experiment_folder, liveness, progress
+from runbook.storage import death, experiment_folder, liveness, progress
 from runbook.storage.history import RESERVED
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Sight:
             told = {
                 "done": self.progress.done,
                 "total": self.progress.total,
-                "time": json_text.format_time(self.progress.time),
+                "time": timestamps.format_time(self.progress.time),
                 "per_second": self.progress.rate,
                 "remaining_s": self.remaining_s(datetime.now(UTC)),
             }
@@ -80,7 +80,7 @@ class Sight:
             **{name: getattr(self, name) for name in ("experiment_id", "custom_name", "status", "end_reason")},
             **{name: getattr(self, name) for name in ("state", "evidence", "step", "metrics")},
             "progress": told,
-            "last_sign_of_life": json_text.format_time(self.last_sign_of_life),
+            "last_sign_of_life": timestamps.format_time(self.last_sign_of_life),
             "duration_s": self.duration_s,
         }
 
@@ -164,7 +164,7 @@ def _sight(base: BaseLayout, entry: dict[str, Any]) -> Sight:
         metrics=metrics if state != ENDED else entry["metrics"],
         progress=told,
         last_sign_of_life=_last_sign(layout, entry),
-        duration_s=fields.duration(entry, now),
+        duration_s=registry_entry.duration_of(entry, now),
         usual_pause_s=_usual_pause_s(rows, told),
     )
 
@@ -174,23 +174,23 @@ def _usual_pause_s(rows: Sequence[JsonObject], told: progress.Progress | None) -
     known = [1 / told.rate] if told is not None and told.rate is not None else []
     with contextlib.suppress(ValueError, OverflowError):
         if len(rows) > 1:
-            first, last = (json_text.parse_time(str(row.get("time"))) for row in (rows[0], rows[-1]))
+            first, last = (timestamps.parse_time(str(row.get("time"))) for row in (rows[0], rows[-1]))
             known.append(max(0.0, (last - first).total_seconds()) / (len(rows) - 1))
     return min(known, default=None)
 
 
 def _last_sign(layout: ExperimentLayout, entry: dict[str, Any]) -> datetime:
-    ended = fields.moment(entry["completed_at"])
-    return liveness.last_sign_of_life(layout) if ended is None else ended
+    ended = registry_entry.parse_moment(entry["completed_at"])
+    return death.last_sign_of_life(layout) if ended is None else ended
 
 
 def _state(base: BaseLayout, experiment_id: str) -> tuple[str, str]:
-    unknown = liveness.Verdict(liveness.State.UNKNOWN, "its record does not say which process works on it")
+    unknown = liveness.Liveness(liveness.State.UNKNOWN, "its record does not say which process works on it")
     verdict = unknown
     with contextlib.suppress(OSError, errors.DamagedFileError, errors.NewerFormatError):
         record = experiment_folder.read_record(base.experiment(experiment_id))
         if record.attempts:
-            verdict = liveness.judge(record.attempts[-1].owner, base.life_lock(experiment_id))
+            verdict = liveness.check(record.attempts[-1].owner, base.run_lock(experiment_id))
     # One that has died this moment is shown as ended at the next look.
     return (verdict if verdict.state is not liveness.State.DEAD else unknown).state.value, verdict.evidence
 

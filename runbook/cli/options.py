@@ -1,4 +1,7 @@
-"""The words by which a command chooses experiments, the same as those of `ExperimentManager.find`."""
+"""The options and arguments that several commands share, and what the shell offers for them.
+
+Those that choose experiments are the same as the arguments of `ExperimentManager.find`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
-from runbook.cli.context import completed_by
 from runbook.record.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,3 +50,37 @@ def filters(function: F) -> F:
 
 where_argument = click.argument("where", required=False, metavar="[WHERE]")
 """An expression over the fields, such as `config.lr < 1e-4 and metrics.test_f1 > 0.8`."""
+
+
+def completed_by(source: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """What the shell offers for a parameter.
+
+    Args:
+        source: a function of `runbook.cli.shell_completion`, which is imported when the shell asks.
+    """
+
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from runbook.cli import shell_completion
+
+        items: list[CompletionItem] = getattr(shell_completion, source)(ctx, incomplete)
+        return items
+
+    return complete
+
+
+def experiment_argument(
+    name: str = "experiment", *, default: str | None = None, several: bool = False
+) -> Callable[[F], F]:
+    """An argument that is an experiment, or several.
+
+    Args:
+        name: of the parameter.
+        default: for when none is given; without one it must be.
+        several: whether any number may be given; the parameter is a tuple then.
+    """
+    complete = completed_by("experiments")
+    if several:
+        return click.argument(name, nargs=-1, metavar="[EXPERIMENT]...", shell_complete=complete)
+    if default is None:
+        return click.argument(name, metavar="EXPERIMENT", shell_complete=complete)
+    return click.argument(name, default=default, metavar="[EXPERIMENT]", shell_complete=complete)

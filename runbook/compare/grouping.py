@@ -12,7 +12,8 @@ from runbook.config.difference import differing
 from runbook.config.settings import canonical, without_outputs
 from runbook.query import fields, parser
 from runbook.query.fields import MISSING, FieldPath
-from runbook.serialize import json_text
+from runbook.record import registry_entry
+from runbook.serialize import timestamps
 from runbook.serialize.flatten import flatten
 from runbook.typing import Entry, Json
 
@@ -67,7 +68,7 @@ def group(entries: Sequence[Entry], by: str | Iterable[str] = CONFIG) -> list[Gr
     getters = {_name(text): _getter(text, entries) for text in texts if text != CONFIG}
     members: dict[tuple[str, ...], list[Entry]] = {}
     for entry in entries:
-        key = [canonical(fields.part(entry, "config"), SEEDS)] if CONFIG in texts else []
+        key = [canonical(registry_entry.section_of(entry, "config"), SEEDS)] if CONFIG in texts else []
         key += [_key(get(entry)) for get in getters.values()]
         members.setdefault(tuple(key), []).append(entry)
     firsts = [found[0] for found in members.values()]
@@ -98,7 +99,7 @@ def _getter(text: str, entries: Sequence[Entry]) -> Getter:
     field = parser.parse_field(text, "by", "config.lr, name or tags")
     if field.path == ("tag",):
         field = FieldPath(("tags",), text)
-    return fields.getter(field, fields.Source(entries, fields.now_utc()), (text, "by"))
+    return fields.getter(field, fields.Source(entries, timestamps.now_utc()), (text, "by"))
 
 
 def _name(text: str) -> str:
@@ -110,7 +111,7 @@ def _name(text: str) -> str:
 def _plain(value: Any) -> Json:
     if value is MISSING:
         return None
-    return json_text.format_time(value) if isinstance(value, datetime) else cast("Json", value)
+    return timestamps.format_time(value) if isinstance(value, datetime) else cast("Json", value)
 
 
 def _key(value: object) -> str:
@@ -134,7 +135,7 @@ def _part(name: str, value: object) -> str:
 
 def _counting(entry: Entry) -> dict[str, Json]:
     """The settings that make a difference between groups."""
-    return without_outputs(flatten(fields.part(entry, "config")), SEEDS)
+    return without_outputs(flatten(registry_entry.section_of(entry, "config")), SEEDS)
 
 
 def _repeats(entries: Sequence[Entry]) -> int:
@@ -142,7 +143,7 @@ def _repeats(entries: Sequence[Entry]) -> int:
     seen: set[str] = set()
     count = 0
     for entry in entries:
-        config = fields.part(entry, "config")
+        config = registry_entry.section_of(entry, "config")
         flat = without_outputs(flatten(config))
         if len(without_outputs(flat, SEEDS)) == len(flat):
             continue

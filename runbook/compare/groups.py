@@ -14,7 +14,7 @@ from runbook.compare.grouping import CONFIG, Group, group
 from runbook.compare.predictions import compare_predictions
 from runbook.compare.statistics import ALPHA, CONFIDENCE, Contrast, Summary, contrast, holm, summarize
 from runbook.errors import ComparisonError, UnknownStatusError
-from runbook.query import fields
+from runbook.record import registry_entry
 from runbook.record.status import Status
 from runbook.render import notebook, tables
 from runbook.serialize import json_text
@@ -180,7 +180,7 @@ def compare_groups(
         )
     names = _metric_names(counting, metrics)
     known = directions(names, minimize, maximize)
-    values = {str(entry["experiment_id"]): fields.part(entry, "metrics") for entry in counting}
+    values = {str(entry["experiment_id"]): registry_entry.section_of(entry, "metrics") for entry in counting}
     groups = group(counting, by)
     left_out = _left_out(entries, wanted)
     # Where the metrics are named, a group that has none of them belongs to another question.
@@ -212,7 +212,10 @@ def compare_groups(
 
 def _metric_names(entries: Sequence[Entry], metrics: Iterable[str] | None) -> list[str]:
     names = dict.fromkeys(
-        name for entry in entries for name, value in fields.part(entry, "metrics").items() if is_number(value)
+        name
+        for entry in entries
+        for name, value in registry_entry.section_of(entry, "metrics").items()
+        if is_number(value)
     )
     if metrics is not None:
         chosen = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from runbook import errors
 from runbook.index import pending
 from runbook.messages import warn_once
-from runbook.record import identifiers, schema
+from runbook.record import identifiers, registry_entry
 from runbook.record.model import ExperimentRecord
 from runbook.record.status import Status
 from runbook.serialize import json_text
-from runbook.storage import annotation_log, experiment_folder, liveness
+from runbook.storage import annotation_log, death, experiment_folder, liveness
 
 if TYPE_CHECKING:
     from runbook.record.layout import BaseLayout, ExperimentLayout
@@ -34,14 +34,14 @@ def judged(base: BaseLayout, experiment_id: str) -> tuple[ExperimentRecord, bool
     record = experiment_folder.read_record(layout)
     if record.status is not Status.RUNNING or not record.attempts:
         return record, False
-    verdict = liveness.judge(record.attempts[-1].owner, base.life_lock(experiment_id))
+    verdict = liveness.check(record.attempts[-1].owner, base.run_lock(experiment_id))
     if verdict.state is not liveness.State.DEAD:
         return record, False
     # It may have ended in the usual way between the first look at its record and the look at its process.
     record = experiment_folder.read_record(layout)
     if record.status is not Status.RUNNING:
         return record, False
-    return liveness.vanished(record, layout, verdict), True
+    return death.reconstruct_ending(record, layout, verdict), True
 
 
 def bury(base: BaseLayout, experiment_id: str) -> None:
@@ -88,21 +88,21 @@ def entry(
         return {**old, **_line(base, record, directory, old)}
     config = old.get("config") or _config_of(layout)
     record = unknown(experiment_id, config if isinstance(config, dict) else {})
-    return {**schema.registry_entry(record, directory), **old, "status": Status.UNKNOWN.value}
+    return {**registry_entry.build_entry(record, directory), **old, "status": Status.UNKNOWN.value}
 
 
 def _line(base: BaseLayout, record: ExperimentRecord, directory: str, old: JsonObject) -> JsonObject:
     """The line of a record, with what is said from outside; where that cannot be read, with what the old line said."""
     layout = base.experiment(record.experiment_id)
     try:
-        return schema.registry_entry(annotation_log.annotated(record, layout), directory)
+        return registry_entry.build_entry(annotation_log.annotated(record, layout), directory)
     except OSError as error:
         annotation_log.warn_unreadable(layout, error)
         # Whoever folds or reads next looks again: without a mark, what was said would stay hidden.
         with contextlib.suppress(OSError):
             pending.announce(base, record.experiment_id)
         said: JsonObject = {key: old[key] for key in ("notes", "tags") if key in old}
-        return {**schema.registry_entry(record, directory), **said}
+        return {**registry_entry.build_entry(record, directory), **said}
 
 
 def unknown(experiment_id: str, config: JsonObject) -> ExperimentRecord:
@@ -121,7 +121,7 @@ def _write_end(base: BaseLayout, record: ExperimentRecord) -> None:
     with contextlib.suppress(OSError, errors.NewerFormatError):
         experiment_folder.write_record(base.experiment(record.experiment_id), record)
         with contextlib.suppress(FileNotFoundError):
-            base.life_lock(record.experiment_id).unlink()
+            base.run_lock(record.experiment_id).unlink()
 
 
 def _config_of(layout: ExperimentLayout) -> JsonObject:

@@ -11,8 +11,8 @@ from runbook.index import pending
 from runbook.index.registry import LOCK_TIMEOUT_S
 from runbook.messages import warn
 from runbook.record import identifiers
-from runbook.serialize import json_text
-from runbook.storage import annotation_log, liveness
+from runbook.serialize import timestamps
+from runbook.storage import annotation_log, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,7 @@ def annotate(
     said = [*([{"note": note}] if note else []), *({"tag": tag} for tag in tags), *({"untag": tag} for tag in untags)]
     if not said:
         return experiment_id
-    stamp: JsonObject = {"time": json_text.format_time(datetime.now(UTC)), "by": _by()}
+    stamp: JsonObject = {"time": timestamps.format_time(datetime.now(UTC)), "by": _by()}
     lines: list[JsonObject] = [{**stamp, **what} for what in said]
     if not _has_record(registry, experiment_id) and _annotate_line(registry, experiment_id, lines):
         return experiment_id
@@ -107,4 +107,4 @@ def _by() -> str:
     except (KeyError, ImportError, OSError):
         # Neither the environment nor the system knows a name, as in some containers.
         user = "?"
-    return f"{user}@{liveness.host_name()}"
+    return f"{user}@{process.host_name()}"

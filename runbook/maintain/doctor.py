@@ -18,7 +18,7 @@ from runbook.maintain import disks, leftovers
 from runbook.record import identifiers
 from runbook.record.model import joined_notes
 from runbook.record.status import EndReason, Status
-from runbook.storage import base_directory, checksums, experiment_folder, files, liveness
+from runbook.storage import base_directory, checksums, death, experiment_folder, files, liveness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,7 +163,7 @@ def _experiment(registry: Registry, experiment_id: str, line: JsonObject | None)
         record = registry.record(experiment_id)
     except FileNotFoundError:
         if line is None and not layout.config.exists():
-            age_s = time.time() - liveness.last_sign_of_life(layout).timestamp()
+            age_s = time.time() - death.last_sign_of_life(layout).timestamp()
             if age_s > leftovers.OLD_S:
                 half = "the folder was made for an experiment that never started"
                 yield _note("half-made", experiment_id, half, "delete it, if nothing in it is yours")
@@ -198,7 +198,7 @@ def _running_elsewhere(registry: Registry, layout: ExperimentLayout, record: Exp
         return
     verdict = _verdict(registry, record)
     if verdict.state is liveness.State.UNKNOWN:
-        seen = liveness.last_sign_of_life(layout)
+        seen = death.last_sign_of_life(layout)
         yield _note(
             "running-elsewhere",
             record.experiment_id,
@@ -207,10 +207,10 @@ def _running_elsewhere(registry: Registry, layout: ExperimentLayout, record: Exp
         )
 
 
-def _verdict(registry: Registry, record: ExperimentRecord) -> liveness.Verdict:
+def _verdict(registry: Registry, record: ExperimentRecord) -> liveness.Liveness:
     if not record.attempts:
-        return liveness.Verdict(liveness.State.UNKNOWN, "nothing tells in which process it runs")
-    return liveness.judge(record.attempts[-1].owner, registry.layout.life_lock(record.experiment_id))
+        return liveness.Liveness(liveness.State.UNKNOWN, "nothing tells in which process it runs")
+    return liveness.check(record.attempts[-1].owner, registry.layout.run_lock(record.experiment_id))
 
 
 def _checksums(layout: ExperimentLayout, experiment_id: str, recorded: dict[str, str]) -> Iterator[Finding]:
@@ -225,7 +225,7 @@ def _leftovers(registry: Registry) -> Iterator[Finding]:
         for path in leftovers.temporaries(place, is_deep=place != layout.root):
             if leftovers.is_old(path):
                 yield _problem("temporary", path, "a write that was never finished left it", "repair() moves it aside")
-    for path in leftovers.life_locks(registry):
+    for path in leftovers.run_locks(registry):
         if leftovers.is_stale_lock(registry, path):
             yield _problem("lock", path, "the experiment that held it has ended", "repair() moves it aside")
     for name in sorted(pending.marked(layout)):
@@ -268,7 +268,7 @@ def declare_ended(registry: Registry, experiment_id: str, status: Status, notes:
         verdict = _verdict(registry, record)
         if verdict.state is liveness.State.ALIVE:
             raise errors.UsageError(f"{experiment_id} is alive ({verdict.evidence}); end its process first")
-        seen = liveness.last_sign_of_life(registry.layout.experiment(experiment_id))
+        seen = death.last_sign_of_life(registry.layout.experiment(experiment_id))
         moment = max([seen, *(attempt.started_at for attempt in record.attempts[-1:])])
         attempts = [
             *record.attempts[:-1],

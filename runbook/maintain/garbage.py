@@ -19,8 +19,8 @@ import attrs
 
 from runbook import errors
 from runbook.maintain import leftovers, trash
-from runbook.serialize import json_text
-from runbook.storage import files, liveness, staging
+from runbook.serialize import timestamps
+from runbook.storage import files, run_lock, staging
 from runbook.storage.meter import Meter
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _trash(registry: Registry, older_than: timedelta | None) -> Iterator[_Piece]
 
 def _deleted_at(entry: JsonObject) -> datetime | None:
     try:
-        return json_text.parse_time(str(entry["deleted_at"]))
+        return timestamps.parse_time(str(entry["deleted_at"]))
     except ValueError:
         return None
 
@@ -159,8 +159,8 @@ def _leftovers(registry: Registry, older_than: timedelta | None) -> Iterator[_Pi
     layout = registry.layout
     for path in _temporaries(layout):
         yield _Piece(path, _call(_remove, path))
-    for path in leftovers.life_locks(registry):
-        if leftovers.is_stale_lock(registry, path) and liveness.is_held(path) is False:
+    for path in leftovers.run_locks(registry):
+        if leftovers.is_stale_lock(registry, path) and run_lock.is_held(path) is False:
             yield _Piece(path, _call(_remove_lock, path))
     for path in staging.strays(layout):
         yield _Piece(path, _call(staging.remove_stray, path))
@@ -212,7 +212,7 @@ def _remove(path: Path) -> bool:
 
 def _remove_lock(path: Path) -> bool:
     # Only while nobody else has it: its experiment may be going on at this moment.
-    lock = liveness.LifeLock(path)
+    lock = run_lock.RunLock(path)
     is_ours = lock.acquire()
     lock.release()
     return is_ours

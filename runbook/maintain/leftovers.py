@@ -51,10 +51,10 @@ def is_old(path: Path) -> bool:
         return False
 
 
-def life_locks(registry: Registry) -> list[Path]:
+def run_locks(registry: Registry) -> list[Path]:
     """The lock files of experiments that run, or ran."""
     try:
-        return sorted(registry.layout.life_locks.iterdir())
+        return sorted(registry.layout.run_locks.iterdir())
     except OSError:
         return []
 

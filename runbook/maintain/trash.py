@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from runbook import errors
 from runbook.index import folder_state
-from runbook.record import identifiers, schema
+from runbook.record import identifiers, registry_entry
 from runbook.record.layout import ExperimentLayout
 from runbook.record.status import Status
-from runbook.serialize import json_text
+from runbook.serialize import json_text, timestamps
 from runbook.storage import experiment_folder, files, staging
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def put(layout: BaseLayout, experiment_id: str, line: JsonObject) -> Path:
     _check_trash(layout)
     files.ensure_directory(layout.trash)
     files.fsync_directory(layout.root)
-    kept: JsonObject = {"deleted_at": json_text.format_time(datetime.now(UTC)), "line": line}
+    kept: JsonObject = {"deleted_at": timestamps.format_time(datetime.now(UTC)), "line": line}
     for nth in itertools.count(1):
         target = layout.trashed(experiment_id, nth)
         if os.path.lexists(target):
@@ -135,7 +135,7 @@ def _entry(layout: BaseLayout, path: Path) -> JsonObject:
         record = experiment_folder.read_record(ExperimentLayout(path))
     except (OSError, errors.DamagedFileError, errors.NewerFormatError):
         record = folder_state.unknown(experiment_id, {})
-    return {**schema.registry_entry(record, str(path)), "experiment_id": experiment_id, "deleted_at": None}
+    return {**registry_entry.build_entry(record, str(path)), "experiment_id": experiment_id, "deleted_at": None}
 
 
 def _kept(layout: BaseLayout, path: Path) -> tuple[JsonObject | None, str | None]:

@@ -11,12 +11,11 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from runbook import errors
-from runbook.record.status import Status
-from runbook.serialize import json_text
+from runbook.record.registry_entry import SECTIONS, TIMES, duration_of, parse_moment, section_of
 from runbook.serialize.flatten import NON_FINITE, flatten, restore_floats
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ Getter: TypeAlias = "Callable[[Entry], object]"
 MISSING: Final = object()
 """What a getter gives for a field that an entry does not have; a recorded null is None."""
 
-SECTIONS: Final = ("config", "metrics")
-TIMES: Final = frozenset({"timestamp", "completed_at"})
 MEASURED: Final = TIMES | {"duration"}
 OWN: Final = {
     "id": "experiment_id",
@@ -96,13 +93,6 @@ class FieldPath(NamedTuple):
     def inner(self) -> tuple[str, ...]:
         """The names within `config` or `metrics`."""
         return self.path[1:] if self.path[0] in SECTIONS else self.path
-
-
-def part(entry: Entry, section: str) -> Mapping[str, Any]:
-    """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
-    value = entry.get(section)
-    # To ask whether something is a Mapping takes longer than everything else here.
-    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 class Source(NamedTuple):
@@ -177,7 +167,7 @@ class Lookup:
                 self._having.append(section)
         if not self._having:
             self._latest.append(entry)
-            self._is_any_there = self._is_any_there or any(part(entry, section) for section in self._inner)
+            self._is_any_there = self._is_any_there or any(section_of(entry, section) for section in self._inner)
         return len(self._having) == len(self._inner)
 
     def check(self) -> None:
@@ -197,14 +187,6 @@ class Lookup:
             raise errors.QueryError(self._where[0], self._field.column, problem, self._where[1])
 
 
-def moment(value: object) -> datetime | None:
-    """The moment that an entry has for a time; None for anything that is no ISO 8601 time."""
-    try:
-        return json_text.parse_time(value) if isinstance(value, str) else None
-    except (ValueError, OverflowError):
-        return None
-
-
 def length(text: str) -> timedelta | None:
     """A length of time such as `45m`, `1.5h`, `2d` or `1h30m`; None for any other text, and beyond all time."""
     if _LENGTH.fullmatch(text) is None:
@@ -216,21 +198,13 @@ def length(text: str) -> timedelta | None:
         return None
 
 
-def duration(entry: Entry, now: datetime) -> float | None:
-    """How long an experiment took, in seconds; to `now` while it runs, None where that is not on record."""
-    started, ended = moment(entry.get("timestamp")), moment(entry.get("completed_at"))
-    if ended is None and entry.get("status") == Status.RUNNING:
-        ended = now
-    return None if started is None or ended is None else (ended - started).total_seconds()
-
-
 def _own(key: str, now: datetime) -> Getter:
     if key == "duration":
-        return lambda entry: duration(entry, now)
+        return lambda entry: duration_of(entry, now)
     if key in TIMES:
-        return lambda entry: moment(entry.get(key))
+        return lambda entry: parse_moment(entry.get(key))
     if key in SECTIONS:
-        return lambda entry: part(entry, key)
+        return lambda entry: section_of(entry, key)
     return lambda entry: entry.get(key)
 
 
@@ -302,7 +276,10 @@ def _unknown(field: FieldPath, entries: Iterable[Entry]) -> str:
 def _spellings(field: FieldPath, entries: Iterable[Entry]) -> dict[str, list[str]]:
     """The names of the fields that there are where it was looked for, and how each has to be written."""
     names = dict.fromkeys(
-        (section, name) for entry in entries for section in field.sections for name in flatten(part(entry, section))
+        (section, name)
+        for entry in entries
+        for section in field.sections
+        for name in flatten(section_of(entry, section))
     )
     spelled: dict[str, list[str]] = {}
     for section, name in names:
@@ -336,8 +313,3 @@ def _initials(name: str) -> str:
 def _spelled(section: str, name: str) -> str:
     parts = (part if _BARE.fullmatch(part) else json.dumps(part) for part in name.split("."))
     return ".".join([section, *parts])
-
-
-def now_utc() -> datetime:
-    """This moment."""
-    return datetime.now(UTC)

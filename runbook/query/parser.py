@@ -35,6 +35,7 @@ from runbook import errors
 from runbook.query import fields, operators
 from runbook.query.fields import FieldPath, Getter, Lookup
 from runbook.query.lexer import Token, tokens
+from runbook.record import registry_entry
 from runbook.record.status import Status
 
 if TYPE_CHECKING:
@@ -317,7 +318,7 @@ class _Parser:
 
 
 def _time(value: object) -> object:
-    time = fields.moment(value)
+    time = registry_entry.parse_moment(value)
     if time is None and value is not None:
         raise ValueError(f"{value!r} is no ISO 8601 date or time; write one such as '2024-12-16T14:30'")
     return time

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict, TypeVar
 from runbook import errors
 from runbook.query import fields, parser
 from runbook.query.fields import MISSING, FieldPath
+from runbook.record import registry_entry
 from runbook.record.status import Status
-from runbook.serialize import json_text
+from runbook.serialize import timestamps
 
 if TYPE_CHECKING:
     from runbook.index.registry import Registry
@@ -100,7 +101,7 @@ def parse(
         QueryError: for a part that cannot be read.
         UnknownStatusError: for a status that there is none of.
     """
-    now = fields.now_utc() if now is None else now
+    now = timestamps.now_utc() if now is None else now
     return Query(
         now=now,
         where=None if where is None else parser.parse(where),
@@ -208,7 +209,7 @@ def _tests(query: Query) -> list[Predicate]:
 
 def _window(since: datetime | None, until: datetime | None) -> Predicate:
     def test(entry: Entry) -> bool:
-        started = fields.moment(entry.get("timestamp"))
+        started = registry_entry.parse_moment(entry.get("timestamp"))
         return started is not None and (since is None or started >= since) and (until is None or started < until)
 
     return test
@@ -269,7 +270,7 @@ def _read_moment(text: str) -> datetime | date | timedelta:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        return json_text.parse_time(text)
+        return timestamps.parse_time(text)
 
 
 def _sort_key(text: str) -> SortKey:

@@ -75,25 +75,26 @@ class ExperimentList(list[dict[str, Any]]):
             from runbook.errors import MissingExtraError
 
             raise MissingExtraError("pandas", "pandas", "a data frame is one of its") from error
-        from runbook.query import fields
+        from runbook.record import registry_entry
+        from runbook.serialize import timestamps
         from runbook.serialize.flatten import flatten
 
-        now = fields.now_utc()
+        now = timestamps.now_utc()
         columns: dict[str, pd.Series[Any]] = {}
         for name in (*_FIELDS, *_MORE_FIELDS):
             if name == "duration_s":
-                durations = [fields.duration(entry, now) for entry in self]
+                durations = [registry_entry.duration_of(entry, now) for entry in self]
                 columns[name] = pd.Series(durations, dtype="float64")
-            elif name in fields.TIMES:
-                times = [fields.moment(entry.get(name)) for entry in self]
+            elif name in registry_entry.TIMES:
+                times = [registry_entry.parse_moment(entry.get(name)) for entry in self]
                 # Microseconds are what is on record, and reach from the year 1 to the year 9999.
                 columns[name] = pd.Series(times, dtype="datetime64[us, UTC]")
             else:
                 columns[name] = pd.Series([entry.get(name) for entry in self], dtype="object")
-        for section in fields.SECTIONS:
+        for section in registry_entry.SECTIONS:
             found: dict[str, list[Any]] = {}
             for row, entry in enumerate(self):
-                for name, value in flatten(fields.part(entry, section)).items():
+                for name, value in flatten(registry_entry.section_of(entry, section)).items():
                     if name not in found:
                         found[name] = [None] * len(self)
                     found[name][row] = restore_floats(value)

@@ -59,7 +59,7 @@ class BaseLayout(_Fixed):
         return self.private / f"{Path(self.registry_name).name}.pending"
 
     @cached_property
-    def life_locks(self) -> Path:
+    def run_locks(self) -> Path:
         """One lock file for each experiment, held while it runs.
 
         They live outside the experiments' folders, so that copying a folder never touches them.
@@ -108,9 +108,9 @@ class BaseLayout(_Fixed):
         """The pending mark of one experiment."""
         return self.pending / experiment_id
 
-    def life_lock(self, experiment_id: str) -> Path:
+    def run_lock(self, experiment_id: str) -> Path:
         """The lock that an experiment holds while it runs."""
-        return self.life_locks / experiment_id
+        return self.run_locks / experiment_id
 
     def experiment(self, experiment_id: str) -> ExperimentLayout:
         """The folder of one experiment."""

@@ -45,7 +45,7 @@ class Owner:
             to another process since has another value. None where the system does not say.
         pid_namespace: the container's namespace of process ids; None where there is none.
         machine_id: which installation of an operating system it is; None where the system does not say.
-        is_locked: whether it holds the experiment's life lock.
+        is_locked: whether it holds the experiment's run lock.
         memory_events: the file in which the kernel counts the processes of its control group that it killed for
             lack of memory; None where there is none.
         oom_kills: that count when the experiment started.
@@ -221,3 +221,16 @@ class Environment:
     variables: dict[str, str] = attrs.field(factory=dict)
     problems: tuple[str, ...] = ()
     format_version: int = FORMAT_VERSION
+
+
+@attrs.frozen
+class Capture:
+    """What was found out about the surroundings of an experiment.
+
+    Args:
+        environment: the record; what could not be found out is None or empty, and named in `problems`.
+        patch: the uncommitted changes as a diff; None when there are none, or when they could not be had.
+    """
+
+    environment: Environment
+    patch: bytes | None

@@ -16,7 +16,7 @@ import attrs
 from runbook import errors
 from runbook.record.model import FORMAT_VERSION, Attempt, ExperimentRecord
 from runbook.record.status import Status
-from runbook.serialize.json_text import format_time, parse_time
+from runbook.serialize.timestamps import format_time, parse_time
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -101,31 +101,6 @@ def from_json(data: JsonObject, kind: type[R], path: StrPath) -> R:
         return _converter().structure(data, kind)
     except cattrs.BaseValidationError as error:
         raise errors.DamagedFileError(path, "; ".join(cattrs.transform_error(error))) from error
-
-
-def registry_entry(record: ExperimentRecord, directory: str) -> JsonObject:
-    """The line of an experiment in the registry: the seed's fields, then ours.
-
-    Args:
-        record: the experiment.
-        directory: its folder as people should see it.
-    """
-    return {
-        "experiment_id": record.experiment_id,
-        "timestamp": format_time(record.timestamp),
-        "status": record.status.value,
-        "custom_name": record.custom_name,
-        "description": record.description,
-        "config": record.config,
-        "directory": directory,
-        "completed_at": None if record.completed_at is None else format_time(record.completed_at),
-        "notes": record.notes,
-        "metrics": record.metrics,
-        "tags": list(record.tags),
-        "end_reason": None if record.end_reason is None else record.end_reason.value,
-        "parent": record.parent,
-        "host": record.host,
-    }
 
 
 def record_of_entry(entry: JsonObject, path: StrPath) -> ExperimentRecord:

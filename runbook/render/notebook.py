@@ -7,10 +7,11 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from runbook import display
-from runbook.query import fields
+from runbook.record import registry_entry
 from runbook.record.status import Status
 from runbook.render import tables
 from runbook.render.tables import Cell, Column, Table
+from runbook.serialize import timestamps
 from runbook.serialize.flatten import flatten, restore_floats
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def experiments_html(entries: Sequence[Mapping[str, Any]], caption: str | None =
     names = [name for name in counts if name in most]
     columns = [Column("experiment"), Column("name"), Column("status"), Column("started (UTC)")]
     columns += [Column("duration", is_numeric=True), *(Column(name, is_numeric=True) for name in names)]
-    now = fields.now_utc()
+    now = timestamps.now_utc()
     rows = tuple(_row(entry, names, now) for entry in shown)
     notes = []
     if len(entries) > len(shown):
@@ -55,7 +56,7 @@ def experiments_html(entries: Sequence[Mapping[str, Any]], caption: str | None =
 
 def record_html(record: ExperimentRecord) -> str:
     """One experiment, one fact a row."""
-    ended = record.completed_at or (fields.now_utc() if record.status is Status.RUNNING else None)
+    ended = record.completed_at or (timestamps.now_utc() if record.status is Status.RUNNING else None)
     duration = None if ended is None else (ended - record.timestamp).total_seconds()
     facts: list[tuple[str, Cell]] = [
         ("name", Cell(record.custom_name)),
@@ -90,8 +91,8 @@ def table_html(table: Table) -> str:
 
 
 def _row(entry: Mapping[str, Any], names: Iterable[str], now: datetime) -> tuple[Cell, ...]:
-    started = fields.moment(entry.get("timestamp"))
-    duration = fields.duration(entry, now)
+    started = registry_entry.parse_moment(entry.get("timestamp"))
+    duration = registry_entry.duration_of(entry, now)
     metrics = _metrics(entry)
     return (
         Cell(entry.get("experiment_id")),
@@ -113,7 +114,7 @@ def _time(moment: datetime) -> str:
 
 
 def _metrics(entry: Mapping[str, Any]) -> dict[str, Json]:
-    return _flat(fields.part(entry, "metrics"))
+    return _flat(registry_entry.section_of(entry, "metrics"))
 
 
 def _flat(data: Mapping[str, Any]) -> dict[str, Json]:

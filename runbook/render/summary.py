@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from runbook import display
 from runbook.display import visible
-from runbook.query import fields
+from runbook.record import registry_entry
 from runbook.record.status import Status
+from runbook.render import colours
+from runbook.serialize import timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +83,7 @@ def _table(entries: Sequence[JsonObject], width: int) -> Table:
         table.add_row(
             Text(visible(str(entry["experiment_id"]))),
             *name,
-            Text(visible(status if is_narrow else shown), style=display.STATUS_COLOURS.get(status, "")),
+            Text(visible(status if is_narrow else shown), style=colours.STATUS_COLOURS.get(status, "")),
             Text(_duration(entry)),
             Text(_metrics(entry.get("metrics"), "\n" if is_narrow else "  ")),
         )
@@ -98,5 +100,5 @@ def _metrics(metrics: Json, between: str) -> str:
 
 
 def _duration(entry: JsonObject) -> str:
-    seconds = fields.duration(entry, fields.now_utc())
+    seconds = registry_entry.duration_of(entry, timestamps.now_utc())
     return "" if seconds is None else display.duration(seconds)

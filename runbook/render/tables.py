@@ -14,7 +14,7 @@ import attrs
 
 from runbook import display
 from runbook.errors import MissingExtraError
-from runbook.render import columns, escape
+from runbook.render import colours, columns, escape
 from runbook.typing import Json
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _block(
         beside(
             [aligned(number, width, fitted(number, width, shown[number])) for number, width in block],
             [
-                "bold" if row[number].is_best else display.STATUS_COLOURS.get(row[number].style, "")
+                "bold" if row[number].is_best else colours.STATUS_COLOURS.get(row[number].style, "")
                 for number, _ in block
             ],
         )
@@ -324,5 +324,5 @@ def _classes(column: Column, cell: Cell | None = None) -> str:
     names = ["runbook-number"] if column.is_numeric else []
     if cell is not None:
         names += ["runbook-best"] if cell.is_best else []
-        names += [f"runbook-{cell.style}"] if cell.style in display.STATUS_COLOURS else []
+        names += [f"runbook-{cell.style}"] if cell.style in colours.STATUS_COLOURS else []
     return f' class="{" ".join(names)}"' if names else ""

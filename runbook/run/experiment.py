@@ -19,9 +19,11 @@ from runbook.record import identifiers
 from runbook.record.model import ExperimentRecord, joined_notes
 from runbook.record.status import EndReason, Status
 from runbook.run.endings import Ending
-from runbook.serialize.json_text import encode, format_time
+from runbook.serialize import training_history
+from runbook.serialize.json_text import encode
 from runbook.serialize.jsonable import numbers_of, to_plain
-from runbook.storage import history
+from runbook.serialize.timestamps import format_time
+from runbook.storage import history, metric_log
 from runbook.storage.progress import ProgressLog
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Experiment(ExperimentView):
         self._config = config
         self._pid = os.getpid()
         self._lock = threading.RLock()
-        self._log = history.MetricLog(store.append_history)
+        self._log = metric_log.MetricLog(store.append_history)
         self._progress = ProgressLog(store.write_progress)
 
     @property
@@ -124,7 +126,7 @@ class Experiment(ExperimentView):
             TypeError: if it is none of these.
             OSError: if it cannot be written.
         """
-        columns: Json = to_plain(self.history()) if history_ is None else history.as_columns(history_)
+        columns: Json = to_plain(self.history()) if history_ is None else training_history.as_columns(history_)
         return self._save_json(self._layout.training_history, columns)
 
     def save_predictions(self, results: object, filename: str = "test_predictions.pkl") -> Path:

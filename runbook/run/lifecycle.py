@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runbook.run.endings import Ending
     from runbook.run.experiment import Experiment
     from runbook.run.plan import Plan
-    from runbook.storage.liveness import LifeLock
+    from runbook.storage.run_lock import RunLock
 
 _current: ContextVar[tuple[Lifecycle, ...]] = ContextVar("runbook_current", default=())
 _open: dict[int, Lifecycle] = {}
@@ -54,7 +54,7 @@ class Lifecycle:
         self._thread = threading.get_ident()
         self._is_open = False
         self.signals_before = 0
-        self._life_lock: LifeLock | None = None
+        self._run_lock: RunLock | None = None
 
     @property
     def experiment(self) -> Experiment:
@@ -93,7 +93,7 @@ class Lifecycle:
 
     def _begin(self) -> None:
         parent = current_experiment()
-        self._experiment, self._life_lock = start(self._plan, self._registry, None if parent is None else parent.id)
+        self._experiment, self._run_lock = start(self._plan, self._registry, None if parent is None else parent.id)
         self._pid = os.getpid()
         self._thread = threading.get_ident()
         _prepare_process()
@@ -160,8 +160,8 @@ class Lifecycle:
     def _leave(self) -> None:
         self.deactivate()
         self._is_open = False
-        if self._life_lock is not None:
-            self._life_lock.release()
+        if self._run_lock is not None:
+            self._run_lock.release()
 
     def is_of_main_thread(self) -> bool:
         """Whether it was begun in the main thread, whose exceptions end the program."""

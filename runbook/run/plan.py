@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook import environ, errors
+from runbook import errors
 from runbook.config import settings as configs
 from runbook.config.redaction import redactor
-from runbook.index.registry import Registry
-from runbook.record.layout import REGISTRY_FILE, BaseLayout
 from runbook.run.experiment import as_tags
 from runbook.typing import ExperimentOptions, JsonObject
 
@@ -19,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Unpack
 
-    from runbook.typing import StrPath
 
 RESUME_WORDS: Final = ("never", "allow", "must", "auto")
 
@@ -115,17 +111,3 @@ def _rank(rank: object) -> int | None:
     if isinstance(rank, str | int) and str(rank).isdecimal():
         return int(rank)
     raise errors.UsageError(f"rank={rank!r} is no rank; pass a number from 0 on, or leave it to the environment")
-
-
-def registry_for(base_dir: StrPath | None = None, registry_file: str = REGISTRY_FILE) -> Registry | None:
-    """The index of a base directory; None where tracking is disabled.
-
-    Args:
-        base_dir: None stands for `RUNBOOK_DIR`, else `./experiments`.
-        registry_file: the name of the index in it.
-    """
-    if environ.is_disabled():
-        return None
-    shown = environ.base_dir(base_dir)
-    # Absolute, because a program may change its working directory while the experiment runs.
-    return Registry(BaseLayout(Path(shown).expanduser().absolute(), registry_file), shown)

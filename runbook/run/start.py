@@ -18,7 +18,8 @@ from runbook.run import distributed, resume
 from runbook.run.experiment import Experiment
 from runbook.run.writer import DiskStore, FollowerStore, NoStore
 from runbook.storage import base_directory, experiment_folder, history
-from runbook.storage.liveness import LifeLock, current_owner
+from runbook.storage.process import current_owner
+from runbook.storage.run_lock import RunLock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from runbook.typing import JsonObject
 
 
-def start(plan: Plan, registry: Registry | None, parent: str | None) -> tuple[Experiment, LifeLock | None]:
+def start(plan: Plan, registry: Registry | None, parent: str | None) -> tuple[Experiment, RunLock | None]:
     """Begin an experiment; it is on disk when this returns.
 
     Args:
@@ -96,11 +97,11 @@ def _draft(plan: Plan, parent: str | None) -> ExperimentRecord:
     )
 
 
-def _new(plan: Plan, registry: Registry, draft: ExperimentRecord) -> tuple[LifeLock, ExperimentRecord]:
+def _new(plan: Plan, registry: Registry, draft: ExperimentRecord) -> tuple[RunLock, ExperimentRecord]:
     layout = registry.layout
     record = experiment_folder.reserve(layout, draft)
     place = layout.experiment(record.experiment_id)
-    lock = LifeLock(layout.life_lock(record.experiment_id))
+    lock = RunLock(layout.run_lock(record.experiment_id))
     with experiment_folder.undone_on_error(layout, place), lock.released_on_error():
         record = _locked(attrs.evolve(record, config=_pointed(plan, record.config, place.checkpoints)), lock)
         experiment_folder.write_birth(place, record, environment.capture())
@@ -110,9 +111,9 @@ def _new(plan: Plan, registry: Registry, draft: ExperimentRecord) -> tuple[LifeL
 
 def _another_attempt(
     plan: Plan, registry: Registry, draft: ExperimentRecord, experiment_id: str
-) -> tuple[LifeLock, ExperimentRecord]:
+) -> tuple[RunLock, ExperimentRecord]:
     place = registry.layout.experiment(experiment_id)
-    lock = LifeLock(registry.layout.life_lock(experiment_id))
+    lock = RunLock(registry.layout.run_lock(experiment_id))
     pointed = attrs.evolve(plan, plain=_pointed(plan, plan.plain, place.checkpoints))
     before: list[ExperimentRecord] = []
 
@@ -136,7 +137,7 @@ def _another_attempt(
     return lock, record
 
 
-def _locked(record: ExperimentRecord, lock: LifeLock) -> ExperimentRecord:
+def _locked(record: ExperimentRecord, lock: RunLock) -> ExperimentRecord:
     *earlier, last = record.attempts
     owner = attrs.evolve(last.owner, is_locked=lock.acquire())
     return attrs.evolve(record, attempts=(*earlier, attrs.evolve(last, owner=owner)))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
@@ -133,19 +132,3 @@ def read_object(path: Path) -> JsonObject:
         DamagedFileError: if it is not a JSON object.
     """
     return decode_object(path.read_bytes(), path)
-
-
-def format_time(moment: datetime) -> str:
-    """A moment as ISO 8601 in UTC, to the microsecond."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def parse_time(text: str) -> datetime:
-    """A moment from ISO 8601.
-
-    The seed's registry holds local times without an offset: those are taken as local to this machine.
-
-    Raises:
-        ValueError: if it is no ISO 8601 time.
-    """
-    return datetime.fromisoformat(text).astimezone(UTC)

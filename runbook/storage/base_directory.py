@@ -22,7 +22,7 @@ def prepare(layout: BaseLayout) -> None:
         BaseDirectoryError: if that cannot be done.
     """
     try:
-        for folder in (layout.root, layout.private, layout.pending, layout.life_locks):
+        for folder in (layout.root, layout.private, layout.pending, layout.run_locks):
             files.ensure_directory(folder)
     except OSError as error:
         raise refused(layout.root, error) from error

@@ -17,9 +17,8 @@ from runbook.storage import base_directory, files
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runbook.capture.environment import Capture
     from runbook.record.layout import BaseLayout, ExperimentLayout
-    from runbook.record.model import Environment
+    from runbook.record.model import Capture, Environment
 
 _MOST_OF_ONE_SECOND: Final = 100_000
 

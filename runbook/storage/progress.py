@@ -16,7 +16,7 @@ import attrs
 
 from runbook import errors
 from runbook.messages import warn_once
-from runbook.serialize import json_text
+from runbook.serialize import json_text, timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,8 +111,8 @@ class ProgressLog:
             # First, so that a disk that refuses is not asked again at once.
             self._next_write, self._is_written = time.monotonic() + _PAUSE_S, True
             (done, total), (begun_with, begun_at) = self._said, self._begun
-            data: dict[str, Json] = {"done": done, "total": total, "time": json_text.format_time(datetime.now(UTC))}
-            data |= {"begun_with": begun_with, "begun_at": json_text.format_time(begun_at)}
+            data: dict[str, Json] = {"done": done, "total": total, "time": timestamps.format_time(datetime.now(UTC))}
+            data |= {"begun_with": begun_with, "begun_at": timestamps.format_time(begun_at)}
             self._write(json_text.encode(data, indent=None))
 
     def forget_lock(self) -> None:
@@ -124,7 +124,7 @@ def read(path: Path) -> Progress | None:
     """How far an experiment had come when it last said so; None where that is not known."""
     try:
         data = json_text.decode_object(path.read_bytes(), path)
-        said, begun_at = (json_text.parse_time(str(data.get(key))) for key in ("time", "begun_at"))
+        said, begun_at = (timestamps.parse_time(str(data.get(key))) for key in ("time", "begun_at"))
     except (OSError, ValueError, OverflowError, errors.DamagedFileError):
         return None
     amounts = _numbers(data.get("done"), data.get("total"))

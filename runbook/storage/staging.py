@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from runbook.storage import files
-from runbook.storage.liveness import LifeLock, is_held
+from runbook.storage.run_lock import RunLock, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,12 +44,12 @@ def building(layout: BaseLayout) -> Iterator[Path]:
         lock.release()
 
 
-def _reserve(incoming: Path) -> tuple[Path, LifeLock]:
+def _reserve(incoming: Path) -> tuple[Path, RunLock]:
     import secrets
 
     for _ in range(_NAME_TRIES):
         place = incoming / f"{os.getpid()}-{secrets.token_hex(6)}"
-        lock = LifeLock(place.with_name(place.name + _LOCK))
+        lock = RunLock(place.with_name(place.name + _LOCK))
         # Somebody who removes strays may hold the lock of a name that has just been made. On a disk without locks
         # nobody gets one, and nobody removes anything.
         if lock.acquire():
@@ -75,7 +75,7 @@ def remove_stray(place: Path) -> bool:
     Returns:
         Whether it was removed.
     """
-    lock = LifeLock(place.with_name(place.name + _LOCK))
+    lock = RunLock(place.with_name(place.name + _LOCK))
     is_nobodys = lock.acquire()
     if is_nobodys:
         _remove(place)

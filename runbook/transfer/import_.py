@@ -11,12 +11,12 @@ import stat
 from typing import TYPE_CHECKING, Final, Literal
 
 from runbook import errors
-from runbook.record import identifiers, schema
+from runbook.record import identifiers, registry_entry, schema
 from runbook.record.layout import BaseLayout, ExperimentLayout
 from runbook.record.model import ExperimentRecord
 from runbook.record.status import Status
 from runbook.serialize import json_text
-from runbook.storage import annotation_log, base_directory, liveness, staging
+from runbook.storage import annotation_log, base_directory, death, liveness, staging
 from runbook.storage.meter import Meter
 from runbook.transfer import admission, archive, bundle
 from runbook.transfer.admission import Arrival
@@ -125,7 +125,7 @@ def _unpacked(path: Path, target: ExperimentLayout, limits: Limits, progress: Pr
     if record is not None:
         return Arrival(manifest.experiment_id, target, _ended(target, record))
     # One of the seed's tool: the manifest says what its line in the registry said.
-    line = schema.registry_entry(_ended(target, manifest.record), "")
+    line = registry_entry.build_entry(_ended(target, manifest.record), "")
     return Arrival(manifest.experiment_id, target, None, line)
 
 
@@ -173,14 +173,14 @@ def _settled(path: Path, layout: ExperimentLayout) -> ExperimentRecord | None:
 
 def _is_alive_in_place(source: ExperimentLayout, record: ExperimentRecord) -> bool:
     """Whether the folder is the one that a living process works on, which a copy of it never is."""
-    life_lock = BaseLayout(source.root.parent).life_lock(source.root.name)
-    if not record.attempts or not life_lock.exists():
+    run_lock = BaseLayout(source.root.parent).run_lock(source.root.name)
+    if not record.attempts or not run_lock.exists():
         return False
-    return liveness.judge(record.attempts[-1].owner, life_lock).state is liveness.State.ALIVE
+    return liveness.check(record.attempts[-1].owner, run_lock).state is liveness.State.ALIVE
 
 
 def _ended(layout: ExperimentLayout, record: ExperimentRecord) -> ExperimentRecord:
     """The record as it is true of a copy, on which nobody works."""
     if record.status is not Status.RUNNING:
         return record
-    return admission.cut_short(record, liveness.last_sign_of_life(layout), EVIDENCE)
+    return admission.cut_short(record, death.last_sign_of_life(layout), EVIDENCE)

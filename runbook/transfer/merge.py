@@ -291,7 +291,7 @@ class _Merge:
             return _Relation.SAME if is_same and not there[1] else _Relation.OTHER
         if there < here:
             return _Relation.EARLIER
-        is_worked_on = self._registry.layout.life_lock(ours.layout.root.name).exists()
+        is_worked_on = self._registry.layout.run_lock(ours.layout.root.name).exists()
         is_alive = ours.record.status is Status.RUNNING and is_worked_on
         return _Relation.OTHER if is_alive or not theirs.has_folder else _Relation.LATER
 

@@ -26,7 +26,7 @@ from runbook.index.registry_file import IndexFile
 from runbook.record.layout import BaseLayout
 from runbook.record.model import Attempt, ExperimentRecord
 from runbook.record.status import EndReason, Status
-from runbook.storage import base_directory, experiment_folder, liveness
+from runbook.storage import base_directory, experiment_folder, process
 
 MOMENT = datetime(2024, 12, 16, 14, 30, 52, tzinfo=UTC)
 
@@ -61,7 +61,7 @@ def born(layout, name="a", age=0, **changes) -> ExperimentRecord:
         config={"lr": 0.1},
         config_hash="a1b2c3d4",
         custom_name=name,
-        attempts=(Attempt(moment, liveness.current_owner()),),
+        attempts=(Attempt(moment, process.current_owner()),),
     )
     record = experiment_folder.reserve(layout, attrs.evolve(record, **changes))
     experiment_folder.write_birth(layout.experiment(record.experiment_id), record, environment.capture())

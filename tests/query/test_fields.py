@@ -9,6 +9,7 @@ import pytest
 from runbook import QueryError
 from runbook.query import fields
 from runbook.query.fields import MISSING, FieldPath, Source
+from runbook.record import registry_entry
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 NESTED = {
@@ -129,4 +130,4 @@ def test_a_length_of_time_has_units(text, expected):
 )
 def test_the_duration_is_what_is_on_record(entry, expected):
     """To now for what is running; nothing is made up for what is not known to run."""
-    assert fields.duration(entry, NOW) == expected
+    assert registry_entry.duration_of(entry, NOW) == expected

@@ -74,7 +74,7 @@ def test_the_registry_has_the_seeds_name():
 def test_everything_of_ours_but_registry_and_experiments_is_in_one_folder():
     """One folder can be ignored, or deleted while nothing runs."""
     layout = BaseLayout(Path("base"))
-    ours = [layout.registry_lock, layout.pending, layout.life_locks, layout.mark(ID), layout.life_lock(ID)]
+    ours = [layout.registry_lock, layout.pending, layout.run_locks, layout.mark(ID), layout.run_lock(ID)]
     assert layout.private == Path("base/.runbook")
     assert all(layout.private in path.parents for path in ours)
 
@@ -82,13 +82,13 @@ def test_everything_of_ours_but_registry_and_experiments_is_in_one_folder():
 def test_locks_of_life_lie_outside_of_the_experiments_folders():
     """A copy of a folder never touches a lock."""
     layout = BaseLayout(Path("base"))
-    assert layout.experiment(ID).root not in layout.life_lock(ID).parents
+    assert layout.experiment(ID).root not in layout.run_lock(ID).parents
 
 
 def test_no_two_names_are_the_same():
     """Nothing of ours overwrites anything else of ours."""
     layout = BaseLayout(Path("base"))
-    paths = [*paths_of(layout).values(), layout.mark(ID), layout.life_lock(ID)]
+    paths = [*paths_of(layout).values(), layout.mark(ID), layout.run_lock(ID)]
     paths += [*paths_of(layout.experiment(ID)).values()]
     assert len(set(paths)) == len(paths)
 

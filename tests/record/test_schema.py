@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from json_strategies import JSON, MOMENTS, OBJECTS, TEXT
 
 from runbook import errors
-from runbook.record import schema
+from runbook.record import registry_entry, schema
 from runbook.record.model import FORMAT_VERSION, Attempt, Environment, ExperimentRecord, Failure, GitState, Owner
 from runbook.record.status import EndReason, Status
 from runbook.serialize import json_text
@@ -220,7 +220,7 @@ def test_no_field_can_raise_anything_else(record, field, value):
 def test_a_line_of_the_registry_has_the_seeds_fields_first():
     """The seed's fields under the seed's names, in its order, then ours."""
     record = schema.from_json(plain_record(), ExperimentRecord, "x")
-    entry = schema.registry_entry(record, "./experiments/x")
+    entry = registry_entry.build_entry(record, "./experiments/x")
     seed = ["experiment_id", "timestamp", "status", "custom_name", "description", "config", "directory"]
     assert list(entry) == [*seed, "completed_at", "notes", "metrics", "tags", "end_reason", "parent", "host"]
     assert entry["host"] == "h"
@@ -230,7 +230,7 @@ def test_a_line_of_the_registry_has_the_seeds_fields_first():
 @given(RECORDS)
 def test_the_record_of_a_line_keeps_what_the_line_says(record):
     """An experiment whose folder is gone is shown from its line."""
-    entry = schema.registry_entry(record, "d")
+    entry = registry_entry.build_entry(record, "d")
     again = schema.record_of_entry(entry, "x")
     kept = ["experiment_id", "timestamp", "status", "custom_name", "description", "config", "metrics", "tags"]
     kept += ["completed_at", "notes", "end_reason", "parent"]

@@ -19,6 +19,8 @@ from runbook import EndReason, ExperimentManager, Status
 from runbook.record.layout import BaseLayout
 from runbook.record.model import Owner
 from runbook.storage import liveness
+from runbook.storage import process as process_module
+from runbook.storage.process import current_owner
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -156,7 +158,7 @@ def change_owner(base, **changes):
 )
 def test_dead_is_said_on_proof_only(sleeper, base, changes, status, evidence):
     """What cannot be done on one machine is simulated in the record of a process that runs."""
-    if "boot_id" in changes and liveness.current_owner().machine_id is None:
+    if "boot_id" in changes and current_owner().machine_id is None:
         pytest.skip("this machine has no machine-id to tell a reboot by")
     change_owner(base, **changes)
     view = ExperimentManager(base).get_experiment("x")
@@ -201,7 +203,7 @@ def test_a_real_container_on_this_kernel(script, base):
         assert process.stdout.readline() == "ready\n"
         manager = ExperimentManager(base)
         owner = manager.get_experiment("x").record.attempts[0].owner
-        assert owner.pid_namespace != liveness.current_owner().pid_namespace
+        assert owner.pid_namespace != current_owner().pid_namespace
         assert manager.get_experiment("x").status is Status.RUNNING
     finally:
         process.kill()
@@ -317,24 +319,24 @@ def test_a_read_only_base_directory_shows_the_truth_without_writing_it(script, b
 
 def test_the_record_of_the_process_itself_has_what_it_takes():
     """Everything that the verdict needs is known on this system."""
-    owner = liveness.current_owner()
+    owner = current_owner()
     assert owner.pid == os.getpid()
-    assert owner.host == liveness.host_name()
+    assert owner.host == process.host_name()
     if sys.platform.startswith("linux"):
         assert None not in (owner.boot_id, owner.process_started, owner.pid_namespace)
 
 
 def test_without_any_knowledge_of_the_system_only_a_missing_process_is_dead(tmp_path, monkeypatch):
     """Where the system tells no boot, the process id of the same host is all there is."""
-    nothing_known = Owner(host=liveness.host_name(), pid=os.getpid())
-    monkeypatch.setattr(liveness, "_owner", lambda pid: attrs.evolve(nothing_known, pid=pid))
-    lock = BaseLayout(tmp_path).life_lock("x")
-    here = liveness.current_owner()
+    nothing_known = Owner(host=process.host_name(), pid=os.getpid())
+    monkeypatch.setattr(process_module, "identify", lambda pid: attrs.evolve(nothing_known, pid=pid))
+    lock = BaseLayout(tmp_path).run_lock("x")
+    here = current_owner()
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    assert liveness.judge(here, lock).state is liveness.State.ALIVE
-    assert liveness.judge(attrs.evolve(here, pid=gone.pid), lock).state is liveness.State.DEAD
-    assert liveness.judge(attrs.evolve(here, host="other", pid=gone.pid), lock).state is liveness.State.UNKNOWN
+    assert liveness.check(here, lock).state is liveness.State.ALIVE
+    assert liveness.check(attrs.evolve(here, pid=gone.pid), lock).state is liveness.State.DEAD
+    assert liveness.check(attrs.evolve(here, host="other", pid=gone.pid), lock).state is liveness.State.UNKNOWN
 
 
 @pytest.fixture

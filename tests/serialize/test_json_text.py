@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from json_strategies import JSON, MOMENTS, OBJECTS, SCALARS, TEXT
 
 from runbook import errors
-from runbook.serialize import json_text
+from runbook.serialize import json_text, timestamps
 
 
 def strictly(raw: bytes) -> object:
@@ -68,21 +68,21 @@ def test_a_bare_nan_of_another_program_is_read(text):
 @given(st.lists(MOMENTS, min_size=2, max_size=2))
 def test_times_sort_as_text(moments):
     """All have the same width and the same zone."""
-    texts = [json_text.format_time(moment) for moment in moments]
+    texts = [timestamps.format_time(moment) for moment in moments]
     assert (texts[0] < texts[1]) == (moments[0] < moments[1])
 
 
 def test_a_time_of_the_old_tool_is_local():
     """The seed's registry holds local times without an offset."""
     here = datetime(2024, 12, 16, 14, 30, 52).astimezone()
-    assert json_text.parse_time("2024-12-16T14:30:52") == here
+    assert timestamps.parse_time("2024-12-16T14:30:52") == here
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2024-13-01T00:00:00", "2024-12-16T14:30:52+99:00"])
 def test_what_is_no_time_is_refused(text):
     """Nothing is guessed."""
     with pytest.raises(ValueError, match="."):
-        json_text.parse_time(text)
+        timestamps.parse_time(text)
 
 
 @given(st.binary(max_size=60))

@@ -61,7 +61,7 @@ def test_a_base_directory_is_made_with_its_parents_and_our_own_folder(base):
     for _ in range(2):
         base_directory.prepare(layout)
     assert layout.pending.is_dir()
-    assert layout.life_locks.is_dir()
+    assert layout.run_locks.is_dir()
 
 
 @pytest.mark.parametrize("where", [".", "inner", "inner/deep"])

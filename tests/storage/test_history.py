@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook import DamagedFileError, ExperimentManager, experiment
-from runbook.storage import history
+from runbook.serialize import training_history
+from runbook.storage import history, metric_log
 
 try:
     import numpy as np
@@ -133,7 +134,7 @@ def test_whatever_is_logged_is_read_back(tmp_path_factory, rows):
         with path.open("ab") as file:
             file.write(line)
 
-    log = history.MetricLog(append)
+    log = metric_log.MetricLog(append)
     for row in rows:
         log.log(row, None)
     found = history.columns(history.read_rows(path))
@@ -176,24 +177,24 @@ COLUMNS = {"loss": [1.0, 0.5], "val_loss": [1.5, 0.75]}
 )
 def test_every_form_of_a_history_becomes_columns(given_):
     """A dict of lists, a list of dicts, a Keras `History`."""
-    assert history.as_columns(given_) == COLUMNS
+    assert training_history.as_columns(given_) == COLUMNS
 
 
 def test_a_data_frame_becomes_columns():
     """As `pandas.read_csv("log.csv")` gives it."""
     pd = pytest.importorskip("pandas")
-    assert history.as_columns(pd.DataFrame(COLUMNS)) == COLUMNS
+    assert training_history.as_columns(pd.DataFrame(COLUMNS)) == COLUMNS
 
 
 def test_numpy_columns_become_lists():
     """With NaN as the string that strict JSON has for it."""
     np = pytest.importorskip("numpy")
-    assert history.as_columns({"loss": np.array([1.0, np.nan], dtype=np.float32)}) == {"loss": [1.0, "NaN"]}
+    assert training_history.as_columns({"loss": np.array([1.0, np.nan], dtype=np.float32)}) == {"loss": [1.0, "NaN"]}
 
 
 def test_rows_that_lack_a_metric_leave_a_gap():
     """Validation every second epoch is common."""
-    assert history.as_columns([{"loss": 1}, {"loss": 2, "val": 3}, {}]) == {
+    assert training_history.as_columns([{"loss": 1}, {"loss": 2, "val": 3}, {}]) == {
         "loss": [1, 2, None],
         "val": [None, 3, None],
     }
@@ -202,7 +203,7 @@ def test_rows_that_lack_a_metric_leave_a_gap():
 @pytest.mark.parametrize("given_", [{}, [], ()])
 def test_an_empty_history_is_empty(given_):
     """Nothing was trained, and that is no error."""
-    assert history.as_columns(given_) == {}
+    assert training_history.as_columns(given_) == {}
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_an_empty_history_is_empty(given_):
 def test_what_is_no_history_is_refused_with_the_forms_that_are(given_):
     """The message names the type and what could be passed."""
     with pytest.raises(TypeError, match=f"type {type(given_).__name__} .*a dict of lists, a list of dicts or a Keras"):
-        history.as_columns(given_)
+        training_history.as_columns(given_)
 
 
 def test_nothing_folds_the_live_log(base):
@@ -243,12 +244,12 @@ if np is not None:
 def test_a_line_is_the_same_whether_its_names_were_logged_before_or_not(rows, step):
     """Plain numbers under known names take a shorter way, which nobody can see in the file."""
     lines: list[bytes] = []
-    log = history.MetricLog(lines.append)
+    log = metric_log.MetricLog(lines.append)
     for row in rows:
         log.log(row, step)
         log.log(row, step)
         fresh: list[bytes] = []
-        anew = history.MetricLog(fresh.append)
+        anew = metric_log.MetricLog(fresh.append)
         anew.go_on([json.loads(lines[-2])])
         anew.log(row, step)
         known, first = json.loads(lines[-1]), json.loads(fresh[0])
@@ -261,7 +262,7 @@ def test_a_line_is_the_same_whether_its_names_were_logged_before_or_not(rows, st
 def test_the_time_of_a_line_is_now():
     """To the microsecond, in UTC, across the turn of a second."""
     lines: list[bytes] = []
-    log = history.MetricLog(lines.append)
+    log = metric_log.MetricLog(lines.append)
     end = time.monotonic() + 1.1
     before = datetime.now(UTC)
     while time.monotonic() < end:

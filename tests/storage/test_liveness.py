@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from runbook.record.model import Owner
-from runbook.storage import liveness
+from runbook.storage import liveness, run_lock
 from runbook.storage.liveness import State
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc, which only Linux has")
@@ -21,7 +21,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /
 
 @pytest.fixture
 def lock(tmp_path) -> Path:
-    """A life lock that nobody holds and that has no file."""
+    """A run lock that nobody holds and that has no file."""
     return tmp_path / "lock"
 
 
@@ -31,8 +31,8 @@ class Worker:
     CODE = """
 import json, sys
 import attrs
-from runbook.storage import liveness
-print(json.dumps(attrs.asdict(liveness.current_owner())), flush=True)
+from runbook.storage import process
+print(json.dumps(attrs.asdict(process.current_owner())), flush=True)
 sys.stdin.readline()
 """
 
@@ -64,16 +64,16 @@ def worker():
 
 def test_this_process_is_alive(lock):
     """By its own account."""
-    owner = liveness.current_owner()
+    owner = current_owner()
     assert owner.pid == os.getpid()
     assert owner.host == os.uname().nodename
-    assert liveness.judge(owner, lock).state is State.ALIVE
+    assert liveness.check(owner, lock).state is State.ALIVE
 
 
 @linux
 def test_an_owner_says_what_it_takes_to_tell_it_from_another(worker):
     """Two processes of one boot differ in pid or start, and agree in everything else."""
-    here = liveness.current_owner()
+    here = current_owner()
     assert worker.owner.pid == worker.process.pid
     assert worker.owner.process_started != here.process_started
     assert worker.owner.boot_id == here.boot_id is not None
@@ -86,11 +86,11 @@ def test_an_owner_says_what_it_takes_to_tell_it_from_another(worker):
 @linux
 def test_a_forked_child_is_another_process():
     """It does not answer with what its parent found out."""
-    here = liveness.current_owner()
+    here = current_owner()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        owner = liveness.current_owner()
+        owner = current_owner()
         os.write(writing, f"{owner.pid} {owner.process_started}".encode())
         os._exit(0)
     os.close(writing)
@@ -99,7 +99,7 @@ def test_a_forked_child_is_another_process():
     os.waitpid(child, 0)
     assert int(pid) == child
     assert int(started) >= int(here.process_started)
-    assert liveness.current_owner().pid == os.getpid()
+    assert current_owner().pid == os.getpid()
 
 
 @linux
@@ -112,11 +112,11 @@ def test_a_program_of_any_name_is_understood(tmp_path, lock, name):
     try:
         raw = Path(f"/proc/{process.pid}/stat").read_text()
         started = raw[raw.rindex(")") + 2 :].split()[19]
-        here = liveness.current_owner()
+        here = current_owner()
         owner = attrs.evolve(here, pid=process.pid, process_started=started)
-        assert liveness.judge(owner, lock).state is State.ALIVE
+        assert liveness.check(owner, lock).state is State.ALIVE
         other = attrs.evolve(owner, process_started=str(int(started) + 1))
-        assert liveness.judge(other, lock).state is State.DEAD
+        assert liveness.check(other, lock).state is State.DEAD
     finally:
         process.kill()
         process.wait()
@@ -125,9 +125,9 @@ def test_a_program_of_any_name_is_understood(tmp_path, lock, name):
 @linux
 def test_a_process_that_is_gone_is_dead(worker, lock):
     """The plain case."""
-    assert liveness.judge(worker.owner, lock).state is State.ALIVE
+    assert liveness.check(worker.owner, lock).state is State.ALIVE
     worker.end()
-    verdict = liveness.judge(worker.owner, lock)
+    verdict = liveness.check(worker.owner, lock)
     assert verdict.state is State.DEAD
     assert str(worker.owner.pid) in verdict.evidence
 
@@ -138,7 +138,7 @@ def test_a_process_that_waits_to_be_reaped_is_dead(worker, lock):
     worker.process.kill()
     os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)
     os.kill(worker.process.pid, 0)
-    assert liveness.judge(worker.owner, lock).state is State.DEAD
+    assert liveness.check(worker.owner, lock).state is State.DEAD
 
 
 @linux
@@ -146,7 +146,7 @@ def test_a_process_that_is_stopped_is_alive(worker, lock):
     """SIGSTOP, a debugger, a laptop asleep."""
     worker.process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED | os.WNOWAIT)
-    assert liveness.judge(worker.owner, lock).state is State.ALIVE
+    assert liveness.check(worker.owner, lock).state is State.ALIVE
     worker.process.send_signal(signal.SIGCONT)
 
 
@@ -154,62 +154,62 @@ def test_a_process_that_is_stopped_is_alive(worker, lock):
 def test_a_pid_that_was_given_to_another_process_is_dead(worker, lock):
     """The start tells them apart."""
     former = attrs.evolve(worker.owner, process_started=str(int(worker.owner.process_started) - 1))
-    assert liveness.judge(former, lock).state is State.DEAD
+    assert liveness.check(former, lock).state is State.DEAD
 
 
 @linux
 def test_a_process_of_another_user_is_alive(lock):
     """One may not signal it, but it is there."""
     raw = Path("/proc/1/stat").read_text()
-    owner = attrs.evolve(liveness.current_owner(), pid=1, process_started=raw[raw.rindex(")") + 2 :].split()[19])
-    assert liveness.judge(owner, lock).state is State.ALIVE
+    owner = attrs.evolve(current_owner(), pid=1, process_started=raw[raw.rindex(")") + 2 :].split()[19])
+    assert liveness.check(owner, lock).state is State.ALIVE
 
 
 @pytest.mark.parametrize("held", [False, True])
 def test_a_process_on_another_host_is_unknown(lock, held):
     """It cannot be seen from here, whatever its pid: no proof, no verdict."""
     owner = attrs.evolve(
-        liveness.current_owner(), host="elsewhere", boot_id="another", machine_id="other", is_locked=held, pid=2**22 - 1
+        current_owner(), host="elsewhere", boot_id="another", machine_id="other", is_locked=held, pid=2**22 - 1
     )
-    verdict = liveness.judge(owner, lock)
+    verdict = liveness.check(owner, lock)
     assert verdict.state is State.UNKNOWN
     assert "elsewhere" in verdict.evidence
 
 
 def test_a_host_of_the_same_name_is_not_the_same_host(lock):
     """Containers and cloned machines share their names."""
-    owner = attrs.evolve(liveness.current_owner(), boot_id="another", machine_id="other", pid=2**22 - 1)
-    assert liveness.judge(owner, lock).state is State.UNKNOWN
+    owner = attrs.evolve(current_owner(), boot_id="another", machine_id="other", pid=2**22 - 1)
+    assert liveness.check(owner, lock).state is State.UNKNOWN
 
 
 @linux
 def test_a_process_in_another_container_is_not_called_dead(lock):
     """Its pid means something else here."""
-    owner = attrs.evolve(liveness.current_owner(), pid_namespace="pid:[1]", pid=2**22 - 1)
-    assert liveness.judge(owner, lock).state is State.UNKNOWN
+    owner = attrs.evolve(current_owner(), pid_namespace="pid:[1]", pid=2**22 - 1)
+    assert liveness.check(owner, lock).state is State.UNKNOWN
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**31, 2**63, 2**22 - 1])
 def test_a_pid_that_cannot_be_is_no_error(lock, pid):
     """A record may have been edited by hand; nobody is killed for it."""
-    owner = attrs.evolve(liveness.current_owner(), pid=pid)
-    assert liveness.judge(owner, lock).state in State
+    owner = attrs.evolve(current_owner(), pid=pid)
+    assert liveness.check(owner, lock).state in State
 
 
 def test_an_owner_that_says_little_is_not_called_dead(lock):
     """A record of a system that does not say which boot it is."""
     owner = Owner(host="elsewhere", pid=os.getpid())
-    assert liveness.judge(owner, lock).state is State.UNKNOWN
+    assert liveness.check(owner, lock).state is State.UNKNOWN
 
 
 @linux
-def test_a_life_lock_that_is_held_is_proof_of_life(tmp_path, lock):
+def test_a_run_lock_that_is_held_is_proof_of_life(tmp_path, lock):
     """Even where the pid cannot be seen; and it is free as soon as its holder is dead."""
     code = """
 import sys
 from pathlib import Path
-from runbook.storage.liveness import LifeLock
-lock = LifeLock(Path(sys.argv[1]))
+from runbook.storage.run_lock import RunLock
+lock = RunLock(Path(sys.argv[1]))
 print(lock.acquire(), flush=True)
 sys.stdin.readline()
 """
@@ -218,17 +218,17 @@ sys.stdin.readline()
     )
     try:
         assert holder.stdout.readline() == "True\n"
-        owner = attrs.evolve(liveness.current_owner(), pid_namespace="pid:[1]", pid=2**22 - 1, is_locked=True)
-        assert liveness.judge(owner, lock).state is State.ALIVE
+        owner = attrs.evolve(current_owner(), pid_namespace="pid:[1]", pid=2**22 - 1, is_locked=True)
+        assert liveness.check(owner, lock).state is State.ALIVE
     finally:
         holder.kill()
         holder.communicate()
-    assert liveness.judge(owner, lock).state is State.DEAD
+    assert liveness.check(owner, lock).state is State.DEAD
 
 
-def test_a_life_lock_that_is_let_go_leaves_no_file(lock):
+def test_a_run_lock_that_is_let_go_leaves_no_file(lock):
     """One for each running experiment, none for the others; it can be let go twice."""
-    life = liveness.LifeLock(lock)
+    life = run_lock.RunLock(lock)
     assert life.acquire()
     assert lock.exists()
     life.release()

@@ -202,7 +202,7 @@ def test_a_running_experiment_is_interrupted_in_its_copy(registry, base, source,
 
 
 def test_a_living_experiment_that_is_copied_in_place_is_not_called_dead(registry, base, source):
-    """From its own folder, while its process holds its life lock, it comes in as it is: running."""
+    """From its own folder, while its process holds its run lock, it comes in as it is: running."""
     with source.experiment({}, name="live") as exp:
         assert import_bundle(registry, exp.path) == exp.id
         assert listed(base)[exp.id]["status"] == "running"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from runbook.cli.commands.ls import nothing_like_that, print_table
-from runbook.cli.context import Context, command, completed_by
+from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError, nearest_hint, say
-from runbook.cli.options import Filters, filters, where_argument
+from runbook.cli.options import Filters, completed_by, filters, where_argument
 from runbook.compare.directions import direction_of, is_number
 from runbook.record.status import Status
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from runbook.cli.commands.ls import nothing_like_that
-from runbook.cli.context import Context, command, completed_by, experiment_argument
+from runbook.cli.context import Context, command
 from runbook.cli.differences import differences, side
 from runbook.cli.exit_codes import DIFFERENT, NothingFoundError
-from runbook.cli.options import Filters, filters
+from runbook.cli.options import Filters, completed_by, experiment_argument, filters
 from runbook.record.status import Status
 from runbook.render.tables import Cell, Column, Table, to_text
 

@@ -10,8 +10,9 @@ import attrs
 import click
 
 from runbook import errors
-from runbook.cli.context import Context, command, experiment_argument
+from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED, NothingFoundError, NotPossibleError
+from runbook.cli.options import experiment_argument
 from runbook.cli.outcomes import Outcomes, counted, required
 from runbook.cli.progress_bar import progress_bar
 from runbook.display import visible

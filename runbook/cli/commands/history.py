@@ -10,8 +10,9 @@ import click
 
 from runbook import display, errors
 from runbook.cli import text_columns
-from runbook.cli.context import Context, command, completed_by, experiment_argument
+from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError, nearest_hint
+from runbook.cli.options import completed_by, experiment_argument
 from runbook.cli.plot import chart
 from runbook.storage.history import RESERVED
 

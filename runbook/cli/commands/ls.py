@@ -12,11 +12,13 @@ import click
 
 from runbook import display, errors
 from runbook.cli import text_columns
-from runbook.cli.context import Context, command, completed_by
+from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError
-from runbook.cli.options import Filters, filters, where_argument
+from runbook.cli.options import Filters, completed_by, filters, where_argument
 from runbook.query import fields
+from runbook.record import registry_entry
 from runbook.record.status import Status
+from runbook.render import colours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -168,7 +170,7 @@ def print_table(
 
 
 def _styled(cell: str, styles: list[str] | None, number: int) -> str:
-    colour = display.STATUS_COLOURS.get(styles[number]) if styles is not None else None
+    colour = colours.STATUS_COLOURS.get(styles[number]) if styles is not None else None
     return cell if colour is None else click.style(cell, fg=colour)
 
 
@@ -218,14 +220,14 @@ def _status(entries: Sequence[Entry], *, is_narrow: bool) -> _Column:
 
 
 def _started(entries: Sequence[Entry], now: datetime, *, is_narrow: bool) -> _Column:
-    moments = [fields.moment(entry.get("timestamp")) for entry in entries]
+    moments = [registry_entry.parse_moment(entry.get("timestamp")) for entry in entries]
     if is_narrow:
         return _Column("started", ["" if when is None else display.age(when, now) for when in moments])
     return _Column("started", ["" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}" for when in moments])
 
 
 def _took(entry: Entry, now: datetime) -> str:
-    seconds = fields.duration(entry, now)
+    seconds = registry_entry.duration_of(entry, now)
     return "" if seconds is None else display.duration(seconds)
 
 

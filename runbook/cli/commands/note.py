@@ -6,8 +6,9 @@ import sys
 
 import click
 
-from runbook.cli.context import Context, command, completed_by, experiment_argument
+from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NotPossibleError
+from runbook.cli.options import completed_by, experiment_argument
 from runbook.cli.outcomes import in_commands
 from runbook.display import visible
 

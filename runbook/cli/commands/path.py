@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runbook.cli.context import Context, command, experiment_argument
+from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NotPossibleError
+from runbook.cli.options import experiment_argument
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ import click
 
 from runbook import display
 from runbook.cli.commands.ls import nothing_like_that
-from runbook.cli.context import Context, command, experiment_argument
+from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError
-from runbook.cli.options import Filters, filters
+from runbook.cli.options import Filters, experiment_argument, filters
 from runbook.cli.progress_bar import progress_bar
 
 if TYPE_CHECKING:

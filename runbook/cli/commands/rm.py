@@ -10,13 +10,14 @@ import attrs
 import click
 
 from runbook import errors
-from runbook.cli.context import Context, command, experiment_argument
+from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED, NOTHING, NothingFoundError, NotPossibleError
+from runbook.cli.options import experiment_argument
 from runbook.cli.outcomes import Outcomes, confirm, counted, fields_of, required, size
 from runbook.cli.progress_bar import progress_bar
 from runbook.display import age, visible
 from runbook.record.status import Status
-from runbook.serialize import json_text
+from runbook.serialize import timestamps
 from runbook.storage import files
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _list_trash(context: Context) -> int:
 
 def _deleted(moment: object) -> str:
     with contextlib.suppress(ValueError):
-        return f"deleted {age(json_text.parse_time(str(moment)), datetime.now(UTC))}"
+        return f"deleted {age(timestamps.parse_time(str(moment)), datetime.now(UTC))}"
     return "nobody knows when it was deleted"
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from runbook import errors
 from runbook.cli import text_columns
-from runbook.cli.context import Context, command, experiment_argument
+from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED, say
+from runbook.cli.options import experiment_argument
 from runbook.display import age, duration, plain, visible
 from runbook.record.status import Status
 from runbook.serialize.flatten import flatten

@@ -12,8 +12,10 @@ import click
 
 from runbook import display
 from runbook.cli import follow, text_columns
-from runbook.cli.context import Context, command, experiment_argument
+from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError
+from runbook.cli.options import experiment_argument
+from runbook.render import colours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +116,7 @@ def _screen(context: Context, sights: Sequence[Sight], width: int, height: int) 
             break
         first, *others = block
         text.append(f"{first}\n", style="bold")
-        colour = display.STATUS_COLOURS.get(sight.status, "")
+        colour = colours.STATUS_COLOURS.get(sight.status, "")
         for number, line in enumerate(others):
             text.append(f"{line}\n", style=colour if number == 0 else "")
     running = sum(sight.state != follow.ENDED for sight in sights)

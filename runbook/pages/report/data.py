@@ -15,7 +15,7 @@ from runbook.pages.report.curves import Curve
 from runbook.pages.report.details import details, failures
 from runbook.pages.report.labels import as_text, cut, own_settings, told_apart
 from runbook.pages.report.table import status_counts, status_of, table
-from runbook.serialize.json_text import format_time
+from runbook.serialize.timestamps import format_time
 from runbook.typing import JsonObject
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from runbook import errors
 from runbook.pages.report.environment import environment_rows
 from runbook.pages.report.labels import as_text, cut, own_settings
-from runbook.serialize.json_text import format_time
 from runbook.serialize.jsonable import to_plain
+from runbook.serialize.timestamps import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from runbook.compare.directions import best_of, direction_of
 from runbook.config.difference import differing
 from runbook.pages.report.labels import as_text, cut, own_settings
 from runbook.serialize.flatten import restore_floats
-from runbook.serialize.json_text import format_time, parse_time
 from runbook.serialize.jsonable import to_plain
+from runbook.serialize.timestamps import format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

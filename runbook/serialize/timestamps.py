@@ -1,0 +1,26 @@
+"""Moments as ISO 8601 text in UTC, and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def format_time(moment: datetime) -> str:
+    """A moment as ISO 8601 in UTC, to the microsecond."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def parse_time(text: str) -> datetime:
+    """A moment from ISO 8601.
+
+    The seed's registry holds local times without an offset: those are taken as local to this machine.
+
+    Raises:
+        ValueError: if it is no ISO 8601 time.
+    """
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def now_utc() -> datetime:
+    """This moment."""
+    return datetime.now(UTC)
