@@ -321,14 +321,14 @@ def test_the_record_of_the_process_itself_has_what_it_takes():
     """Everything that the verdict needs is known on this system."""
     owner = current_owner()
     assert owner.pid == os.getpid()
-    assert owner.host == process.host_name()
+    assert owner.host == process_module.host_name()
     if sys.platform.startswith("linux"):
         assert None not in (owner.boot_id, owner.process_started, owner.pid_namespace)
 
 
 def test_without_any_knowledge_of_the_system_only_a_missing_process_is_dead(tmp_path, monkeypatch):
     """Where the system tells no boot, the process id of the same host is all there is."""
-    nothing_known = Owner(host=process.host_name(), pid=os.getpid())
+    nothing_known = Owner(host=process_module.host_name(), pid=os.getpid())
     monkeypatch.setattr(process_module, "identify", lambda pid: attrs.evolve(nothing_known, pid=pid))
     lock = BaseLayout(tmp_path).run_lock("x")
     here = current_owner()

@@ -15,6 +15,7 @@ import pytest
 from runbook.record.model import Owner
 from runbook.storage import liveness, run_lock
 from runbook.storage.liveness import State
+from runbook.storage.process import current_owner
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc, which only Linux has")
 
