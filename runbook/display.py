@@ -49,7 +49,7 @@ def number(value: Json) -> str:
     return visible(str(value))
 
 
-def plain(value: Json) -> str:
+def one_line(value: Json) -> str:
     """Any plain value as one line of harmless text: nothing for None, compact JSON for what has parts."""
     if value is None:
         return ""

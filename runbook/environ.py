@@ -23,7 +23,7 @@ def base_dir(argument: StrPath | None) -> str:
 
 
 def _expanded(path: str) -> str:
-    # Path.expanduser would drop the seed's "./".
+    # Path.expanduser would drop the legacy "./".
     return os.path.expanduser(path)  # noqa: PTH111
 
 

@@ -55,7 +55,7 @@ def test_numbers_have_four_significant_digits(value, shown):
 )
 def test_any_plain_value_is_one_line(value, shown):
     """What has parts is JSON."""
-    assert display.plain(value) == shown
+    assert display.one_line(value) == shown
 
 
 @pytest.mark.parametrize(

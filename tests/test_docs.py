@@ -40,7 +40,7 @@ def test_the_first_block_is_the_quickstart():
 
 
 def test_the_gitignore_section_keeps_configs_and_metrics_and_leaves_out_the_rest(tmp_path):
-    """The seed's section works as written, by git's own word."""
+    """The legacy section works as written, by git's own word."""
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     (tmp_path / ".gitignore").write_text(blocks("gitignore")[0])
     with runbook.experiment({"lr": 1}, base_dir=tmp_path / "experiments") as exp:

@@ -13,12 +13,12 @@ import attrs
 
 from runbook import errors
 from runbook.api.arguments import Binding, BoundCall
-from runbook.index.registry import Registry
+from runbook.index.registry import JsonRegistry
 from runbook.messages import warn
 from runbook.run import resume
 from runbook.run.experiment import as_tags
-from runbook.run.lifecycle import Lifecycle, activated, stack
-from runbook.run.plan import Plan, check_options, plan
+from runbook.run.lifecycle import Lifecycle, activated, open_stack
+from runbook.run.plan import Plan, check_options, make_plan
 from runbook.typing import ExperimentOptions
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ class Options:
         skip_completed: whether a call that was completed before is not made again.
     """
 
-    registry: Callable[[], Registry | None]
+    registry: Callable[[], JsonRegistry | None]
     experiment: ExperimentOptions = attrs.field(factory=ExperimentOptions)
     config: object = None
     save_result: bool = True
     skip_completed: bool = False
 
 
-def decorated(function: Any, registry: Callable[[], Registry | None], given: Mapping[str, Any]) -> Any:
+def decorated(function: Any, registry: Callable[[], JsonRegistry | None], given: Mapping[str, Any]) -> Any:
     """What `tracked` gives: the wrapped function, or a decorator where there is no function yet.
 
     Args:
@@ -107,7 +107,7 @@ class _Tracker:
         options = self._options
         binding, call = self._bound(args, kwargs)
         is_fixed = options.config is not None and not isinstance(options.config, str)
-        what = plan(
+        what = make_plan(
             options.config if is_fixed else call.config,
             function=f"{self._module}.{self._function_name}",
             is_arguments=not is_fixed and call.config_parameter is None,
@@ -128,7 +128,7 @@ class _Tracker:
             binding = Binding(self._function, follow_wrapped=False)
             return binding, binding.bind(args, kwargs)
 
-    def _is_completed(self, what: Plan, registry: Registry) -> bool:
+    def _is_completed(self, what: Plan, registry: JsonRegistry) -> bool:
         before = resume.completed(what, registry)
         if before is None:
             return False
@@ -176,7 +176,7 @@ class _Run:
                 yield
             finally:
                 # A block that the code has opened and not yet left is its own as well.
-                self._inside = stack()
+                self._inside = open_stack()
 
     def keep(self, result: Any) -> Any:
         """Save the numbers of a returned mapping, and give it back untouched."""

@@ -1,4 +1,4 @@
-"""`ExperimentManager`: the seed's API, each method a few lines that delegate.
+"""`ExperimentManager`: the legacy API, each method a few lines that delegate.
 
 Here it writes; what it can be asked stands in `asking`, what is done to experiments afterwards in `keeping`.
 What the methods delegate to is imported when it is called for, as in `runbook.api.tracking`.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
     from runbook.api.tracking import ExperimentBlock, TrackedDecorator
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.run.experiment import Experiment
     from runbook.run.lifecycle import Lifecycle
     from runbook.typing import ExperimentOptions, StrPath, TrackedOptions
@@ -78,9 +78,9 @@ class ExperimentManager(Keeping):
         """
         from runbook.messages import warn
         from runbook.run import endings, lifecycle
-        from runbook.run.plan import plan
+        from runbook.run.plan import make_plan
 
-        what = plan(config, name=custom_name, description=description)
+        what = make_plan(config, name=custom_name, description=description)
         for former in [life for life in lifecycle.open_here() if life in self._created]:
             warn(f"{former.experiment.id} was never marked complete and is abandoned for a new experiment")
             former.close(ending=endings.ABANDONED)
@@ -132,7 +132,7 @@ class ExperimentManager(Keeping):
         from runbook.run import lifecycle
 
         experiment = self._active("mark_complete")
-        life = lifecycle.of(experiment)
+        life = lifecycle.lifecycle_of(experiment)
         if life is not None and life.is_manual:
             life.mark(status, notes)
         else:
@@ -150,9 +150,9 @@ class ExperimentManager(Keeping):
         """`runbook.experiment`, in this base directory."""
         from runbook.api.tracking import ExperimentBlock
         from runbook.run import lifecycle
-        from runbook.run.plan import plan
+        from runbook.run.plan import make_plan
 
-        return ExperimentBlock(lifecycle.Lifecycle(plan(config, **options), self._index()))
+        return ExperimentBlock(lifecycle.Lifecycle(make_plan(config, **options), self._index()))
 
     @overload
     def tracked(self, function: Callable[Concatenate[E, P], R], /) -> Callable[P, R]: ...
@@ -166,7 +166,7 @@ class ExperimentManager(Keeping):
 
         return decorated(function, self._index, given)
 
-    def _index(self) -> Registry | None:
+    def _index(self) -> JsonRegistry | None:
         from runbook import environ
 
         return None if environ.is_disabled() else self._registry

@@ -211,7 +211,7 @@ class Keeping(Asking):
         from runbook.record import identifiers
         from runbook.run.experiment import ending_status
 
-        found = identifiers.resolve(experiment_id, self._registry.heads(), self._shown_base)
+        found = identifiers.resolve_id(experiment_id, self._registry.summaries(), self._shown_base)
         doctor.declare_ended(self._registry, found, ending_status(status), notes)
 
     def add_note(self, experiment_id: str, text: str) -> None:

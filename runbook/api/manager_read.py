@@ -30,7 +30,7 @@ class Asking:
         from pathlib import Path
 
         from runbook import environ
-        from runbook.index.registry import Registry
+        from runbook.index.registry import JsonRegistry
         from runbook.record import identifiers
         from runbook.record.layout import BaseLayout
         from runbook.storage import base_directory
@@ -38,7 +38,7 @@ class Asking:
         self._shown_base = environ.base_dir(base_dir)
         self._registry_file = identifiers.check_file_name("registry file name", registry_file)
         self._layout = BaseLayout(Path(self._shown_base).expanduser().absolute(), registry_file)
-        self._registry = Registry(self._layout, self._shown_base)
+        self._registry = JsonRegistry(self._layout, self._shown_base)
         if not environ.is_disabled():
             base_directory.check(self._layout)
 
@@ -48,7 +48,7 @@ class Asking:
         return self._layout.root
 
     def list_experiments(self, status: str | None = None) -> ExperimentList:
-        """All experiments, oldest first, as plain dicts with the seed's fields and ours.
+        """All experiments, oldest first, as plain dicts with the legacy fields and ours.
 
         Args:
             status: only those with this status.
@@ -63,7 +63,7 @@ class Asking:
 
         if status is not None and status not in set(Status):
             raise errors.UnknownStatusError(status, [known.value for known in Status])
-        with gc_pause.paused():
+        with gc_pause.pause_gc():
             return ExperimentList.of(
                 self._registry.entries(lambda entry: status is None or entry.get("status") == status)
             )
@@ -107,7 +107,7 @@ class Asking:
         from runbook.read.listing import ExperimentList
 
         asked = search.parse(where, status=status, tag=tag, name=name, since=since, until=until, sort=sort, limit=limit)
-        with gc_pause.paused():
+        with gc_pause.pause_gc():
             return ExperimentList.of(search.find(asked, self._registry))
 
     def to_dataframe(self, where: str | None = None, **options: Unpack[QueryOptions]) -> pd.DataFrame:
@@ -174,11 +174,11 @@ class Asking:
         from runbook.record import identifiers, schema
 
         wanted = list(experiment_ids)
-        resolver = identifiers.Resolver(self._registry.heads(), self._shown_base)
+        resolver = identifiers.Resolver(self._registry.summaries(), self._shown_base)
         found = [resolver.id_of(one) for one in wanted]
         records = {one: record for one in found if (record := self._record(one)) is not None}
         if without := {*found} - records.keys():
-            # The seed's tool wrote none; of a damaged one, the registry has what is left.
+            # The legacy tool wrote none; of a damaged one, the registry has what is left.
             for entry in self._registry.entries(lambda entry: entry["experiment_id"] in without):
                 records[str(entry["experiment_id"])] = schema.record_of_entry(entry, self._layout.registry)
         for one in found:
@@ -198,7 +198,7 @@ class Asking:
             return None
         layout = self._layout.experiment(experiment_id)
         try:
-            return annotation_log.annotated(record, layout)
+            return annotation_log.with_annotations(record, layout)
         except OSError as error:
             annotation_log.warn_unreadable(layout, error)
             return record
@@ -207,7 +207,7 @@ class Asking:
         """The folder of one experiment; for what it takes and raises see `get_experiment`."""
         from runbook.record import identifiers
 
-        found = identifiers.resolve(experiment_id, self._registry.heads(), self._shown_base)
+        found = identifiers.resolve_id(experiment_id, self._registry.summaries(), self._shown_base)
         return self._layout.experiment(found).root
 
     def compare_experiments(

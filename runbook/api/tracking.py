@@ -124,9 +124,9 @@ def experiment(
     """
     from runbook.index.opener import registry_for
     from runbook.run.lifecycle import Lifecycle
-    from runbook.run.plan import plan
+    from runbook.run.plan import make_plan
 
-    what = plan(
+    what = make_plan(
         config,
         name=name,
         description=description,

@@ -142,9 +142,9 @@ class Context:
 
     def print_json(self, data: object) -> None:
         """Print one JSON document; non-finite floats are strings, as in the files."""
-        from runbook.serialize.jsonable import to_plain
+        from runbook.serialize.jsonable import to_jsonable
 
-        print_json(to_plain(data), is_unicode=self.is_unicode)
+        print_json(to_jsonable(data), is_unicode=self.is_unicode)
 
     def print_json_text(self, text: str) -> None:
         """Print JSON that is text already."""

@@ -55,4 +55,4 @@ def side(values: dict[str, Json], experiment_id: str) -> str:
         return "-"
     value = values[experiment_id]
     # An absent setting and one of null are not the same.
-    return "null" if value is None else display.plain(value)
+    return "null" if value is None else display.one_line(value)

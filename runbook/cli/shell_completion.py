@@ -77,7 +77,7 @@ def fields(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 def _description(entry: Entry) -> str:
     parts = [
         str(entry["status"]),
-        *(f"{name}={display.plain(value)}" for name, value in islice(entry["metrics"].items(), 2)),
+        *(f"{name}={display.one_line(value)}" for name, value in islice(entry["metrics"].items(), 2)),
     ]
     return display.visible(" ".join(parts))
 

@@ -13,7 +13,7 @@ from runbook.render import notebook, tables
 from runbook.render.tables import Cell, Column, Table
 from runbook.serialize import json_text
 from runbook.serialize.flatten import flatten, restore_floats
-from runbook.serialize.jsonable import to_plain
+from runbook.serialize.jsonable import to_jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,7 +80,7 @@ class Comparison(dict[str, Any]):
 
     def to_json(self) -> str:
         """All of it as strict JSON; non-finite floats are the strings "NaN", "Infinity" and "-Infinity"."""
-        return json_text.encode(to_plain(dict(self))).decode()
+        return json_text.encode(to_jsonable(dict(self))).decode()
 
     def to_dataframe(self) -> DataFrame:
         """A pandas data frame with the columns of `to_csv`, indexed by `experiment_id`.
@@ -210,4 +210,4 @@ def _cells(values: dict[str, Json], ids: Sequence[str], best: Sequence[str] = ()
 
 def _text(value: Json) -> str:
     # An absent setting and one of None are not the same.
-    return "None" if value is None else display.plain(value)
+    return "None" if value is None else display.one_line(value)

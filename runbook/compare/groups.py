@@ -18,7 +18,7 @@ from runbook.record import registry_entry
 from runbook.record.status import Status
 from runbook.render import notebook, tables
 from runbook.serialize import json_text
-from runbook.serialize.jsonable import to_plain
+from runbook.serialize.jsonable import to_jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -104,7 +104,7 @@ class GroupComparison(GroupResults):
             }
             for place, one in enumerate(self.groups)
         ]
-        plain = to_plain(
+        plain = to_jsonable(
             {
                 "by": self.by,
                 "groups": groups,

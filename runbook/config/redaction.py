@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
-from runbook.serialize.jsonable import to_plain
+from runbook.serialize.jsonable import to_jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -151,7 +151,7 @@ def redactor(choice: str | Callable[[JsonObject], Mapping[str, Any]]) -> Callabl
 
 
 def _applied(function: Callable[[JsonObject], Mapping[str, Any]], config: JsonObject) -> JsonObject:
-    result = to_plain(function(config))
+    result = to_jsonable(function(config))
     if not isinstance(result, dict):
         raise errors.UsageError(
             f"redact= gave a {type(result).__name__} for the config; it must give the mapping that is to be recorded"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from runbook.config.save_dir import point_save_dir
 from runbook.errors import ConfigError
 from runbook.serialize.arrays import is_array, is_table
-from runbook.serialize.jsonable import pairs_to_plain, to_plain
+from runbook.serialize.jsonable import pairs_to_jsonable, to_jsonable
 from runbook.serialize.objects import (
     Pairs,
     attribute_settings,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from runbook.typing import Json, JsonObject
 
-__all__ = ["config_hash", "config_to_plain", "is_config", "point_save_dir"]
+__all__ = ["config_hash", "config_to_jsonable", "is_config", "point_save_dir"]
 
 MAX_ARRAY: Final = 100
 """Arrays with more elements than this are described in a config, not written out."""
@@ -77,7 +77,7 @@ def is_config(value: Any) -> bool:
         return False
 
 
-def config_to_plain(config: object) -> JsonObject:
+def config_to_jsonable(config: object) -> JsonObject:
     """The settings of a config as plain data; `{}` for None.
 
     A class used as a config gives the attributes in its body, an instance of it also its own. Arrays of more
@@ -101,7 +101,7 @@ def config_to_plain(config: object) -> JsonObject:
         return by_repr(config)
     if pairs is None:
         raise ConfigError(type_name(type(config)), "holds no settings")
-    return pairs_to_plain(config, pairs, max_array=MAX_ARRAY)
+    return pairs_to_jsonable(config, pairs, max_array=MAX_ARRAY)
 
 
 def config_hash(plain: Mapping[str, Json], exclude: Iterable[str] = ()) -> str:
@@ -130,7 +130,7 @@ def canonical(plain: object, exclude: Iterable[str] = ()) -> str:
     import json
 
     patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
-    counted = _counted(to_plain(plain), (), patterns)
+    counted = _counted(to_jsonable(plain), (), patterns)
     return json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

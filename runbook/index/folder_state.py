@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def judged(base: BaseLayout, experiment_id: str) -> tuple[ExperimentRecord, bool]:
+def resolve_record(base: BaseLayout, experiment_id: str) -> tuple[ExperimentRecord, bool]:
     """The record that is true at this moment, and whether the one on disk still says that it runs.
 
     Raises:
@@ -44,23 +44,23 @@ def judged(base: BaseLayout, experiment_id: str) -> tuple[ExperimentRecord, bool
     return death.reconstruct_ending(record, layout, verdict), True
 
 
-def bury(base: BaseLayout, experiment_id: str) -> None:
+def record_death(base: BaseLayout, experiment_id: str) -> None:
     """Write down the end of an experiment whose process is dead; the registry's lock must be held."""
     # A record that cannot be read stays as it is; whoever looks next finds the same.
     with contextlib.suppress(OSError, errors.DamagedFileError, errors.NewerFormatError):
-        record, is_dead = judged(base, experiment_id)
+        record, is_dead = resolve_record(base, experiment_id)
         if is_dead:
-            _write_end(base, record)
+            _write_death(base, record)
 
 
-def entry(
+def build_entry(
     base: BaseLayout,
     experiment_id: str,
     directory: str,
     old: JsonObject,
     written: ExperimentRecord | None = None,
     *,
-    bury: bool = False,
+    record_deaths: bool = False,
 ) -> JsonObject | None:
     """The line that an experiment's folder calls for; None when the folder says nothing.
 
@@ -70,42 +70,41 @@ def entry(
         directory: its folder as people should see it.
         old: its line in the index, as far as there is one; fields that only it knows are kept.
         written: its record, from the process that writes it; None reads it, and looks whether its process is dead.
-        bury: whether the end of one whose process is dead is written down as well; the registry's lock must be held
-            for that.
+        record_deaths: whether the end of one whose process is dead is recorded as well; that needs the lock.
     """
     layout = base.experiment(experiment_id)
     try:
-        record, is_dead = (written, False) if written is not None else judged(base, experiment_id)
+        record, is_dead = (written, False) if written is not None else resolve_record(base, experiment_id)
     except (FileNotFoundError, NotADirectoryError):
-        # The seed's tool wrote no record. One of ours that is just being made has no config.json yet.
+        # The legacy tool wrote no record. One of ours that is just being made has no config.json yet.
         if old or not layout.config.is_file():
             return None
     except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
         warn_once(f"damaged {layout.root}", f"{experiment_id}: {error}")
     else:
-        if bury and is_dead:
-            _write_end(base, record)
-        return {**old, **_line(base, record, directory, old)}
+        if record_deaths and is_dead:
+            _write_death(base, record)
+        return {**old, **_entry_of_record(base, record, directory, old)}
     config = old.get("config") or _config_of(layout)
-    record = unknown(experiment_id, config if isinstance(config, dict) else {})
+    record = unknown_record(experiment_id, config if isinstance(config, dict) else {})
     return {**registry_entry.build_entry(record, directory), **old, "status": Status.UNKNOWN.value}
 
 
-def _line(base: BaseLayout, record: ExperimentRecord, directory: str, old: JsonObject) -> JsonObject:
+def _entry_of_record(base: BaseLayout, record: ExperimentRecord, directory: str, old: JsonObject) -> JsonObject:
     """The line of a record, with what is said from outside; where that cannot be read, with what the old line said."""
     layout = base.experiment(record.experiment_id)
     try:
-        return registry_entry.build_entry(annotation_log.annotated(record, layout), directory)
+        return registry_entry.build_entry(annotation_log.with_annotations(record, layout), directory)
     except OSError as error:
         annotation_log.warn_unreadable(layout, error)
         # Whoever folds or reads next looks again: without a mark, what was said would stay hidden.
         with contextlib.suppress(OSError):
-            pending.announce(base, record.experiment_id)
+            pending.mark(base, record.experiment_id)
         said: JsonObject = {key: old[key] for key in ("notes", "tags") if key in old}
         return {**registry_entry.build_entry(record, directory), **said}
 
 
-def unknown(experiment_id: str, config: JsonObject) -> ExperimentRecord:
+def unknown_record(experiment_id: str, config: JsonObject) -> ExperimentRecord:
     """The record of an experiment that has none that can be read: what its id and its config say."""
     return ExperimentRecord(
         experiment_id=experiment_id,
@@ -116,7 +115,7 @@ def unknown(experiment_id: str, config: JsonObject) -> ExperimentRecord:
     )
 
 
-def _write_end(base: BaseLayout, record: ExperimentRecord) -> None:
+def _write_death(base: BaseLayout, record: ExperimentRecord) -> None:
     # One that cannot be written stays as it is, too.
     with contextlib.suppress(OSError, errors.NewerFormatError):
         experiment_folder.write_record(base.experiment(record.experiment_id), record)

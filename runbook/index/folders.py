@@ -51,9 +51,7 @@ class Folders:
             names: what lies in the base directory.
             listed: ids.
         """
-        return {
-            name for name in names.difference(listed) if identifiers.is_id(name) or identifiers.is_id_of_the_seed(name)
-        }
+        return {name for name in names.difference(listed) if identifiers.is_id(name) or identifiers.is_legacy_id(name)}
 
     def ids(self) -> set[str]:
         """The ids for which there is a folder."""
@@ -107,7 +105,7 @@ class Folders:
     def completed(self, entries: Collection[JsonObject]) -> Collection[JsonObject]:
         """The same entries with what their lines do not tell.
 
-        That is the directory where they are now: they may have moved since their lines were written. The seed's tool
+        That is the directory where they are now: they may have moved since their lines were written. The legacy tool
         listed no metrics: those of its experiments come from their folders.
         """
         root = self._shown_root()
@@ -134,13 +132,13 @@ class Folders:
         """
         from runbook.index import folder_state
 
-        return folder_state.judged(self._layout, experiment_id)[0]
+        return folder_state.resolve_record(self._layout, experiment_id)[0]
 
     def bury(self, experiment_id: str) -> None:
         """Write down the end of an experiment whose process is dead; the registry's lock must be held."""
         from runbook.index import folder_state
 
-        folder_state.bury(self._layout, experiment_id)
+        folder_state.record_death(self._layout, experiment_id)
 
     def fresh(
         self,
@@ -148,7 +146,7 @@ class Folders:
         stale: Iterable[str],
         written: Mapping[str, ExperimentRecord | None] = MappingProxyType({}),
         *,
-        bury: bool = False,
+        record_deaths: bool = False,
     ) -> dict[str, JsonObject | None]:
         """What the folders say of `stale` ids; None for what has been taken away, and nothing where they say nothing.
 
@@ -156,18 +154,23 @@ class Folders:
             old: the lines of these experiments, as far as there are any.
             stale: the ids.
             written: records that need not be read.
-            bury: whether to write down the end of those whose process is dead; the lock must be held.
+            record_deaths: whether to write down the end of those whose process is dead; the lock must be held.
         """
         fresh: dict[str, JsonObject | None] = {}
         for experiment_id in sorted(stale):
             line, record = old.get(experiment_id, {}), written.get(experiment_id)
-            entry = self._entry(experiment_id, line, record, bury=bury)
+            entry = self._entry(experiment_id, line, record, record_deaths=record_deaths)
             if entry is not None or self._is_withdrawn(experiment_id):
                 fresh[experiment_id] = entry
         return fresh
 
     def _entry(
-        self, experiment_id: str, old: JsonObject, written: ExperimentRecord | None = None, *, bury: bool = False
+        self,
+        experiment_id: str,
+        old: JsonObject,
+        written: ExperimentRecord | None = None,
+        *,
+        record_deaths: bool = False,
     ) -> JsonObject | None:
         """The line that an experiment's own folder calls for; None when the folder says nothing.
 
@@ -175,8 +178,7 @@ class Folders:
             experiment_id: which.
             old: its line in the index, as far as there is one; fields that only it knows are kept.
             written: its record, from the process that writes it; None reads it, and looks whether its process is dead.
-            bury: whether the end of one whose process is dead is written down as well; the registry's lock must be
-                held for that.
+            record_deaths: whether the end of one whose process is dead is recorded as well; that needs the lock.
         """
         # Records, and what judges them, take longer to import than a registry of ten thousand takes to read, where
         # nothing runs and nothing is out of date.
@@ -184,14 +186,16 @@ class Folders:
 
         # Where the base directory has several paths, the line keeps the one under which it was first written.
         directory = str(old.get("directory") or self.directory(experiment_id))
-        return folder_state.entry(self._layout, experiment_id, directory, old, written, bury=bury)
+        return folder_state.build_entry(
+            self._layout, experiment_id, directory, old, written, record_deaths=record_deaths
+        )
 
     def _is_withdrawn(self, experiment_id: str) -> bool:
         return self.is_gone(experiment_id) and pending.is_marked(self._layout, experiment_id)
 
     def directory(self, experiment_id: str) -> str:
         """The folder of an experiment as people should see it, below the base directory as it was given."""
-        return os.path.join(self._shown_base, experiment_id)  # noqa: PTH118 - Path would drop the seed's "./"
+        return os.path.join(self._shown_base, experiment_id)  # noqa: PTH118 - Path would drop the legacy "./"
 
     def _shown_root(self) -> str:
         """What comes before an id in the path of an experiment's folder, with the separator.
@@ -203,7 +207,7 @@ class Folders:
 
 
 def by_age(entries: Iterable[JsonObject]) -> list[JsonObject]:
-    """Entries by their start; those of the seed's tool stay in the order in which it listed them."""
+    """Entries by their start; those of the legacy tool stay in the order in which it listed them."""
     found = list(entries)
     ours = [entry for entry in found if "end_reason" in entry]
     # The ids tell seconds, of which a sweep needs more than one for its order.

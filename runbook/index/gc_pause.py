@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def paused() -> Iterator[None]:
+def pause_gc() -> Iterator[None]:
     """A block in which no garbage is looked for: of a million objects that stay, each look would find all of them."""
     was_on = gc.isenabled()
     gc.disable()

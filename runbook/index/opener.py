@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runbook import environ
-from runbook.index.registry import Registry
+from runbook.index.registry import JsonRegistry
 from runbook.record.layout import REGISTRY_FILE, BaseLayout
 
 if TYPE_CHECKING:
     from runbook.typing import StrPath
 
 
-def registry_for(base_dir: StrPath | None = None, registry_file: str = REGISTRY_FILE) -> Registry | None:
+def registry_for(base_dir: StrPath | None = None, registry_file: str = REGISTRY_FILE) -> JsonRegistry | None:
     """The index of a base directory; None where tracking is disabled.
 
     Args:
@@ -24,4 +24,4 @@ def registry_for(base_dir: StrPath | None = None, registry_file: str = REGISTRY_
         return None
     shown = environ.base_dir(base_dir)
     # Absolute, because a program may change its working directory while the experiment runs.
-    return Registry(BaseLayout(Path(shown).expanduser().absolute(), registry_file), shown)
+    return JsonRegistry(BaseLayout(Path(shown).expanduser().absolute(), registry_file), shown)

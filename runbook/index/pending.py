@@ -30,7 +30,7 @@ _TAKEN: Final = ".taken"
 _locks: dict[tuple[int, Path], FileLock] = {}
 
 
-def announce(layout: BaseLayout, experiment_id: str) -> None:
+def mark(layout: BaseLayout, experiment_id: str) -> None:
     """Mark an experiment; ours to say when its record is about to change.
 
     Raises:
@@ -39,7 +39,7 @@ def announce(layout: BaseLayout, experiment_id: str) -> None:
     _touch(layout, layout.mark(experiment_id))
 
 
-def marked(layout: BaseLayout) -> set[str]:
+def list_marked(layout: BaseLayout) -> set[str]:
     """The ids of the experiments that are marked, taken or not."""
     try:
         names = os.listdir(layout.pending)
@@ -63,7 +63,7 @@ def is_marked(layout: BaseLayout, experiment_id: str) -> bool:
     return os.path.exists(mark) or os.path.exists(mark + _TAKEN)  # noqa: PTH110 - likewise
 
 
-def wait_for(layout: BaseLayout, experiment_id: str) -> None:
+def wait_until_cleared(layout: BaseLayout, experiment_id: str) -> None:
     """Wait a moment, and no longer than the mark of an experiment is there.
 
     The more wait, the longer: whoever gets the lock next does it for all, and 64 processes that try for it every few
@@ -76,9 +76,9 @@ def wait_for(layout: BaseLayout, experiment_id: str) -> None:
         time.sleep(pause_s / _LOOKS)
 
 
-def take(layout: BaseLayout) -> set[str]:
+def claim_marks(layout: BaseLayout) -> set[str]:
     """Take every mark, and give the ids; before their records are read, and under the lock."""
-    ids = marked(layout)
+    ids = list_marked(layout)
     for experiment_id in ids:
         mark = layout.mark(experiment_id)
         with contextlib.suppress(FileNotFoundError):
@@ -86,7 +86,7 @@ def take(layout: BaseLayout) -> set[str]:
     return ids
 
 
-def settle(layout: BaseLayout, ids: Iterable[str]) -> None:
+def clear_marks(layout: BaseLayout, ids: Iterable[str]) -> None:
     """Remove the marks that were taken, when the lines of their experiments have been written."""
     for experiment_id in ids:
         with contextlib.suppress(FileNotFoundError):

@@ -47,7 +47,7 @@ _BYTES_A_SECOND: Final = 10_000_000
 _HEAD: Final = ("experiment_id", "timestamp", "custom_name", "end_reason")
 
 
-class Registry:
+class JsonRegistry:
     """The index of one base directory.
 
     Args:
@@ -65,11 +65,11 @@ class Registry:
         """Where things are in the base directory."""
         return self._layout
 
-    def announce(self, experiment_id: str) -> None:
+    def mark_pending(self, experiment_id: str) -> None:
         """Mark an experiment whose record is about to change; a killed process leaves the mark for others."""
-        pending.announce(self._layout, experiment_id)
+        pending.mark(self._layout, experiment_id)
 
-    def publish(self, experiment_id: str, written: ExperimentRecord | None = None) -> None:
+    def apply(self, experiment_id: str, written: ExperimentRecord | None = None) -> None:
         """Bring the line of an experiment up to date with its record, which has been written.
 
         In a large registry that may be left to a later call, to `settle`, or to the next reader.
@@ -88,13 +88,13 @@ class Registry:
 
         # One that a signal handler has interrupted in the midst of its own fold goes on when the handler returns.
         if pending.is_locked_here(self._layout) or not self._is_due():
-            self.announce(experiment_id)
+            self.mark_pending(experiment_id)
             return
         try:
-            if not self._fold_at_once(experiment_id, written):
+            if not self._apply_now(experiment_id, written):
                 # A mark from before may have been folded with the old record.
-                self.announce(experiment_id)
-                self._fold_soon(experiment_id)
+                self.mark_pending(experiment_id)
+                self._apply_when_unlocked(experiment_id)
         except filelock.Timeout:
             warn(
                 f"another process has held {self._layout.registry_lock} for {LOCK_TIMEOUT_S:.0f} s, so "
@@ -110,7 +110,7 @@ class Registry:
                 "not brought up to date; nothing is lost: listings read the experiments from their folders",
             )
 
-    def _fold_at_once(self, experiment_id: str, written: ExperimentRecord | None) -> bool:
+    def _apply_now(self, experiment_id: str, written: ExperimentRecord | None) -> bool:
         """Bring the line of an experiment up to date where nobody else holds the lock, which takes no mark.
 
         Returns:
@@ -120,17 +120,17 @@ class Registry:
 
         try:
             with pending.locked(self._layout, 0):
-                self._fold({experiment_id: written})
+                self._apply_pending({experiment_id: written})
         except filelock.Timeout:
             return False
         except BaseException:
             # Others will want to know that the line is out of date.
             with contextlib.suppress(OSError):
-                self.announce(experiment_id)
+                self.mark_pending(experiment_id)
             raise
         return True
 
-    def _fold_soon(self, experiment_id: str) -> None:
+    def _apply_when_unlocked(self, experiment_id: str) -> None:
         """Fold the mark of an experiment, unless another process does it first.
 
         Raises:
@@ -144,13 +144,13 @@ class Registry:
                 with pending.locked(self._layout, 0):
                     # Once: the mark of one that cannot be read whole comes back.
                     if pending.is_marked(self._layout, experiment_id):
-                        self._fold()
+                        self._apply_pending()
                     return
             except filelock.Timeout:
                 if time.monotonic() > end:
                     raise
                 # Who holds the lock may well be folding our mark, too: of many that wait, one has to get the lock.
-                pending.wait_for(self._layout, experiment_id)
+                pending.wait_until_cleared(self._layout, experiment_id)
 
     def _is_due(self) -> bool:
         """Whether as many changes wait as are worth a rewrite; of a small registry, each one is."""
@@ -160,7 +160,7 @@ class Registry:
             return True
         return size < _BYTES_A_MARK or (pending.count(self._layout) + 1) * _BYTES_A_MARK > size
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Bring the registry up to date at the end of a program; not when that was done just before.
 
         It waits for nobody and raises nothing: what is left waits for the next program, or for a reader.
@@ -173,10 +173,10 @@ class Registry:
             if time.time() - found.st_mtime < found.st_size / _BYTES_A_SECOND or not pending.count(self._layout):
                 return
             with pending.locked(self._layout, 0):
-                self._fold()
+                self._apply_pending()
 
     @contextlib.contextmanager
-    def moving(self, experiment_id: str) -> Iterator[None]:
+    def removing(self, experiment_id: str) -> Iterator[None]:
         """A block in which the folder of an experiment leaves the base directory; its line follows when it ends.
 
         It is marked under the lock, where nobody folds the mark before the folder has gone: a process that is killed
@@ -188,10 +188,10 @@ class Registry:
         """
         with contextlib.ExitStack() as stack:
             is_locked = self._try_to_lock(stack)
-            self.announce(experiment_id)
+            self.mark_pending(experiment_id)
             yield
             if is_locked:
-                self._fold()
+                self._apply_pending()
 
     def _try_to_lock(self, stack: contextlib.ExitStack) -> bool:
         """Whether the lock was taken; False on a disk without locks, where nobody folds marks, and readers see them."""
@@ -203,8 +203,8 @@ class Registry:
             return False
         return True
 
-    def adopt(self, entry: JsonObject) -> None:
-        """Take over a line from elsewhere: all there is of an experiment of the seed's tool beside its files.
+    def insert(self, entry: JsonObject) -> None:
+        """Take over a line from elsewhere: all there is of an experiment of the legacy tool beside its files.
 
         Fields that the index has of that id already, and the line has not, are kept.
 
@@ -217,8 +217,8 @@ class Registry:
         """
         experiment_id = str(entry["experiment_id"])
         with pending.locked(self._layout, LOCK_TIMEOUT_S):
-            raw = self._file.spliceable()
-            chosen = registry_format.Selection(raw, [experiment_id])
+            raw = self._file.with_entry_lines()
+            chosen = registry_format.EntryEditor(raw, [experiment_id])
             old = chosen.entries().get(experiment_id, {})
             line = {**old, **entry, "directory": self._folders.directory(experiment_id)}
             self._file.write(chosen.replaced({experiment_id: line}))
@@ -233,7 +233,9 @@ class Registry:
         """
         return self._folders.record(experiment_id)
 
-    def claim(self, experiment_id: str, change: Callable[[ExperimentRecord], ExperimentRecord]) -> ExperimentRecord:
+    def update_record(
+        self, experiment_id: str, change: Callable[[ExperimentRecord], ExperimentRecord]
+    ) -> ExperimentRecord:
         """Change the record of an experiment that nobody works on; of several processes, one at a time.
 
         Args:
@@ -250,7 +252,7 @@ class Registry:
 
         with pending.locked(self._layout, LOCK_TIMEOUT_S):
             record = change(self.record(experiment_id))
-            self.announce(experiment_id)
+            self.mark_pending(experiment_id)
             experiment_folder.write_record(self._layout.experiment(experiment_id), record)
         return record
 
@@ -258,7 +260,7 @@ class Registry:
         """The lines of all experiments, oldest first, current to this moment.
 
         What the index lacks is adopted from the folders, and written back where that is possible. An experiment whose
-        folder is gone is left out: its line stays, for when the folder returns. One of the seed's tool is shown all
+        folder is gone is left out: its line stays, for when the folder returns. One of the legacy tool is shown all
         the same, unless it lies in the trash, because its line is what there is of it.
 
         Args:
@@ -270,7 +272,7 @@ class Registry:
         """
         return self._picked(lambda entries: entries if is_wanted is None else filter(is_wanted, entries))
 
-    def heads(self) -> list[JsonObject]:
+    def summaries(self) -> list[JsonObject]:
         """The same with nothing but the id, the start and the name of each, which needs a quarter of the memory.
 
         Raises:
@@ -281,7 +283,7 @@ class Registry:
     def _picked(self, pick: Pick) -> list[JsonObject]:
         """What `pick` takes of the entries, by age."""
         self.check()
-        with gc_pause.paused():
+        with gc_pause.pause_gc():
             try:
                 return self._current(self._file.blocks(), pick)
             except errors.DamagedFileError:
@@ -294,7 +296,7 @@ class Registry:
 
     def _current(self, blocks: Iterable[dict[str, JsonObject]], pick: Pick) -> list[JsonObject]:
         # First: a mark that is folded from now on is found in the file, which is read afterwards.
-        marked = pending.marked(self._layout)
+        marked = pending.list_marked(self._layout)
         names = self._folders.names()
         stale = set(marked)
         listed: dict[str, None] = {}
@@ -314,7 +316,7 @@ class Registry:
         rest = self._folders.placed(_overlaid(doubtful, fresh), names)
         found += pick(self._folders.completed(rest))
         if any("end_reason" not in entry for entry in rest):
-            # Those of the seed's tool have their places from the file.
+            # Those of the legacy tool have their places from the file.
             places = {one: place for place, one in enumerate(listed)}
             found.sort(key=lambda entry: places.get(str(entry["experiment_id"]), len(places)))
         return by_age(found)
@@ -328,7 +330,7 @@ class Registry:
         if self._layout.root.exists() and not self._layout.root.is_dir():
             raise errors.BaseDirectoryError(self._layout.root, "is a file")
 
-    def mend(self) -> None:
+    def rebuild(self) -> None:
         """Bring every line up to date with its folder, whatever it takes.
 
         Raises:
@@ -336,12 +338,14 @@ class Registry:
             OSError: if it cannot be written.
         """
         with pending.locked(self._layout, LOCK_TIMEOUT_S):
-            raw = self._file.spliceable(verify=True)
+            raw = self._file.with_entry_lines(verify=True)
             old = registry_format.decode(raw, self._layout.registry)
             names = self._folders.names()
-            everything = self._unsettled(old) | pending.marked(self._layout) | self._folders.unlisted(names, ())
-            current = _overlaid(old, self._folders.fresh(old, everything, bury=True))
-            whole = registry_format.encode(current.values(), registry_format.others_of(raw, self._layout.registry))
+            everything = self._unsettled(old) | pending.list_marked(self._layout) | self._folders.unlisted(names, ())
+            current = _overlaid(old, self._folders.fresh(old, everything, record_deaths=True))
+            whole = registry_format.encode(
+                current.values(), registry_format.read_other_fields(raw, self._layout.registry)
+            )
             self._file.write(whole)
         self.entries()
 
@@ -355,24 +359,24 @@ class Registry:
         """The ids for which there is a folder."""
         return self._folders.ids()
 
-    def _fold(self, also: Mapping[str, ExperimentRecord | None] = MappingProxyType({})) -> None:
+    def _apply_pending(self, also: Mapping[str, ExperimentRecord | None] = MappingProxyType({})) -> None:
         """Bring the lines of all marked experiments up to date; the lock must be held.
 
         Args:
             also: further ones by their ids, with the record where its only writer has just written it.
         """
-        taken = pending.take(self._layout)
+        taken = pending.claim_marks(self._layout)
         marked = taken.union(also)
-        raw = self._file.spliceable()
+        raw = self._file.with_entry_lines()
         try:
-            chosen = registry_format.Selection(raw, marked)
-            raw = chosen.replaced(self._folders.fresh(chosen.entries(), marked, written=also, bury=True))
+            chosen = registry_format.EntryEditor(raw, marked)
+            raw = chosen.replaced(self._folders.fresh(chosen.entries(), marked, written=also, record_deaths=True))
         except errors.DamagedFileError as error:
-            raw = registry_format.encode(self._file.set_aside(error))
+            raw = registry_format.encode(self._file.quarantine(error))
         # A power cut may bring the former registry back, whole: what it lacks is in the folders, which are durable,
         # and is found there by the next reader as what runs or is not listed. So the name need not be flushed.
         self._file.write(raw, sync_directory=False)
-        pending.settle(self._layout, taken)
+        pending.clear_marks(self._layout, taken)
 
     def _repaired(self, pick: Pick) -> list[JsonObject]:
         """The entries of a base directory whose registry is damaged, after mending it where possible."""
@@ -380,7 +384,7 @@ class Registry:
 
         try:
             with pending.locked(self._layout, LOCK_TIMEOUT_S):
-                self._file.write(self._file.spliceable(verify=True))
+                self._file.write(self._file.with_entry_lines(verify=True))
         except (filelock.Timeout, OSError) as error:
             warn_once(
                 f"unmended {self._layout.registry}",
@@ -403,8 +407,8 @@ class Registry:
             for experiment_id in changed:
                 # A mark without a folder would mean that the experiment has been taken away.
                 if not self._folders.is_gone(experiment_id):
-                    self.announce(experiment_id)
-            self._fold()
+                    self.mark_pending(experiment_id)
+            self._apply_pending()
 
 
 def _overlaid(by_id: Mapping[str, JsonObject], fresh: Mapping[str, JsonObject | None]) -> dict[str, JsonObject]:

@@ -83,7 +83,7 @@ class IndexFile:
         """
         files.write_whole(self._path, raw, is_locked=True, sync_directory=sync_directory)
 
-    def spliceable(self, *, verify: bool = False) -> bytes:
+    def with_entry_lines(self, *, verify: bool = False) -> bytes:
         """The registry in our form, whatever is there now; the lock must be held.
 
         Args:
@@ -94,16 +94,16 @@ class IndexFile:
         """
         try:
             raw = self.read()
-            if registry_format.is_spliceable(raw) and not verify:
+            if registry_format.has_entry_lines(raw) and not verify:
                 return raw
             entries = registry_format.decode(raw, self._path)
-            if registry_format.is_spliceable(raw):
+            if registry_format.has_entry_lines(raw):
                 return raw
-            return registry_format.encode(entries.values(), registry_format.others_of(raw, self._path))
+            return registry_format.encode(entries.values(), registry_format.read_other_fields(raw, self._path))
         except errors.DamagedFileError as error:
-            return registry_format.encode(self.set_aside(error))
+            return registry_format.encode(self.quarantine(error))
 
-    def set_aside(self, error: errors.DamagedFileError) -> list[JsonObject]:
+    def quarantine(self, error: errors.DamagedFileError) -> list[JsonObject]:
         """Move a damaged registry out of the way and give its entries anew; the lock must be held."""
         entries = self.rebuilt()
         aside = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
@@ -117,7 +117,7 @@ class IndexFile:
     def rebuilt(self) -> list[JsonObject]:
         """The entries of all that can be found: in what is left of the file, and in the folders."""
         try:
-            salvaged = registry_format.salvage(self.read())
+            salvaged = registry_format.recover(self.read())
         except errors.DamagedFileError:
             salvaged = {}
         listed = {one: entry for one, entry in salvaged.items() if identifiers.is_folder_name(one)}

@@ -127,20 +127,20 @@ def encode(entries: Iterable[JsonObject], others: Mapping[str, object] | None = 
         entries: the experiments, oldest first.
         others: what else the document held beside its experiments.
     """
-    lines = [line_of(entry) for entry in entries]
+    lines = [encode_entry(entry) for entry in entries]
     head = "{" + "".join(f"{_text(key)}: {_text(value)}, " for key, value in (others or {}).items())
     if not lines:
         return head.encode(errors=json_text.HALF) + _NONE
     return head.encode(errors=json_text.HALF) + _OPEN + b",\n".join(lines) + _CLOSE
 
 
-def others_of(raw: bytes, path: StrPath) -> JsonObject:
+def read_other_fields(raw: bytes, path: StrPath) -> JsonObject:
     """What a registry holds beside its experiments: nothing of ours, but not ours to lose."""
     document = json_text.decode_object(raw, path)
     return {key: value for key, value in document.items() if key != "experiments"}
 
 
-def line_of(entry: JsonObject) -> bytes:
+def encode_entry(entry: JsonObject) -> bytes:
     """The line of one experiment, its id first, without the newline."""
     return _text({"experiment_id": entry["experiment_id"], **entry}).encode(errors=json_text.HALF)
 
@@ -149,13 +149,13 @@ def _text(value: object) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        # The seed's tool wrote NaN as it is, which is no JSON.
-        from runbook.serialize.jsonable import to_plain
+        # The legacy tool wrote NaN as it is, which is no JSON.
+        from runbook.serialize.jsonable import to_jsonable
 
-        return json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False)
+        return json.dumps(to_jsonable(value), ensure_ascii=False, allow_nan=False)
 
 
-def is_spliceable(raw: bytes) -> bool:
+def has_entry_lines(raw: bytes) -> bool:
     """Whether the registry has our form, so that one line can be replaced."""
     # A list that is closed before the end is followed by another one, in which a new line would be lost.
     if _is_empty(raw):
@@ -168,7 +168,7 @@ def _is_empty(raw: bytes) -> bool:
     return raw.endswith(_NONE) and raw.count(b"\n") == 1
 
 
-class Selection:
+class EntryEditor:
     """The lines of some experiments, found without decoding the others.
 
     Args:
@@ -198,7 +198,9 @@ class Selection:
             entries: experiments of the selection as they are now, by their ids; None takes one out.
         """
         raw, spans = self._raw, self._spans
-        lines = {experiment_id: None if entry is None else line_of(entry) for experiment_id, entry in entries.items()}
+        lines = {
+            experiment_id: None if entry is None else encode_entry(entry) for experiment_id, entry in entries.items()
+        }
         # Of two lines of one id the last counts, as it does for `decode`; what is taken out goes with all its lines.
         edits = sorted(
             (start, end, experiment_id)
@@ -266,8 +268,8 @@ def _lines(raw: bytes) -> Iterator[tuple[int, int]]:
         start = end + 1
 
 
-def salvage(raw: bytes) -> dict[str, JsonObject]:
-    """The entries that can still be read from a damaged registry, ours or the seed's, by their ids."""
+def recover(raw: bytes) -> dict[str, JsonObject]:
+    """The entries that can still be read from a damaged registry, ours or the legacy tool's, by their ids."""
     text = raw.decode(errors="replace")
     decoder = json.JSONDecoder()
     by_id: dict[str, JsonObject] = {}

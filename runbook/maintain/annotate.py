@@ -17,12 +17,17 @@ from runbook.storage import annotation_log, process
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.typing import JsonObject
 
 
 def annotate(
-    registry: Registry, wanted: str, *, note: str | None = None, tags: Iterable[str] = (), untags: Iterable[str] = ()
+    registry: JsonRegistry,
+    wanted: str,
+    *,
+    note: str | None = None,
+    tags: Iterable[str] = (),
+    untags: Iterable[str] = (),
 ) -> str:
     """Add a note to an experiment, give it tags and take others from it; no lock is needed for that.
 
@@ -41,7 +46,7 @@ def annotate(
         DamagedFileError: if its record cannot be understood.
         OSError: if it cannot be written.
     """
-    experiment_id = identifiers.resolve(wanted, registry.heads(), registry.layout.root)
+    experiment_id = identifiers.resolve_id(wanted, registry.summaries(), registry.layout.root)
     said = [*([{"note": note}] if note else []), *({"tag": tag} for tag in tags), *({"untag": tag} for tag in untags)]
     if not said:
         return experiment_id
@@ -50,14 +55,14 @@ def annotate(
     if not _has_record(registry, experiment_id) and _annotate_line(registry, experiment_id, lines):
         return experiment_id
     # First: of a process that is killed now, the mark shows others that there is something new.
-    registry.announce(experiment_id)
+    registry.mark_pending(experiment_id)
     try:
         annotation_log.append(registry.layout.experiment(experiment_id), lines)
     except FileNotFoundError as error:
         # Somebody has deleted it at this moment.
         raise errors.ExperimentNotFoundError(experiment_id, registry.layout.root) from error
     try:
-        registry.publish(experiment_id)
+        registry.apply(experiment_id)
     except OSError as error:
         # Raising would ask for saying it again, and it would be there twice.
         warn(
@@ -67,7 +72,7 @@ def annotate(
     return experiment_id
 
 
-def _has_record(registry: Registry, experiment_id: str) -> bool:
+def _has_record(registry: JsonRegistry, experiment_id: str) -> bool:
     try:
         registry.record(experiment_id)
     except (FileNotFoundError, NotADirectoryError):
@@ -75,8 +80,8 @@ def _has_record(registry: Registry, experiment_id: str) -> bool:
     return True
 
 
-def _annotate_line(registry: Registry, experiment_id: str, lines: list[JsonObject]) -> bool:
-    """The same for one without a record, of the seed's tool: its line in the registry is where its notes are.
+def _annotate_line(registry: JsonRegistry, experiment_id: str, lines: list[JsonObject]) -> bool:
+    """The same for one without a record, of the legacy tool: its line in the registry is where its notes are.
 
     Returns:
         Whether it has no record indeed; one that is being restored at this moment may have got it back.
@@ -96,8 +101,8 @@ def _annotate_line(registry: Registry, experiment_id: str, lines: list[JsonObjec
             notes if isinstance(notes, str) else None,
             [str(tag) for tag in tags] if isinstance(tags, list) else [],
         )
-        after, kept = annotation_log.applied(lines, *before)
-        registry.adopt({"experiment_id": experiment_id, "notes": after, "tags": list(kept)})
+        after, kept = annotation_log.apply(lines, *before)
+        registry.insert({"experiment_id": experiment_id, "notes": after, "tags": list(kept)})
     return True
 
 

@@ -16,14 +16,14 @@ from runbook import errors
 from runbook.index import pending, registry_format
 from runbook.maintain import disks, leftovers
 from runbook.record import identifiers
-from runbook.record.model import joined_notes
+from runbook.record.model import join_notes
 from runbook.record.status import EndReason, Status
 from runbook.storage import base_directory, checksums, death, experiment_folder, files, liveness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.record.layout import BaseLayout, ExperimentLayout
     from runbook.record.model import ExperimentRecord
     from runbook.typing import JsonObject
@@ -67,7 +67,7 @@ class Finding:
 _REPAIR: Final = "repair() mends it"
 
 
-def diagnose(registry: Registry) -> list[Finding]:
+def diagnose(registry: JsonRegistry) -> list[Finding]:
     """Everything that is to be said of a base directory; nothing is changed.
 
     Args:
@@ -86,7 +86,7 @@ def diagnose(registry: Registry) -> list[Finding]:
     return found + [_note("disk", layout.root, said, remedy) for said, remedy in disks.guarantees(layout.root)]
 
 
-def repair(registry: Registry) -> list[Finding]:
+def repair(registry: JsonRegistry) -> list[Finding]:
     """Mend what can be mended.
 
     Returns:
@@ -97,13 +97,13 @@ def repair(registry: Registry) -> list[Finding]:
     """
     base_directory.prepare(registry.layout)
     found = [finding for finding in diagnose(registry) if finding.is_repairable]
-    aside = registry.layout.set_aside / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    aside = registry.layout.quarantine / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     for finding in found:
         if finding.kind in {"temporary", "lock", "mark"}:
             _move_aside(Path(finding.subject), registry.layout, aside)
         elif finding.kind == "record":
             _mend_record(registry, registry.layout.experiment(finding.subject), aside)
-    registry.mend()
+    registry.rebuild()
     return found
 
 
@@ -115,7 +115,7 @@ def _note(kind: str, subject: object, message: str, remedy: str) -> Finding:
     return Finding(kind, Severity.NOTE, str(subject), message, remedy)
 
 
-def _index(registry: Registry) -> tuple[list[JsonObject], list[Finding]]:
+def _index(registry: JsonRegistry) -> tuple[list[JsonObject], list[Finding]]:
     path = registry.layout.registry
     try:
         raw = path.read_bytes()
@@ -128,7 +128,7 @@ def _index(registry: Registry) -> tuple[list[JsonObject], list[Finding]]:
         remedy = "repair() moves it aside and rebuilds it from the folders"
         return [], [_problem("registry", path, f"it cannot be understood: {problem}", remedy)]
     found = []
-    if raw.count(b'"experiment_id"') > len(lines) and len(lines) < len(registry_format.salvage(raw)):
+    if raw.count(b'"experiment_id"') > len(lines) and len(lines) < len(registry_format.recover(raw)):
         found.append(_problem("registry", path, "it has two lines of one experiment"))
     for line in lines:
         if not identifiers.is_folder_name(str(line["experiment_id"])):
@@ -137,7 +137,7 @@ def _index(registry: Registry) -> tuple[list[JsonObject], list[Finding]]:
     return lines, found
 
 
-def _experiments(registry: Registry, lines: list[JsonObject]) -> Iterator[Finding]:
+def _experiments(registry: JsonRegistry, lines: list[JsonObject]) -> Iterator[Finding]:
     listed = {str(line["experiment_id"]): line for line in lines}
     folders = registry.folders()
     for experiment_id in sorted(folders | listed.keys()):
@@ -156,7 +156,7 @@ def _experiments(registry: Registry, lines: list[JsonObject]) -> Iterator[Findin
         yield from _experiment(registry, experiment_id, listed.get(experiment_id))
 
 
-def _experiment(registry: Registry, experiment_id: str, line: JsonObject | None) -> Iterator[Finding]:
+def _experiment(registry: JsonRegistry, experiment_id: str, line: JsonObject | None) -> Iterator[Finding]:
     layout = registry.layout.experiment(experiment_id)
     try:
         written = experiment_folder.read_record(layout)
@@ -193,7 +193,7 @@ def _evidence(record: ExperimentRecord) -> str:
     return str(record.attempts[-1].evidence) if record.attempts else "no attempt is recorded"
 
 
-def _running_elsewhere(registry: Registry, layout: ExperimentLayout, record: ExperimentRecord) -> Iterator[Finding]:
+def _running_elsewhere(registry: JsonRegistry, layout: ExperimentLayout, record: ExperimentRecord) -> Iterator[Finding]:
     if record.status is not Status.RUNNING:
         return
     verdict = _verdict(registry, record)
@@ -207,19 +207,19 @@ def _running_elsewhere(registry: Registry, layout: ExperimentLayout, record: Exp
         )
 
 
-def _verdict(registry: Registry, record: ExperimentRecord) -> liveness.Liveness:
+def _verdict(registry: JsonRegistry, record: ExperimentRecord) -> liveness.Liveness:
     if not record.attempts:
         return liveness.Liveness(liveness.State.UNKNOWN, "nothing tells in which process it runs")
     return liveness.check(record.attempts[-1].owner, registry.layout.run_lock(record.experiment_id))
 
 
 def _checksums(layout: ExperimentLayout, experiment_id: str, recorded: dict[str, str]) -> Iterator[Finding]:
-    for name, problem in checksums.mismatches(layout.root, recorded):
+    for name, problem in checksums.find_mismatches(layout.root, recorded):
         remedy = "restore it from a copy, or leave it, if you changed it yourself"
         yield _problem("checksum", experiment_id, f"{name} {problem}", remedy, is_repairable=False)
 
 
-def _leftovers(registry: Registry) -> Iterator[Finding]:
+def _leftovers(registry: JsonRegistry) -> Iterator[Finding]:
     layout = registry.layout
     for place in (layout.root, *(layout.experiment(name).root for name in sorted(registry.folders()))):
         for path in leftovers.temporaries(place, is_deep=place != layout.root):
@@ -228,7 +228,7 @@ def _leftovers(registry: Registry) -> Iterator[Finding]:
     for path in leftovers.run_locks(registry):
         if leftovers.is_stale_lock(registry, path):
             yield _problem("lock", path, "the experiment that held it has ended", "repair() moves it aside")
-    for name in sorted(pending.marked(layout)):
+    for name in sorted(pending.list_marked(layout)):
         if layout.experiment(name).root.exists():
             yield _problem("mark", layout.mark(name), "the registry does not show the latest of it yet")
 
@@ -240,7 +240,7 @@ def _move_aside(path: Path, layout: BaseLayout, aside: Path) -> None:
         os.replace(path, target)  # noqa: PTH105 - a mark may be there twice
 
 
-def _mend_record(registry: Registry, layout: ExperimentLayout, aside: Path) -> None:
+def _mend_record(registry: JsonRegistry, layout: ExperimentLayout, aside: Path) -> None:
     """Put what the registry knows in the place of a record that cannot be read."""
     from runbook.record import schema
 
@@ -255,7 +255,7 @@ def _mend_record(registry: Registry, layout: ExperimentLayout, aside: Path) -> N
     experiment_folder.write_record(layout, schema.record_of_entry(line, registry.layout.registry))
 
 
-def declare_ended(registry: Registry, experiment_id: str, status: Status, notes: str | None) -> None:
+def declare_ended(registry: JsonRegistry, experiment_id: str, status: Status, notes: str | None) -> None:
     """Record the end of an experiment on somebody's word.
 
     Raises:
@@ -282,9 +282,9 @@ def declare_ended(registry: Registry, experiment_id: str, status: Status, notes:
             status=status,
             end_reason=EndReason.MARKED,
             completed_at=moment,
-            notes=joined_notes(record.notes, notes),
+            notes=join_notes(record.notes, notes),
             attempts=tuple(attempts),
         )
 
-    registry.claim(experiment_id, as_ended)
-    registry.publish(experiment_id)
+    registry.update_record(experiment_id, as_ended)
+    registry.apply(experiment_id)

@@ -26,7 +26,7 @@ from runbook.storage.meter import Meter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.record.layout import BaseLayout
     from runbook.typing import JsonObject, ProgressHook
 
@@ -68,7 +68,7 @@ class _Piece:
 
 
 def collect(
-    registry: Registry,
+    registry: JsonRegistry,
     *,
     older_than: timedelta | None = None,
     is_dry_run: bool = False,
@@ -132,7 +132,7 @@ def _size(path: Path) -> int:
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
-def _trash(registry: Registry, older_than: timedelta | None) -> Iterator[_Piece]:
+def _trash(registry: JsonRegistry, older_than: timedelta | None) -> Iterator[_Piece]:
     layout = registry.layout
     # What a killed process moved here may still have its line; without its folder, nobody could tell why it is gone.
     registry.entries()
@@ -155,15 +155,15 @@ def _is_older(moment: datetime | None, than: timedelta) -> bool:
     return moment is not None and datetime.now(UTC) - moment > than
 
 
-def _leftovers(registry: Registry, older_than: timedelta | None) -> Iterator[_Piece]:
+def _leftovers(registry: JsonRegistry, older_than: timedelta | None) -> Iterator[_Piece]:
     layout = registry.layout
     for path in _temporaries(layout):
         yield _Piece(path, _call(_remove, path))
     for path in leftovers.run_locks(registry):
         if leftovers.is_stale_lock(registry, path) and run_lock.is_held(path) is False:
             yield _Piece(path, _call(_remove_lock, path))
-    for path in staging.strays(layout):
-        yield _Piece(path, _call(staging.remove_stray, path))
+    for path in staging.list_orphans(layout):
+        yield _Piece(path, _call(staging.remove_orphan, path))
     for path, moment in _set_aside(layout):
         if older_than is None or _is_older(moment, older_than):
             yield _Piece(path, _call(_remove, path))
@@ -173,7 +173,7 @@ def _temporaries(layout: BaseLayout) -> Iterator[Path]:
     """Those outside of experiments, which are ours by their names, and so old that no machine writes them any more."""
     for place, is_deep in ((layout.root, False), (layout.trash, False), (layout.private, True)):
         for path in leftovers.temporaries(place, is_deep=is_deep):
-            is_ours = leftovers.is_ours(path, layout.registry.name) and not path.is_relative_to(layout.incoming)
+            is_ours = leftovers.is_ours(path, layout.registry.name) and not path.is_relative_to(layout.staging)
             if is_ours and leftovers.is_old(path):
                 yield path
 
@@ -184,7 +184,7 @@ def _set_aside(layout: BaseLayout) -> Iterator[tuple[Path, datetime]]:
     damaged = [
         (layout.root / name, name.removeprefix(prefix)) for name in _names(layout.root) if name.startswith(prefix)
     ]
-    for path, said in [*damaged, *((layout.set_aside / name, name) for name in _names(layout.set_aside))]:
+    for path, said in [*damaged, *((layout.quarantine / name, name) for name in _names(layout.quarantine))]:
         with contextlib.suppress(ValueError):
             yield path, datetime.strptime(said, _SET_ASIDE_TIME).replace(tzinfo=UTC)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
 
 OLD_S: Final = 3600.0
 """The age from which what cannot be asked after is nobody's any more."""
@@ -51,7 +51,7 @@ def is_old(path: Path) -> bool:
         return False
 
 
-def run_locks(registry: Registry) -> list[Path]:
+def run_locks(registry: JsonRegistry) -> list[Path]:
     """The lock files of experiments that run, or ran."""
     try:
         return sorted(registry.layout.run_locks.iterdir())
@@ -59,7 +59,7 @@ def run_locks(registry: Registry) -> list[Path]:
         return []
 
 
-def is_stale_lock(registry: Registry, path: Path) -> bool:
+def is_stale_lock(registry: JsonRegistry, path: Path) -> bool:
     """Whether the experiment that held a lock has ended."""
     try:
         return registry.record(path.name).status is not Status.RUNNING

@@ -24,14 +24,14 @@ from runbook.storage import experiment_folder, files, staging
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.record.layout import BaseLayout
     from runbook.typing import JsonObject
 
 _DOOMED: Final = ".doomed-"
 
 
-def delete(registry: Registry, wanted: str) -> Path:
+def delete(registry: JsonRegistry, wanted: str) -> Path:
     """Move an experiment into the trash, and take its line out of the registry.
 
     Args:
@@ -47,14 +47,14 @@ def delete(registry: Registry, wanted: str) -> Path:
         OSError: if it cannot be moved.
     """
     entries = registry.entries()
-    experiment_id = identifiers.resolve(wanted, entries, registry.layout.root)
+    experiment_id = identifiers.resolve_id(wanted, entries, registry.layout.root)
     line = next(entry for entry in entries if entry["experiment_id"] == experiment_id)
-    with registry.moving(experiment_id):
+    with registry.removing(experiment_id):
         _refuse_running(registry, experiment_id)
         return put(registry.layout, experiment_id, line)
 
 
-def _refuse_running(registry: Registry, experiment_id: str) -> None:
+def _refuse_running(registry: JsonRegistry, experiment_id: str) -> None:
     # What has no record, or one that cannot be read, has nobody to be asked about.
     with contextlib.suppress(OSError, errors.DamagedFileError, errors.NewerFormatError):
         record = registry.record(experiment_id)
@@ -85,13 +85,13 @@ def put(layout: BaseLayout, experiment_id: str, line: JsonObject) -> Path:
         target = layout.trashed(experiment_id, nth)
         if os.path.lexists(target):
             continue
-        files.write_whole(layout.trashed_line(target), json_text.encode(kept))
+        files.write_whole(layout.trashed_entry(target), json_text.encode(kept))
         try:
-            staging.place(layout.experiment(experiment_id).root, target)
+            staging.place_folder(layout.experiment(experiment_id).root, target)
         except FileExistsError:
             continue
         except FileNotFoundError:
-            # Only a line of the seed's tool was left of it; an empty folder stands for the one that is gone.
+            # Only a line of the legacy tool was left of it; an empty folder stands for the one that is gone.
             files.make_directory(target)
         return target
     raise AssertionError
@@ -102,7 +102,7 @@ def _check_trash(layout: BaseLayout) -> None:
         raise errors.BaseDirectoryError(layout.root, "has a link in the place of its trash, which is not followed")
 
 
-def trashed(registry: Registry) -> list[JsonObject]:
+def trashed(registry: JsonRegistry) -> list[JsonObject]:
     """The experiments in the trash, in the order in which they were deleted.
 
     Each is the line that it had in the registry, its `directory` where it is now, with `deleted_at`.
@@ -134,14 +134,14 @@ def _entry(layout: BaseLayout, path: Path) -> JsonObject:
     try:
         record = experiment_folder.read_record(ExperimentLayout(path))
     except (OSError, errors.DamagedFileError, errors.NewerFormatError):
-        record = folder_state.unknown(experiment_id, {})
+        record = folder_state.unknown_record(experiment_id, {})
     return {**registry_entry.build_entry(record, str(path)), "experiment_id": experiment_id, "deleted_at": None}
 
 
 def _kept(layout: BaseLayout, path: Path) -> tuple[JsonObject | None, str | None]:
     """The line that an experiment in the trash had, and when it was deleted."""
     try:
-        kept = json_text.read_object(layout.trashed_line(path))
+        kept = json_text.read_object(layout.trashed_entry(path))
     except (OSError, errors.DamagedFileError):
         return None, None
     line, deleted_at = kept.get("line"), kept.get("deleted_at")
@@ -150,7 +150,7 @@ def _kept(layout: BaseLayout, path: Path) -> tuple[JsonObject | None, str | None
     return line, deleted_at if isinstance(deleted_at, str) else None
 
 
-def restore(registry: Registry, wanted: str) -> str:
+def restore(registry: JsonRegistry, wanted: str) -> str:
     """Move an experiment back out of the trash; of several with its id, the one that was deleted last.
 
     Args:
@@ -167,7 +167,7 @@ def restore(registry: Registry, wanted: str) -> str:
     """
     layout = registry.layout
     found = trashed(registry)
-    experiment_id = identifiers.resolve(wanted, found, layout.trash)
+    experiment_id = identifiers.resolve_id(wanted, found, layout.trash)
     entry = next(entry for entry in reversed(found) if entry["experiment_id"] == experiment_id)
     path = layout.trash / os.path.basename(str(entry["directory"]))  # noqa: PTH119 - a string, from a file
     target = layout.experiment(experiment_id).root
@@ -176,21 +176,21 @@ def restore(registry: Registry, wanted: str) -> str:
     line, _ = _kept(layout, path)
     if line is not None:
         # First: of a process that is killed now, the line waits for its folder, and no field is lost.
-        registry.adopt(line)
+        registry.insert(line)
     if any(path.iterdir()):
         try:
-            staging.place(path, target)
+            staging.place_folder(path, target)
         except FileExistsError as error:
             raise errors.ExperimentExistsError(experiment_id, layout.root) from error
-        registry.publish(experiment_id)
+        registry.apply(experiment_id)
     else:
         path.rmdir()
     with contextlib.suppress(FileNotFoundError):
-        layout.trashed_line(path).unlink()
+        layout.trashed_entry(path).unlink()
     return experiment_id
 
 
-def empty(registry: Registry) -> int:
+def empty(registry: JsonRegistry) -> int:
     """Delete what is in the trash, for good; links are removed, never followed.
 
     Returns:
@@ -227,7 +227,7 @@ def destroy(layout: BaseLayout, path: Path) -> bool:
         path.rename(doomed)
     except FileNotFoundError:
         return False
-    layout.trashed_line(path).unlink(missing_ok=True)
+    layout.trashed_entry(path).unlink(missing_ok=True)
     _remove(doomed)
     return True
 

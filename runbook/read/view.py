@@ -197,7 +197,7 @@ class ExperimentView:
         """What it ran on and with: interpreter, packages, git, argv, host.
 
         Raises:
-            FileNotFoundError: for an experiment of the seed's tool, which did not record it.
+            FileNotFoundError: for an experiment of the legacy tool, which did not record it.
         """
         return json_text.read_object(self._layout.environment)
 

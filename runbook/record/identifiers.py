@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SLUG_BYTES: Final = 64
 LATEST: Final = "latest"
 _ID: Final = re.compile(r"[0-9]{8}_[0-9]{6}(?:_[A-Za-z0-9._-]+)?_[0-9a-f]{8}")
-_SEED_ID: Final = re.compile(r"[0-9]{8}_[0-9]{6}_.*[0-9a-f]{8}", re.DOTALL)
+_LEGACY_ID: Final = re.compile(r"[0-9]{8}_[0-9]{6}_.*[0-9a-f]{8}", re.DOTALL)
 _NOT_IN_A_SLUG: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _WINDOWS_DEVICES: Final = frozenset(
     {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)}
@@ -70,9 +70,9 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def is_id_of_the_seed(text: str) -> bool:
-    """Whether the seed's tool may have made `text`: it put names into ids as they were."""
-    return _SEED_ID.fullmatch(text) is not None and is_folder_name(text)
+def is_legacy_id(text: str) -> bool:
+    """Whether the legacy tool may have made `text`: it put names into ids as they were."""
+    return _LEGACY_ID.fullmatch(text) is not None and is_folder_name(text)
 
 
 def time_of(experiment_id: str) -> datetime | None:
@@ -88,7 +88,7 @@ def time_of(experiment_id: str) -> datetime | None:
 def is_folder_name(text: str) -> bool:
     """Whether `text` names something directly inside a base directory.
 
-    Wider than `is_id`: the seed's tool put names into ids as they were.
+    Wider than `is_id`: the legacy tool put names into ids as they were.
     """
     if not text or text in {".", ".."} or any(char in text for char in _NOT_IN_A_FOLDER_NAME):
         return False
@@ -127,7 +127,7 @@ def check_file_name(what: str, name: str) -> str:
     raise errors.InvalidNameError(what, name, problem, safe)
 
 
-def resolve(wanted: StrPath, entries: Sequence[Mapping[str, Any]], base_dir: StrPath) -> str:
+def resolve_id(wanted: StrPath, entries: Sequence[Mapping[str, Any]], base_dir: StrPath) -> str:
     """The id that `wanted` stands for; for what it takes and raises see `Resolver.id_of`."""
     return Resolver(entries, base_dir).id_of(wanted)
 

@@ -67,12 +67,12 @@ class BaseLayout(_Fixed):
         return self.private / "running"
 
     @property
-    def incoming(self) -> Path:
+    def staging(self) -> Path:
         """Folders that are being built, to be renamed to where they belong when they are whole."""
         return self.private / "incoming"
 
     @property
-    def set_aside(self) -> Path:
+    def quarantine(self) -> Path:
         """What a repair has moved out of the way; nothing looks there again."""
         return self.root / ".set-aside"
 
@@ -91,7 +91,7 @@ class BaseLayout(_Fixed):
         return self.trash / (f"{experiment_id}~{nth}" if nth > 1 else experiment_id)
 
     @staticmethod
-    def trashed_line(trashed: Path) -> Path:
+    def trashed_entry(trashed: Path) -> Path:
         """The line that a deleted experiment had in the registry."""
         return trashed.with_name(f".{trashed.name}.json")
 

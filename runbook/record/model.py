@@ -156,7 +156,7 @@ class ExperimentRecord:
         return self.attempts[-1].owner.host if self.attempts else None
 
 
-def joined_notes(notes: str | None, more: str | None) -> str | None:
+def join_notes(notes: str | None, more: str | None) -> str | None:
     """Notes with another one below them; None if there are none at all."""
     return "\n".join(part for part in (notes, more) if part) or None
 

@@ -22,7 +22,7 @@ TIMES: Final = frozenset({"timestamp", "completed_at"})
 
 
 def build_entry(record: ExperimentRecord, directory: str) -> JsonObject:
-    """The line of an experiment in the registry: the seed's fields, then ours.
+    """The line of an experiment in the registry: the legacy fields, then ours.
 
     Args:
         record: the experiment.

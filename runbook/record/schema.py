@@ -104,7 +104,7 @@ def from_json(data: JsonObject, kind: type[R], path: StrPath) -> R:
 
 
 def record_of_entry(entry: JsonObject, path: StrPath) -> ExperimentRecord:
-    """The record of an experiment that the seed's tool made: all that is known is its line in the registry.
+    """The record of an experiment that the legacy tool made: all that is known is its line in the registry.
 
     Args:
         entry: the line; it may lack any field but the id.

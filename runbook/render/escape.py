@@ -60,7 +60,7 @@ def csv(value: Json) -> str:
         return repr(value) if math.isfinite(value) else display.number(value)
     if isinstance(value, (bool, int)):
         return str(value)
-    text = value if isinstance(value, str) else display.plain(value)
+    text = value if isinstance(value, str) else display.one_line(value)
     # Line breaks and tabs are data here; whatever else has no place on a line may meet a terminal all the same.
     text = "".join(char if char in "\n\t" else display.visible(char) for char in text)
     return f"'{text}" if text.startswith(_STARTS_A_FORMULA) else text

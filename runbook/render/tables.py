@@ -63,7 +63,7 @@ class Cell:
     @property
     def shown(self) -> str:
         """What people see, as one line of harmless text."""
-        return display.plain(self.value) if self.text is None else display.visible(self.text)
+        return display.one_line(self.value) if self.text is None else display.visible(self.text)
 
 
 @attrs.frozen

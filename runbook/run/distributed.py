@@ -23,7 +23,7 @@ from runbook.storage import files
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.record.model import ExperimentRecord
 
 EXPERIMENT_VARIABLE: Final = "RUNBOOK_EXPERIMENT_ID"
@@ -68,7 +68,7 @@ def is_distributed(argument: int | None) -> bool:
     return os.environ.get("SLURM_NTASKS", "1") != "1"
 
 
-def begin(registry: Registry) -> Path:
+def open_rendezvous(registry: JsonRegistry) -> Path:
     """The file over which the processes of a launch agree on their next experiment in a base directory.
 
     Each process counts its experiments there: the third of one rank is the third of every other.
@@ -88,7 +88,7 @@ def _digest(launch: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(launch, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def announce(meeting: Path, experiment_id: str) -> None:
+def publish_id(meeting: Path, experiment_id: str) -> None:
     """Tell the other ranks which experiment it is.
 
     Raises:
@@ -98,7 +98,7 @@ def announce(meeting: Path, experiment_id: str) -> None:
     files.write_whole(meeting, json_text.encode({"experiment_id": experiment_id}))
 
 
-def join(registry: Registry, meeting: Path, rank: int) -> ExperimentRecord | None:
+def wait_for_rank_0(registry: JsonRegistry, meeting: Path, rank: int) -> ExperimentRecord | None:
     """The record of the experiment that rank 0 has made; None if it made none in time, which is said.
 
     Args:
@@ -120,7 +120,7 @@ def join(registry: Registry, meeting: Path, rank: int) -> ExperimentRecord | Non
     return None
 
 
-def _met(registry: Registry, meeting: Path, waited_s: float) -> ExperimentRecord | None:
+def _met(registry: JsonRegistry, meeting: Path, waited_s: float) -> ExperimentRecord | None:
     try:
         said = json_text.decode_object(meeting.read_bytes(), meeting)
     except (FileNotFoundError, errors.DamagedFileError):
@@ -134,7 +134,7 @@ def _met(registry: Registry, meeting: Path, waited_s: float) -> ExperimentRecord
     return record if waited_s > _PATIENCE_S and age_s < waited_s + _SKEW_S else None
 
 
-def _record(registry: Registry, experiment_id: str) -> ExperimentRecord | None:
+def _record(registry: JsonRegistry, experiment_id: str) -> ExperimentRecord | None:
     if not identifiers.is_folder_name(experiment_id):
         return None
     try:

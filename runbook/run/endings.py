@@ -58,14 +58,14 @@ def classify(error: BaseException | None, signum: int | None = None) -> Ending:
         ending = _of_exception(error)
     except BaseException:
         # Signals are held back here, so this is the doing of the exception's own methods.
-        return Ending(Status.FAILED, EndReason.EXCEPTION, describe(error))
+        return Ending(Status.FAILED, EndReason.EXCEPTION, describe_failure(error))
     if signum is not None and ending.reason not in {EndReason.EXCEPTION, EndReason.KEYBOARD}:
         # Whatever the signal turned into on its way (asyncio cancels its tasks, a handler calls sys.exit(0)).
-        return of_signal(signum)
+        return ending_of_signal(signum)
     return ending
 
 
-def of_signal(signum: int) -> Ending:
+def ending_of_signal(signum: int) -> Ending:
     """The ending that a signal means."""
     reasons = {"SIGINT": EndReason.KEYBOARD, "SIGTERM": EndReason.SIGTERM, "SIGHUP": EndReason.SIGHUP}
     return Ending(Status.INTERRUPTED, reasons.get(_signal_name(signum) or "", EndReason.SIGNAL))
@@ -89,7 +89,7 @@ def _of_exception(error: BaseException) -> Ending:
         return _CLOSED
     if _is_cancellation(error):
         return _CANCELLED
-    return Ending(Status.FAILED, EndReason.EXCEPTION, describe(error))
+    return Ending(Status.FAILED, EndReason.EXCEPTION, describe_failure(error))
 
 
 def _of_group(group: BaseExceptionGroup[BaseException]) -> Ending:
@@ -102,7 +102,7 @@ def _of_group(group: BaseExceptionGroup[BaseException]) -> Ending:
             continue
         ending = _of_exception(error)
         if ending.status is not Status.INTERRUPTED:
-            return Ending(Status.FAILED, EndReason.EXCEPTION, describe(group))
+            return Ending(Status.FAILED, EndReason.EXCEPTION, describe_failure(group))
         first = first or ending
     assert first is not None
     return first
@@ -119,11 +119,11 @@ def _of_exit(error: SystemExit) -> Ending:
     signum = getattr(error, "signum", None)
     if signum is not None:
         # Ours: its `code` is for those who are about to exit with it.
-        return of_signal(signum)
+        return ending_of_signal(signum)
     try:
         code = error.code
     except BaseException:
-        return Ending(Status.FAILED, EndReason.EXIT, describe(error))
+        return Ending(Status.FAILED, EndReason.EXIT, describe_failure(error))
     # The interpreter exits with 1 for whatever is no int, also where it equals 0.
     if code is None or (isinstance(code, int) and int(code) == 0):
         return Ending(Status.COMPLETED, EndReason.EXIT)
@@ -131,8 +131,8 @@ def _of_exit(error: SystemExit) -> Ending:
         # Lightning, among others, turns Ctrl-C into sys.exit(1).
         return _KEYBOARD
     if isinstance(code, int) and code > _SIGNAL_BASE and _signal_name(code - _SIGNAL_BASE):
-        return of_signal(code - _SIGNAL_BASE)
-    return Ending(Status.FAILED, EndReason.EXIT, describe(error))
+        return ending_of_signal(code - _SIGNAL_BASE)
+    return Ending(Status.FAILED, EndReason.EXIT, describe_failure(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -153,7 +153,7 @@ def comes_from(error: BaseException | None, origin: BaseException | None) -> boo
     return error is origin or any(cause is origin for cause in _causes(error))
 
 
-def describe(error: BaseException) -> Failure:
+def describe_failure(error: BaseException) -> Failure:
     """An exception as a record; never raises, whatever the exception's own methods do."""
     import traceback
 
@@ -188,7 +188,7 @@ def _writable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def last_error() -> BaseException | None:
+def uncaught_error() -> BaseException | None:
     """The uncaught exception that ends the program, seen from the interpreter's exit."""
     if hasattr(sys, "ps1"):
         # At a prompt, the last exception may be hours old and have nothing to do with it.
@@ -197,7 +197,7 @@ def last_error() -> BaseException | None:
     return next((error for error in candidates if error is not None), None)
 
 
-def at_exit() -> Ending:
+def ending_at_exit() -> Ending:
     """The ending of an experiment that nobody ended before the interpreter exits."""
-    error = last_error()
+    error = uncaught_error()
     return ABANDONED if error is None else classify(error)

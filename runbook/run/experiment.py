@@ -16,12 +16,12 @@ from runbook import errors
 from runbook.messages import warn, warn_once
 from runbook.read.view import ExperimentView, final_metrics
 from runbook.record import identifiers
-from runbook.record.model import ExperimentRecord, joined_notes
+from runbook.record.model import ExperimentRecord, join_notes
 from runbook.record.status import EndReason, Status
 from runbook.run.endings import Ending
 from runbook.serialize import training_history
 from runbook.serialize.json_text import encode
-from runbook.serialize.jsonable import numbers_of, to_plain
+from runbook.serialize.jsonable import numbers_of, to_jsonable
 from runbook.serialize.timestamps import format_time
 from runbook.storage import history, metric_log
 from runbook.storage.progress import ProgressLog
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from runbook.record.layout import ExperimentLayout
-    from runbook.run.writer import Store
+    from runbook.run.writer import Writer
     from runbook.typing import Json, JsonObject, StrPath
 
 _PATH_SHOWN: Final = 200
@@ -52,7 +52,7 @@ class Experiment(ExperimentView):
         config: the user's own config object.
     """
 
-    def __init__(self, store: Store, record: ExperimentRecord, config: object) -> None:
+    def __init__(self, store: Writer, record: ExperimentRecord, config: object) -> None:
         super().__init__(store.folder, record)
         self._store = store
         self._config = config
@@ -126,7 +126,7 @@ class Experiment(ExperimentView):
             TypeError: if it is none of these.
             OSError: if it cannot be written.
         """
-        columns: Json = to_plain(self.history()) if history_ is None else training_history.as_columns(history_)
+        columns: Json = to_jsonable(self.history()) if history_ is None else training_history.as_columns(history_)
         return self._save_json(self._layout.training_history, columns)
 
     def save_predictions(self, results: object, filename: str = "test_predictions.pkl") -> Path:
@@ -150,12 +150,12 @@ class Experiment(ExperimentView):
 
     def save_bias_metrics(self, gmb_metrics: object, bias_details: object = None) -> Path:
         """Write `metrics/bias_metrics.json`: `{"gmb_metrics": …, "bias_details": …}`."""
-        both = {"gmb_metrics": to_plain(gmb_metrics), "bias_details": to_plain(bias_details)}
+        both = {"gmb_metrics": to_jsonable(gmb_metrics), "bias_details": to_jsonable(bias_details)}
         return self._save_json(self._layout.metrics_file("bias_metrics"), both)
 
     def save_xai_metrics(self, xai_metrics: object) -> Path:
         """Write `metrics/xai_metrics.json`."""
-        return self._save_json(self._layout.metrics_file("xai_metrics"), to_plain(xai_metrics))
+        return self._save_json(self._layout.metrics_file("xai_metrics"), to_jsonable(xai_metrics))
 
     def save_eraser_results(self, results_path: StrPath) -> Path:
         """Copy rationales in ERASER's form to `results/eraser_formatted_results.jsonl`.
@@ -253,7 +253,7 @@ class Experiment(ExperimentView):
     def note(self, text: str) -> None:
         """Add a line to the notes."""
         with self._lock:
-            self._change_quietly(notes=joined_notes(self.notes, str(text)))
+            self._change_quietly(notes=join_notes(self.notes, str(text)))
 
     def add_tags(self, *tags: str) -> None:
         """Add words to find the experiment by; those it has already are not added twice."""
@@ -305,7 +305,7 @@ class Experiment(ExperimentView):
                 end_reason=ending.reason,
                 completed_at=moment,
                 failure=ending.failure,
-                notes=joined_notes(self.notes, notes),
+                notes=join_notes(self.notes, notes),
                 metrics=self._last_metrics(),
                 checksums={**self.record.checksums, **self._store.checksums()},
                 attempts=(*earlier, attrs.evolve(last, ended_at=moment, end_reason=ending.reason)),
@@ -350,7 +350,7 @@ class Experiment(ExperimentView):
         return path
 
     def _save_mapping(self, name: str, metrics: Mapping[str, object]) -> Path:
-        plain = to_plain(metrics)
+        plain = to_jsonable(metrics)
         if not isinstance(plain, dict):
             raise TypeError(
                 f"metrics of type {type(metrics).__name__} have no names; pass a mapping such as {{'f1': 0.9}}"

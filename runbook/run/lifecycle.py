@@ -1,6 +1,6 @@
 """The one implementation of an experiment's life: open, run, classify the ending, close.
 
-The block is this around its body, the decorator is this around a call, and the seed's `create_experiment` …
+The block is this around its body, the decorator is this around a call, and the legacy `create_experiment` …
 `mark_complete` is this in two halves. Whatever is still open when the interpreter exits is closed then.
 """
 
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from runbook.messages import warn
 from runbook.run import endings, signals
-from runbook.run.start import start
+from runbook.run.start import start_experiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.run.endings import Ending
     from runbook.run.experiment import Experiment
     from runbook.run.plan import Plan
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 _current: ContextVar[tuple[Lifecycle, ...]] = ContextVar("runbook_current", default=())
 _open: dict[int, Lifecycle] = {}
 _prepared: set[int] = set()
-_owed: list[tuple[int, Experiment, Ending, datetime]] = []
-_written: dict[Path, Registry] = {}
+_unrecorded: list[tuple[int, Experiment, Ending, datetime]] = []
+_written: dict[Path, JsonRegistry] = {}
 
 
 class Lifecycle:
@@ -45,7 +45,7 @@ class Lifecycle:
         is_manual: whether the program says its end by `mark_complete`, and no block does.
     """
 
-    def __init__(self, what: Plan, registry: Registry | None, *, is_manual: bool = False) -> None:
+    def __init__(self, what: Plan, registry: JsonRegistry | None, *, is_manual: bool = False) -> None:
         self._plan = what
         self._registry = registry
         self.is_manual = is_manual
@@ -63,7 +63,7 @@ class Lifecycle:
         return self._experiment
 
     @property
-    def registry(self) -> Registry | None:
+    def registry(self) -> JsonRegistry | None:
         """The index of the base directory it goes into; None where tracking is disabled."""
         return self._registry
 
@@ -93,7 +93,9 @@ class Lifecycle:
 
     def _begin(self) -> None:
         parent = current_experiment()
-        self._experiment, self._run_lock = start(self._plan, self._registry, None if parent is None else parent.id)
+        self._experiment, self._run_lock = start_experiment(
+            self._plan, self._registry, None if parent is None else parent.id
+        )
         self._pid = os.getpid()
         self._thread = threading.get_ident()
         _prepare_process()
@@ -155,7 +157,7 @@ class Lifecycle:
                 f"{self.experiment.id}: its ending could not be recorded ({type(problem).__name__}: {problem}); "
                 "that is tried once more when the program ends: free the disk until then"
             )
-            _owed.append((os.getpid(), self.experiment, ending, datetime.now(UTC)))
+            _unrecorded.append((os.getpid(), self.experiment, ending, datetime.now(UTC)))
 
     def _leave(self) -> None:
         self.deactivate()
@@ -190,12 +192,12 @@ def activated(lifecycle: Lifecycle, inside: tuple[Lifecycle, ...] | None) -> Ite
         _current.set(outside)
 
 
-def stack() -> tuple[Lifecycle, ...]:
+def open_stack() -> tuple[Lifecycle, ...]:
     """What is open in this thread or task, for `activated`."""
     return _current.get()
 
 
-def of(experiment: Experiment) -> Lifecycle | None:
+def lifecycle_of(experiment: Experiment) -> Lifecycle | None:
     """The life of an experiment that is open in this process."""
     return next((life for life in _open.values() if life.experiment is experiment), None)
 
@@ -225,14 +227,14 @@ def _prepare_process() -> None:
 
 def _at_exit() -> None:
     _end_abandoned(list(_open.values()))
-    _pay()
-    _settle()
+    _retry_unrecorded_endings()
+    _flush_indexes()
 
 
-def _pay() -> None:
+def _retry_unrecorded_endings() -> None:
     """Record the endings that could not be recorded when they happened; nobody else can have ended these meanwhile."""
-    while _owed:
-        pid, experiment, ending, moment = _owed.pop()
+    while _unrecorded:
+        pid, experiment, ending, moment = _unrecorded.pop()
         if pid != os.getpid():
             continue
         try:
@@ -241,15 +243,15 @@ def _pay() -> None:
             warn(f"{experiment.id}: its ending ({ending.status.value}) is not recorded ({problem})")
 
 
-def _settle() -> None:
+def _flush_indexes() -> None:
     for registry in _written.values():
-        registry.settle()
+        registry.flush()
 
 
 def _at_worker_exit() -> None:
     # Threads of the worker may still be at work, and are waited for after this.
     _end_abandoned([lifecycle for lifecycle in _open.values() if lifecycle.is_of_main_thread()])
-    _settle()
+    _flush_indexes()
 
 
 def _end_abandoned(lifecycles: list[Lifecycle]) -> None:
@@ -262,7 +264,7 @@ def _end_abandoned(lifecycles: list[Lifecycle]) -> None:
 
 def _close_all(signum: int) -> None:
     for lifecycle in reversed(list(_open.values())):
-        lifecycle.close(ending=endings.of_signal(signum))
+        lifecycle.close(ending=endings.ending_of_signal(signum))
 
 
 def _on_signal(signum: int) -> None:

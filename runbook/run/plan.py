@@ -65,7 +65,7 @@ def check_options(options: Mapping[str, object]) -> None:
         raise TypeError(f"unknown option {min(unknown)!r} of an experiment; use one of: {known}")
 
 
-def plan(
+def make_plan(
     config: object = None,
     *,
     function: str | None = None,
@@ -87,7 +87,7 @@ def plan(
             f"resume={resume!r} names no experiment; use one of {', '.join(RESUME_WORDS)}, or an id"
         )
     # Before hashing, too: the hash of a short secret can be found by trying.
-    plain = redactor(options.get("redact", "secrets"))(configs.config_to_plain(config))
+    plain = redactor(options.get("redact", "secrets"))(configs.config_to_jsonable(config))
     return Plan(
         config={} if config is None else config,
         plain=plain,

@@ -17,7 +17,7 @@ from runbook.run.plan import RESUME_WORDS
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.run.plan import Plan
     from runbook.typing import Entry, JsonObject
 
@@ -37,7 +37,7 @@ def current_job() -> Job | None:
     return Job(id="slurm:" + ".".join(parts), restarts=int(restarts) if restarts.isdecimal() else 0)
 
 
-def find(plan: Plan, registry: Registry) -> str | None:
+def find(plan: Plan, registry: JsonRegistry) -> str | None:
     """The experiment to go on with; None for a new one.
 
     Raises:
@@ -59,11 +59,11 @@ def find(plan: Plan, registry: Registry) -> str | None:
     return found
 
 
-def _named(wanted: str, registry: Registry) -> str:
+def _named(wanted: str, registry: JsonRegistry) -> str:
     import difflib
 
     try:
-        return identifiers.resolve(wanted, registry.heads(), registry.layout.root)
+        return identifiers.resolve_id(wanted, registry.summaries(), registry.layout.root)
     except errors.ExperimentNotFoundError as error:
         words = difflib.get_close_matches(wanted, RESUME_WORDS, n=1)
         if not words:
@@ -87,7 +87,7 @@ def _is_same(plan: Plan, entry: Entry) -> bool:
     return str(entry["experiment_id"]).endswith(f"_{plan.config_hash}") and entry.get("custom_name") is None
 
 
-def _of_this_job(registry: Registry, same: list[JsonObject]) -> str | None:
+def _of_this_job(registry: JsonRegistry, same: list[JsonObject]) -> str | None:
     job = current_job()
     if job is None or job.restarts == 0:
         return None
@@ -138,7 +138,7 @@ def next_attempt(record: ExperimentRecord, plan: Plan, attempt: Attempt, history
 
 def _former_attempts(record: ExperimentRecord, now: datetime) -> tuple[Attempt, ...]:
     if not record.attempts:
-        # Its record was damaged, or the seed's tool made it: nobody knows who worked on it.
+        # Its record was damaged, or the legacy tool made it: nobody knows who worked on it.
         return ()
     *earlier, last = record.attempts
     if last.ended_at is None:
@@ -178,7 +178,7 @@ def _config_changes(record: ExperimentRecord, plan: Plan) -> JsonObject:
     return dict(configs.without_outputs(difference, plan.hash_exclude))
 
 
-def completed(plan: Plan, registry: Registry) -> ExperimentRecord | None:
+def completed(plan: Plan, registry: JsonRegistry) -> ExperimentRecord | None:
     """The latest completed experiment of the same function with the same config; None if there is none."""
 
     def is_like_it(entry: Entry) -> bool:

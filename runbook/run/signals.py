@@ -149,17 +149,17 @@ def ending_of(error: BaseException | None, since: int = 0) -> endings.Ending:
     noted = _watch.noted if _watch.count > since else None
     if noted is not None and endings.comes_from(error, _watch.raised):
         # Whatever its type, and whatever it became on its way out, the signal is the reason.
-        return endings.of_signal(noted)
+        return endings.ending_of_signal(noted)
     return endings.classify(error, noted)
 
 
 def ending_at_exit(since: int = 0) -> endings.Ending:
     """How an experiment of the main thread ended that is still open when the interpreter exits."""
-    error = endings.last_error()
+    error = endings.uncaught_error()
     if error is not None:
         return ending_of(error, since)
     if _watch.noted is not None and _watch.count > since:
-        return endings.of_signal(_watch.noted)
+        return endings.ending_of_signal(_watch.noted)
     return endings.ABANDONED
 
 

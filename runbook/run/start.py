@@ -16,7 +16,7 @@ from runbook.record.model import Attempt, ExperimentRecord
 from runbook.record.status import Status
 from runbook.run import distributed, resume
 from runbook.run.experiment import Experiment
-from runbook.run.writer import DiskStore, FollowerStore, NoStore
+from runbook.run.writer import DiskWriter, NullWriter, RankWriter
 from runbook.storage import base_directory, experiment_folder, history
 from runbook.storage.process import current_owner
 from runbook.storage.run_lock import RunLock
@@ -24,12 +24,14 @@ from runbook.storage.run_lock import RunLock
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.run.plan import Plan
     from runbook.typing import JsonObject
 
 
-def start(plan: Plan, registry: Registry | None, parent: str | None) -> tuple[Experiment, RunLock | None]:
+def start_experiment(
+    plan: Plan, registry: JsonRegistry | None, parent: str | None
+) -> tuple[Experiment, RunLock | None]:
     """Begin an experiment; it is on disk when this returns.
 
     Args:
@@ -46,16 +48,16 @@ def start(plan: Plan, registry: Registry | None, parent: str | None) -> tuple[Ex
     """
     draft = _draft(plan, parent)
     if registry is None:
-        return Experiment(NoStore(draft.experiment_id), draft, plan.config), None
+        return Experiment(NullWriter(draft.experiment_id), draft, plan.config), None
     base_directory.prepare(registry.layout)
     rank = distributed.rank_of(plan.rank)
-    meeting = distributed.begin(registry) if rank > 0 or distributed.is_distributed(plan.rank) else None
+    meeting = distributed.open_rendezvous(registry) if rank > 0 or distributed.is_distributed(plan.rank) else None
     if rank > 0 and meeting is not None:
-        return _follower(plan, registry, draft, distributed.join(registry, meeting, rank)), None
+        return _follower(plan, registry, draft, distributed.wait_for_rank_0(registry, meeting, rank)), None
     found = resume.find(plan, registry)
     lock, record = _new(plan, registry, draft) if found is None else _another_attempt(plan, registry, draft, found)
     place = registry.layout.experiment(record.experiment_id)
-    experiment = Experiment(DiskStore(place, registry), record, _pointed_config(plan, place.checkpoints))
+    experiment = Experiment(DiskWriter(place, registry), record, _pointed_config(plan, place.checkpoints))
     if found is not None:
         experiment.go_on_logging()
     if meeting is not None:
@@ -63,18 +65,18 @@ def start(plan: Plan, registry: Registry | None, parent: str | None) -> tuple[Ex
     return experiment, lock
 
 
-def _follower(plan: Plan, registry: Registry, draft: ExperimentRecord, met: ExperimentRecord | None) -> Experiment:
+def _follower(plan: Plan, registry: JsonRegistry, draft: ExperimentRecord, met: ExperimentRecord | None) -> Experiment:
     if met is None:
-        return Experiment(NoStore(draft.experiment_id), draft, plan.config)
+        return Experiment(NullWriter(draft.experiment_id), draft, plan.config)
     place = registry.layout.experiment(met.experiment_id)
     # For this rank it runs, even where rank 0 was faster and has ended.
     record = attrs.evolve(met, status=Status.RUNNING, end_reason=None, completed_at=None)
-    return Experiment(FollowerStore(place), record, _pointed_config(plan, place.checkpoints))
+    return Experiment(RankWriter(place), record, _pointed_config(plan, place.checkpoints))
 
 
 def _announce(meeting: Path, experiment_id: str) -> None:
     try:
-        distributed.announce(meeting, experiment_id)
+        distributed.publish_id(meeting, experiment_id)
     except OSError as error:
         warn(f"{experiment_id}: the other ranks cannot be told of it ({error}); they go on without an experiment")
 
@@ -97,20 +99,20 @@ def _draft(plan: Plan, parent: str | None) -> ExperimentRecord:
     )
 
 
-def _new(plan: Plan, registry: Registry, draft: ExperimentRecord) -> tuple[RunLock, ExperimentRecord]:
+def _new(plan: Plan, registry: JsonRegistry, draft: ExperimentRecord) -> tuple[RunLock, ExperimentRecord]:
     layout = registry.layout
     record = experiment_folder.reserve(layout, draft)
     place = layout.experiment(record.experiment_id)
     lock = RunLock(layout.run_lock(record.experiment_id))
     with experiment_folder.undone_on_error(layout, place), lock.released_on_error():
         record = _locked(attrs.evolve(record, config=_pointed(plan, record.config, place.checkpoints)), lock)
-        experiment_folder.write_birth(place, record, environment.capture())
-        registry.publish(record.experiment_id, record)
+        experiment_folder.write_initial_files(place, record, environment.capture())
+        registry.apply(record.experiment_id, record)
     return lock, record
 
 
 def _another_attempt(
-    plan: Plan, registry: Registry, draft: ExperimentRecord, experiment_id: str
+    plan: Plan, registry: JsonRegistry, draft: ExperimentRecord, experiment_id: str
 ) -> tuple[RunLock, ExperimentRecord]:
     place = registry.layout.experiment(experiment_id)
     lock = RunLock(registry.layout.run_lock(experiment_id))
@@ -123,16 +125,16 @@ def _another_attempt(
         return _locked(resume.next_attempt(record, pointed, draft.attempts[-1], lines), lock)
 
     with lock.released_on_error():
-        record = registry.claim(experiment_id, continued)
+        record = registry.update_record(experiment_id, continued)
         try:
             history.read_rows(place.history)
-            experiment_folder.write_attempt(place, record, environment.capture())
-            registry.publish(experiment_id)
+            experiment_folder.write_attempt_files(place, record, environment.capture())
+            registry.apply(experiment_id)
         except BaseException:
             # It has not begun; left as it is, it would be running for as long as this process is there.
             with contextlib.suppress(OSError):
-                registry.claim(experiment_id, lambda _: before[0])
-                registry.publish(experiment_id)
+                registry.update_record(experiment_id, lambda _: before[0])
+                registry.apply(experiment_id)
             raise
     return lock, record
 

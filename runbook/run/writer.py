@@ -13,12 +13,12 @@ from runbook.serialize import json_text
 from runbook.storage import checksums, experiment_folder, files
 
 if TYPE_CHECKING:
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.record.model import ExperimentRecord
     from runbook.typing import Json
 
 
-class Store(Protocol):
+class Writer(Protocol):
     """What a live experiment needs of a disk."""
 
     @property
@@ -59,7 +59,7 @@ class Store(Protocol):
         """Of the files that were saved here, by their path in the folder."""
 
 
-class DiskStore:
+class DiskWriter:
     """The folder of an experiment and its line in the registry.
 
     Args:
@@ -67,7 +67,7 @@ class DiskStore:
         registry: the index of the base directory that it lies in.
     """
 
-    def __init__(self, layout: ExperimentLayout, registry: Registry) -> None:
+    def __init__(self, layout: ExperimentLayout, registry: JsonRegistry) -> None:
         self._folder = layout
         self._registry = registry
         self._history = files.LineLog(layout.history)
@@ -90,10 +90,10 @@ class DiskStore:
         if self._is_ended:
             # Of one that runs, every reader looks at the record anyway. The record matters more than its mark.
             with contextlib.suppress(OSError):
-                self._registry.announce(record.experiment_id)
+                self._registry.mark_pending(record.experiment_id)
         experiment_folder.write_record(self._folder, record)
         self._is_ended = record.status is not Status.RUNNING
-        self._registry.publish(record.experiment_id, record)
+        self._registry.apply(record.experiment_id, record)
 
     def write_json(self, path: Path, data: Json) -> None:
         """Replace a JSON file."""
@@ -144,10 +144,10 @@ class DiskStore:
 
     def checksums(self) -> dict[str, str]:
         """Of the files that were saved here, by their path in the folder."""
-        return checksums.of(self._folder.root, self._saved)
+        return checksums.compute(self._folder.root, self._saved)
 
 
-class NoStore:
+class NullWriter:
     """Nothing is written.
 
     The folders exist only for a program that asks for one, to write into it itself: in the system's temporary
@@ -223,7 +223,7 @@ def _remove(temporary: Path, pid: int) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-class FollowerStore(NoStore):
+class RankWriter(NullWriter):
     """Nothing is written, and the folder is that of an experiment that another process writes.
 
     Args:

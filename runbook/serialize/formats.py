@@ -13,7 +13,7 @@ from runbook import errors
 from runbook.serialize import json_text
 from runbook.serialize.arrays import defines, on_host
 from runbook.serialize.flatten import restore_floats
-from runbook.serialize.jsonable import to_plain
+from runbook.serialize.jsonable import to_jsonable
 
 if TYPE_CHECKING:
     from runbook.typing import Json
@@ -74,7 +74,7 @@ def _read_pickle(path: Path) -> object:
 
 
 def _write_json(value: object, file: BinaryIO) -> None:
-    file.write(json_text.encode(to_plain(value)))
+    file.write(json_text.encode(to_jsonable(value)))
 
 
 def _read_json(path: Path) -> object:
@@ -97,7 +97,7 @@ def _read_json_lines(path: Path) -> list[object]:
 
 def _rows(value: Any) -> list[Json]:
     """Rows, from rows or from columns."""
-    plain = to_plain(list(value) if isinstance(value, Iterator) else value)
+    plain = to_jsonable(list(value) if isinstance(value, Iterator) else value)
     if isinstance(plain, list):
         return plain
     columns = [column for column in plain.values() if isinstance(column, list)] if isinstance(plain, dict) else []

@@ -32,7 +32,7 @@ def encode(data: Json, *, indent: int | None = _INDENT) -> bytes:
     """The bytes of a JSON file, ending in a newline.
 
     Args:
-        data: plain data, as `runbook.serialize.jsonable.to_plain` returns it.
+        data: plain data, as `runbook.serialize.jsonable.to_jsonable` returns it.
         indent: spaces a level; None puts everything on one line.
     """
     if (

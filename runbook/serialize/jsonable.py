@@ -16,7 +16,7 @@ from runbook.serialize.objects import is_omegaconf, is_sequence, omegaconf_conte
 from runbook.serialize.scalars import by_repr, clean_text, is_named, leaf_rule, plain_float, qualified_name
 from runbook.typing import Json, JsonObject
 
-__all__ = ["MAX_DEPTH", "numbers_of", "pairs_to_plain", "to_plain"]
+__all__ = ["MAX_DEPTH", "numbers_of", "pairs_to_jsonable", "to_jsonable"]
 
 MAX_DEPTH: Final = 100
 """How many levels of nesting are followed; a reader of JSON gives up somewhere above."""
@@ -35,7 +35,7 @@ _DEEP_WEIGHT: Final = 20
 """How many repeats near the top one repeat further down counts for."""
 
 
-def to_plain(value: object, *, max_array: int | None = None) -> Json:
+def to_jsonable(value: object, *, max_array: int | None = None) -> Json:
     """The value as dicts with string keys, lists, strings, finite numbers, booleans and None.
 
     Non-finite floats become the strings "NaN", "Infinity" and "-Infinity". A value without a JSON form
@@ -48,16 +48,16 @@ def to_plain(value: object, *, max_array: int | None = None) -> Json:
             dtype or columns under the key `__array__`. None writes them out whole.
 
     Example:
-        >>> to_plain({"lr": 1e-3, "layers": (64, 32), "best": float("nan")})
+        >>> to_jsonable({"lr": 1e-3, "layers": (64, 32), "best": float("nan")})
         {'lr': 0.001, 'layers': [64, 32], 'best': 'NaN'}
     """
     return _Walk(max_array).plain(value, 0)
 
 
-def pairs_to_plain(
+def pairs_to_jsonable(
     owner: object, pairs: Iterable[tuple[object, object]], *, max_array: int | None = None
 ) -> JsonObject:
-    """The settings that the caller took from `owner`, plain in the way of `to_plain`."""
+    """The settings that the caller took from `owner`, plain in the way of `to_jsonable`."""
     return _Walk(max_array).owned(owner, pairs)
 
 
@@ -268,7 +268,7 @@ def _numbers(value: Any, inside: set[int]) -> JsonObject:
         except Exception:  # a value that breaks under the question is no number
             number = None
         if number is not None:
-            found[free_name(key_text(to_plain(key)), type(key).__name__, found)] = number
+            found[free_name(key_text(to_jsonable(key)), type(key).__name__, found)] = number
     return found
 
 
@@ -278,7 +278,7 @@ def _number(item: Any) -> Json:
         return plain_float(item)
     if not (issubclass(cls, (int, float, str)) or (_kinds.get(cls) or _kind(cls)).opener is _Walk.from_array):
         return None
-    plain = to_plain(item, max_array=1)
+    plain = to_jsonable(item, max_array=1)
     while isinstance(plain, list) and len(plain) == 1:
         plain = plain[0]
     is_number = isinstance(plain, (int, float)) or (isinstance(plain, str) and plain in NON_FINITE)

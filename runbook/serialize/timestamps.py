@@ -13,7 +13,7 @@ def format_time(moment: datetime) -> str:
 def parse_time(text: str) -> datetime:
     """A moment from ISO 8601.
 
-    The seed's registry holds local times without an offset: those are taken as local to this machine.
+    The legacy registry holds local times without an offset: those are taken as local to this machine.
 
     Raises:
         ValueError: if it is no ISO 8601 time.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbook.serialize.jsonable import to_plain
+from runbook.serialize.jsonable import to_jsonable
 
 if TYPE_CHECKING:
     from runbook.typing import JsonObject
@@ -25,7 +25,7 @@ def as_columns(history: object) -> JsonObject:
         history = inner
     elif hasattr(history, "to_dict") and hasattr(history, "columns"):
         history = history.to_dict("list")
-    plain = to_plain(history)
+    plain = to_jsonable(history)
     if isinstance(plain, dict) and "__repr__" not in plain:
         return plain
     if isinstance(plain, list) and all(isinstance(row, dict) for row in plain):

@@ -16,7 +16,7 @@ import attrs
 
 from runbook import errors
 from runbook.messages import warn_once
-from runbook.record.model import joined_notes
+from runbook.record.model import join_notes
 from runbook.serialize import json_text
 from runbook.storage import files
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _TRIES: Final = 3
 
 
-def annotated(record: ExperimentRecord, layout: ExperimentLayout) -> ExperimentRecord:
+def with_annotations(record: ExperimentRecord, layout: ExperimentLayout) -> ExperimentRecord:
     """The record as it is to be shown: with what is said from outside, which has the last word. Never to be written.
 
     Args:
@@ -40,16 +40,16 @@ def annotated(record: ExperimentRecord, layout: ExperimentLayout) -> ExperimentR
     Raises:
         OSError: if what is said from outside cannot be read.
     """
-    notes, tags = applied(said(layout), record.notes, record.tags)
+    notes, tags = apply(said(layout), record.notes, record.tags)
     return record if (notes, tags) == (record.notes, record.tags) else attrs.evolve(record, notes=notes, tags=tags)
 
 
-def applied(lines: Iterable[JsonObject], notes: str | None, tags: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
+def apply(lines: Iterable[JsonObject], notes: str | None, tags: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
     """Notes and tags with what some lines say of them."""
     kept = dict.fromkeys(tags)
     for line in lines:
         note, tag, untag = (value if isinstance(value := line.get(key), str) else None for key in _KEYS)
-        notes = joined_notes(notes, note)
+        notes = join_notes(notes, note)
         if tag is not None:
             kept[tag] = None
         if untag is not None:
@@ -102,7 +102,7 @@ def append(layout: ExperimentLayout, lines: Iterable[JsonObject]) -> None:
     _append(layout, [json_text.encode(line, indent=None).rstrip(b"\n") for line in lines])
 
 
-def take_over(source: ExperimentLayout, target: ExperimentLayout) -> bool:
+def merge(source: ExperimentLayout, target: ExperimentLayout) -> bool:
     """Say of an experiment what is said of another copy of it.
 
     Returns:

@@ -14,7 +14,7 @@ LARGEST: Final = 64 * 1024 * 1024
 _CHUNK: Final = 1024 * 1024
 
 
-def of(root: Path, paths: Iterable[Path]) -> dict[str, str]:
+def compute(root: Path, paths: Iterable[Path]) -> dict[str, str]:
     """The checksums of those files that exist and are not too large, by their path in the folder.
 
     Args:
@@ -29,7 +29,7 @@ def of(root: Path, paths: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-def mismatches(root: Path, recorded: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def find_mismatches(root: Path, recorded: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Each file that is not what it was, and what is the matter with it.
 
     Args:

@@ -63,7 +63,7 @@ def undone_on_error(layout: BaseLayout, folder: ExperimentLayout) -> Iterator[No
         raise
 
 
-def write_birth(folder: ExperimentLayout, record: ExperimentRecord, capture: Capture) -> None:
+def write_initial_files(folder: ExperimentLayout, record: ExperimentRecord, capture: Capture) -> None:
     """Fill the reserved folder of a new experiment; it is durable when this returns.
 
     Raises:
@@ -81,7 +81,7 @@ def write_birth(folder: ExperimentLayout, record: ExperimentRecord, capture: Cap
     files.fsync_directory(folder.root.parent)
 
 
-def write_attempt(folder: ExperimentLayout, record: ExperimentRecord, capture: Capture) -> None:
+def write_attempt_files(folder: ExperimentLayout, record: ExperimentRecord, capture: Capture) -> None:
     """Write what another attempt at an experiment runs on, beside what the earlier ones ran on.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runbook.messages import warn_once
 from runbook.serialize.flatten import flatten
-from runbook.serialize.jsonable import to_plain
+from runbook.serialize.jsonable import to_jsonable
 from runbook.storage.history import RESERVED, latest_values
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class MetricLog:
         self._lock = _open_lock()
 
     def _values(self, metrics: Mapping[str, object]) -> JsonObject:
-        plain = to_plain(metrics)
+        plain = to_jsonable(metrics)
         return flatten(plain) if isinstance(plain, dict) else {"value": plain}
 
     def _number(self, step: object, values: JsonObject) -> float:
@@ -127,7 +127,7 @@ class MetricLog:
             values[_free("step", values)] = given
         if step is None:
             return self._next_step
-        number = to_plain(step)
+        number = to_jsonable(step)
         if isinstance(number, int | float) and not isinstance(number, bool):
             return number
         warn_once(

@@ -22,7 +22,7 @@ _NAME_TRIES: Final = 3
 
 
 @contextlib.contextmanager
-def building(layout: BaseLayout) -> Iterator[Path]:
+def staged_folder(layout: BaseLayout) -> Iterator[Path]:
     """A fresh private folder on the disk of the base directory; it goes when the block ends, unless it was placed.
 
     What a killed process left in its place is removed first.
@@ -33,9 +33,9 @@ def building(layout: BaseLayout) -> Iterator[Path]:
     Raises:
         OSError: if it cannot be made.
     """
-    remove_strays(layout)
-    files.ensure_directory(layout.incoming)
-    place, lock = _reserve(layout.incoming)
+    remove_orphans(layout)
+    files.ensure_directory(layout.staging)
+    place, lock = _reserve(layout.staging)
     try:
         files.make_directory(place)
         yield place
@@ -57,19 +57,19 @@ def _reserve(incoming: Path) -> tuple[Path, RunLock]:
     return place, lock
 
 
-def remove_strays(layout: BaseLayout) -> None:
+def remove_orphans(layout: BaseLayout) -> None:
     """Remove what killed processes were building; on a disk without locks, where nobody can tell, it stays."""
-    for path in layout.incoming.glob(f"*{_LOCK}"):
-        remove_stray(_place_of(path))
+    for path in layout.staging.glob(f"*{_LOCK}"):
+        remove_orphan(_place_of(path))
 
 
-def strays(layout: BaseLayout) -> list[Path]:
+def list_orphans(layout: BaseLayout) -> list[Path]:
     """What killed processes were building, as far as it is known to be nobody's any more."""
-    locks = layout.incoming.glob(f"*{_LOCK}")
+    locks = layout.staging.glob(f"*{_LOCK}")
     return sorted(_place_of(lock) for lock in locks if is_held(lock) is False and _place_of(lock).exists())
 
 
-def remove_stray(place: Path) -> bool:
+def remove_orphan(place: Path) -> bool:
     """Remove what a killed process was building, unless somebody is at work there.
 
     Returns:
@@ -107,7 +107,7 @@ def make_parents(folder: Path, name: str) -> Path:
     return path
 
 
-def place(source: Path, target: Path) -> None:
+def place_folder(source: Path, target: Path) -> None:
     """Give a folder its place by one rename, durably; what is there already stays.
 
     A folder that somebody makes at the same moment and that is still empty may be replaced, which costs nobody

@@ -24,7 +24,7 @@ from runbook.typing import JsonObject
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.record.layout import BaseLayout
     from runbook.storage.meter import Meter
 
@@ -37,13 +37,13 @@ _BLOCK: Final = 1024 * 1024
 
 
 @attrs.frozen
-class Arrival:
+class StagedExperiment:
     """An experiment that could come in: its folder has been built on the disk of the base directory.
 
     Args:
         experiment_id: the id that it had where it comes from.
         layout: the folder that was built.
-        record: what its record is to say here; None for one of the seed's tool, or whose record is damaged.
+        record: what its record is to say here; None for one of the legacy tool, or whose record is damaged.
         line: the fields of its line in the registry that it comes from, where it has no record.
     """
 
@@ -54,7 +54,7 @@ class Arrival:
 
 
 def is_admissible(layout: BaseLayout, experiment_id: str) -> bool:
-    """Whether an id from elsewhere can be one here: ours, or the seed's tool's, which took names as they were."""
+    """Whether an id from elsewhere can be one here: ours, or the legacy tool's, which took names as they were."""
     return (
         identifiers.time_of(experiment_id) is not None
         and bundle.problem_with_part(experiment_id) is None
@@ -112,7 +112,7 @@ def copy_members(
             os.utime(copy, ns=(member.modified_ns, member.modified_ns))
 
 
-def settle(layout: ExperimentLayout) -> None:
+def finish_copy(layout: ExperimentLayout) -> None:
     """Complete a folder whose files have been built: the folders that every experiment has, and their durability.
 
     Every folder in it becomes as old as the latest file, as `liveness.last_sign_of_life` expects of an experiment.
@@ -126,7 +126,7 @@ def settle(layout: ExperimentLayout) -> None:
         os.utime(place, ns=(newest, newest))
 
 
-def cut_short(record: ExperimentRecord, ended: datetime, evidence: str) -> ExperimentRecord:
+def mark_interrupted(record: ExperimentRecord, ended: datetime, evidence: str) -> ExperimentRecord:
     """The record of a copy of a running experiment, on which nobody works.
 
     Args:
@@ -148,7 +148,7 @@ def cut_short(record: ExperimentRecord, ended: datetime, evidence: str) -> Exper
     )
 
 
-def is_same_record(arrival: Arrival, there: ExperimentLayout) -> bool:
+def is_same_record(arrival: StagedExperiment, there: ExperimentLayout) -> bool:
     """Whether the record that is to come in is the one that is there, but for the id; also when both have none."""
     if arrival.record is not None:
         return _normal(there) == {**_normal(arrival.layout), **_without_id(schema.to_json(arrival.record))}
@@ -220,7 +220,7 @@ def _is_same_bytes(one: Path, other: Path) -> bool:
     return False
 
 
-def admit(registry: Registry, arrival: Arrival, experiment_id: str) -> None:
+def admit(registry: JsonRegistry, arrival: StagedExperiment, experiment_id: str) -> None:
     """Let an experiment in: it is there whole, and announced, when this returns.
 
     `registry.publish` remains to be called, once for any number of them.
@@ -235,15 +235,15 @@ def admit(registry: Registry, arrival: Arrival, experiment_id: str) -> None:
         OSError: if the disk does not take it.
     """
     target = registry.layout.experiment(experiment_id).root
-    name(arrival, experiment_id)
+    rename_record(arrival, experiment_id)
     if arrival.line is not None and not os.path.lexists(target):
         # The line first: of a process that is killed now, the line waits for its folder, and no field is lost.
-        registry.adopt({**arrival.line, "experiment_id": experiment_id})
-    staging.place(arrival.layout.root, target)
-    registry.announce(experiment_id)
+        registry.insert({**arrival.line, "experiment_id": experiment_id})
+    staging.place_folder(arrival.layout.root, target)
+    registry.mark_pending(experiment_id)
 
 
-def name(arrival: Arrival, experiment_id: str) -> None:
+def rename_record(arrival: StagedExperiment, experiment_id: str) -> None:
     """Write its record as it is to be under an id here; one that says so already is left as it is, byte for byte."""
     if arrival.record is None:
         return

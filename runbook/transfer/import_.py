@@ -19,13 +19,13 @@ from runbook.serialize import json_text
 from runbook.storage import annotation_log, base_directory, death, liveness, staging
 from runbook.storage.meter import Meter
 from runbook.transfer import admission, archive, bundle
-from runbook.transfer.admission import Arrival
+from runbook.transfer.admission import StagedExperiment
 from runbook.transfer.archive import LIMITS, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runbook.index.registry import Registry
+    from runbook.index.registry import JsonRegistry
     from runbook.typing import ProgressHook
 
 OnConflict = Literal["error", "rename", "skip"]
@@ -35,7 +35,7 @@ _CHOICES: Final = ("error", "rename", "skip")
 
 
 def import_bundle(
-    registry: Registry,
+    registry: JsonRegistry,
     path: Path,
     on_conflict: OnConflict = "error",
     limits: Limits = LIMITS,
@@ -49,7 +49,7 @@ def import_bundle(
 
     Args:
         registry: the index of the base directory.
-        path: a zip file of ours, or a copy of an experiment's folder, ours or of the seed's tool.
+        path: a zip file of ours, or a copy of an experiment's folder, ours or of the legacy tool.
         on_conflict: what to do when another experiment has its id: `error` raises, `rename` gives it the next free
             id, `skip` leaves it out.
         limits: how much the bundle may hold.
@@ -72,7 +72,7 @@ def import_bundle(
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise errors.BundleError(path, None, "is neither a file nor a folder")
     base_directory.prepare(registry.layout)
-    with staging.building(registry.layout) as place:
+    with staging.staged_folder(registry.layout) as place:
         read = _copied if stat.S_ISDIR(mode) else _unpacked
         arrival = read(path, ExperimentLayout(place), limits, progress)
         if not admission.is_admissible(registry.layout, arrival.experiment_id):
@@ -81,11 +81,11 @@ def import_bundle(
         found, is_new = _let_in(registry, arrival, on_conflict)
     if found is not None:
         # Also where it was there already: a process may have been killed between bringing it in and saying so.
-        registry.publish(found)
+        registry.apply(found)
     return found if is_new else None
 
 
-def _let_in(registry: Registry, arrival: Arrival, on_conflict: OnConflict) -> tuple[str | None, bool]:
+def _let_in(registry: JsonRegistry, arrival: StagedExperiment, on_conflict: OnConflict) -> tuple[str | None, bool]:
     """The id under which it is there, and whether it has just come in."""
     experiment_id = arrival.experiment_id
     while (there := _same_here(registry.layout, arrival)) is None:
@@ -99,11 +99,11 @@ def _let_in(registry: Registry, arrival: Arrival, on_conflict: OnConflict) -> tu
             experiment_id = admission.free_id(registry.layout, arrival.experiment_id)
         else:
             return experiment_id, True
-    annotation_log.take_over(arrival.layout, registry.layout.experiment(there))
+    annotation_log.merge(arrival.layout, registry.layout.experiment(there))
     return there, False
 
 
-def _same_here(layout: BaseLayout, arrival: Arrival) -> str | None:
+def _same_here(layout: BaseLayout, arrival: StagedExperiment) -> str | None:
     """The id of the same experiment, where it is there already."""
     family = admission.family_of(arrival.experiment_id)
     for name in sorted(os.listdir(layout.root)):
@@ -118,18 +118,18 @@ def _same_here(layout: BaseLayout, arrival: Arrival) -> str | None:
     return None
 
 
-def _unpacked(path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None) -> Arrival:
+def _unpacked(path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None) -> StagedExperiment:
     """The experiment in a bundle."""
     manifest = archive.unpack(path, target.root, limits, progress)
     record = _settled(path, target)
     if record is not None:
-        return Arrival(manifest.experiment_id, target, _ended(target, record))
-    # One of the seed's tool: the manifest says what its line in the registry said.
+        return StagedExperiment(manifest.experiment_id, target, _ended(target, record))
+    # One of the legacy tool: the manifest says what its line in the registry said.
     line = registry_entry.build_entry(_ended(target, manifest.record), "")
-    return Arrival(manifest.experiment_id, target, None, line)
+    return StagedExperiment(manifest.experiment_id, target, None, line)
 
 
-def _copied(path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None) -> Arrival:
+def _copied(path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None) -> StagedExperiment:
     """The experiment in a folder."""
     source = ExperimentLayout(path.resolve())
     found = bundle.members(source.root)
@@ -141,14 +141,14 @@ def _copied(path: Path, target: ExperimentLayout, limits: Limits, progress: Prog
     record = _settled(path, target)
     named = source.root.name
     if record is None:
-        return Arrival(named, target)
+        return StagedExperiment(named, target)
     experiment_id = named if identifiers.is_id(named) else record.experiment_id
     is_alive = _is_alive_in_place(source, record)
-    return Arrival(experiment_id, target, record if is_alive else _ended(target, record))
+    return StagedExperiment(experiment_id, target, record if is_alive else _ended(target, record))
 
 
 def _settled(path: Path, layout: ExperimentLayout) -> ExperimentRecord | None:
-    """The record in a folder that has been built and is complete now; None for one of the seed's tool.
+    """The record in a folder that has been built and is complete now; None for one of the legacy tool.
 
     Args:
         path: where it comes from, for the message.
@@ -158,7 +158,7 @@ def _settled(path: Path, layout: ExperimentLayout) -> ExperimentRecord | None:
     if not has_record and not layout.config.is_file():
         remedy = "nothing was imported; name the folder or the bundle of one experiment, or merge a base directory"
         raise errors.BundleError(path, None, "holds neither experiment.json nor config.json", remedy)
-    admission.settle(layout)
+    admission.finish_copy(layout)
     try:
         if has_record:
             return schema.from_json(json_text.read_object(layout.record), ExperimentRecord, layout.record)
@@ -183,4 +183,4 @@ def _ended(layout: ExperimentLayout, record: ExperimentRecord) -> ExperimentReco
     """The record as it is true of a copy, on which nobody works."""
     if record.status is not Status.RUNNING:
         return record
-    return admission.cut_short(record, death.last_sign_of_life(layout), EVIDENCE)
+    return admission.mark_interrupted(record, death.last_sign_of_life(layout), EVIDENCE)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import errors
-from runbook.index.registry import Registry
+from runbook.index.registry import JsonRegistry
 from runbook.maintain import trash
 from runbook.messages import warn
 from runbook.record import schema
@@ -36,7 +36,7 @@ from runbook.record.status import Status
 from runbook.storage import annotation_log, base_directory, experiment_folder, staging
 from runbook.storage.meter import Meter
 from runbook.transfer import admission, bundle
-from runbook.transfer.admission import Arrival
+from runbook.transfer.admission import StagedExperiment
 from runbook.typing import JsonObject, ProgressHook
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class _Relation(Enum):
     OTHER = "other"
 
 
-def merge(registry: Registry, other_base: Path, progress: ProgressHook | None = None) -> MergeReport:
+def merge(registry: JsonRegistry, other_base: Path, progress: ProgressHook | None = None) -> MergeReport:
     """Bring in every experiment of another base directory that is not here yet.
 
     A merge that is interrupted can be made again. An experiment that runs there comes in as far as it has come, with
@@ -99,18 +99,18 @@ def merge(registry: Registry, other_base: Path, progress: ProgressHook | None = 
     """
     other = _other(registry.layout, other_base)
     base_directory.prepare(registry.layout)
-    staging.remove_strays(registry.layout)
+    staging.remove_orphans(registry.layout)
     return _Merge(registry, other).run(progress)
 
 
-def _other(layout: BaseLayout, base: Path) -> Registry:
+def _other(layout: BaseLayout, base: Path) -> JsonRegistry:
     root = base.expanduser().absolute()
     if not root.is_dir():
         raise errors.BaseDirectoryError(base, "that is to be merged is not there")
     if layout.root.is_dir() and root.samefile(layout.root):
         raise errors.BaseDirectoryError(base, "cannot be merged with itself")
     named = BaseLayout(root, layout.registry_name)
-    return Registry(named if named.registry.exists() else BaseLayout(root, REGISTRY_FILE), str(base))
+    return JsonRegistry(named if named.registry.exists() else BaseLayout(root, REGISTRY_FILE), str(base))
 
 
 @attrs.frozen
@@ -136,9 +136,9 @@ class _Seen:
         """Whether there is more than a line."""
         return self.layout.root.is_dir()
 
-    def arrival(self, layout: ExperimentLayout | None = None) -> Arrival:
+    def arrival(self, layout: ExperimentLayout | None = None) -> StagedExperiment:
         """It, on its way to the other base directory."""
-        return Arrival(
+        return StagedExperiment(
             self.layout.root.name,
             layout or self.layout,
             self.record if self.has_record else None,
@@ -146,7 +146,7 @@ class _Seen:
         )
 
 
-def _look(registry: Registry, experiment_id: str, line: JsonObject | None) -> _Seen:
+def _look(registry: JsonRegistry, experiment_id: str, line: JsonObject | None) -> _Seen:
     layout = registry.layout.experiment(experiment_id)
     try:
         return _Seen(layout, line, has_record=True, record=registry.record(experiment_id))
@@ -169,7 +169,7 @@ class _Merge:
         other: the index of the one that they come from.
     """
 
-    def __init__(self, registry: Registry, other: Registry) -> None:
+    def __init__(self, registry: JsonRegistry, other: JsonRegistry) -> None:
         self._registry = registry
         self._other = other
         self._lines = {str(entry["experiment_id"]): entry for entry in registry.entries()}
@@ -195,7 +195,7 @@ class _Merge:
         finally:
             # All of them at once: each has left its mark. Of a process that is killed, the marks remain.
             if self._unpublished is not None:
-                self._registry.publish(self._unpublished)
+                self._registry.apply(self._unpublished)
         return MergeReport(
             added=tuple(self._added),
             skipped=tuple(self._skipped),
@@ -244,8 +244,8 @@ class _Merge:
             self._renamed[experiment_id] = found
 
     def _take_over_annotations(self, theirs: _Seen, experiment_id: str) -> None:
-        if annotation_log.take_over(theirs.layout, self._registry.layout.experiment(experiment_id)):
-            self._registry.announce(experiment_id)
+        if annotation_log.merge(theirs.layout, self._registry.layout.experiment(experiment_id)):
+            self._registry.mark_pending(experiment_id)
             self._unpublished = experiment_id
             self._annotated.append(theirs.layout.root.name)
 
@@ -313,7 +313,7 @@ class _Merge:
                     return None
             self._unpublished = experiment_id
         elif theirs.line is not None:
-            self._registry.adopt({**theirs.line, "experiment_id": experiment_id})
+            self._registry.insert({**theirs.line, "experiment_id": experiment_id})
         self._remember(experiment_id, theirs.line)
         return experiment_id
 
@@ -321,7 +321,7 @@ class _Merge:
         if os.path.lexists(self._registry.layout.experiment(experiment_id).root):
             return False
         line = self._lines.get(experiment_id)
-        # A line without a folder waits for it, or is all there is of an experiment of the seed's tool.
+        # A line without a folder waits for it, or is all there is of an experiment of the legacy tool.
         return line is None or theirs.has_record or _agrees(theirs.line, line)
 
     def _replace(self, theirs: _Seen, experiment_id: str) -> None:
@@ -329,23 +329,23 @@ class _Merge:
         layout = self._registry.layout
         former = self._lines.get(experiment_id, {"experiment_id": experiment_id})
         with self._built(theirs) as arrival:
-            admission.name(arrival, experiment_id)
-            annotation_log.take_over(layout.experiment(experiment_id), arrival.layout)
-            with self._registry.moving(experiment_id):
+            admission.rename_record(arrival, experiment_id)
+            annotation_log.merge(layout.experiment(experiment_id), arrival.layout)
+            with self._registry.removing(experiment_id):
                 trashed = ExperimentLayout(trash.put(layout, experiment_id, former))
-                staging.place(arrival.layout.root, layout.experiment(experiment_id).root)
+                staging.place_folder(arrival.layout.root, layout.experiment(experiment_id).root)
                 # Once more, for what somebody said of the earlier state meanwhile.
-                annotation_log.take_over(trashed, layout.experiment(experiment_id))
+                annotation_log.merge(trashed, layout.experiment(experiment_id))
             if arrival.line is not None:
-                self._registry.adopt({**arrival.line, "experiment_id": experiment_id})
+                self._registry.insert({**arrival.line, "experiment_id": experiment_id})
         self._remember(experiment_id, theirs.line)
 
     @contextlib.contextmanager
-    def _built(self, theirs: _Seen) -> Iterator[Arrival]:
-        with staging.building(self._registry.layout) as place:
+    def _built(self, theirs: _Seen) -> Iterator[StagedExperiment]:
+        with staging.staged_folder(self._registry.layout) as place:
             layout = ExperimentLayout(place)
             admission.copy_members(theirs.layout, bundle.members(theirs.layout.root), place)
-            admission.settle(layout)
+            admission.finish_copy(layout)
             yield _current(theirs.arrival(layout))
 
     def _remember(self, experiment_id: str, line: JsonObject | None) -> None:
@@ -354,7 +354,7 @@ class _Merge:
             self._lines[experiment_id] = line
 
 
-def _current(arrival: Arrival) -> Arrival:
+def _current(arrival: StagedExperiment) -> StagedExperiment:
     """The same, with the ending that was written down between the first look at it and the copy."""
     if arrival.record is None or arrival.record.status is not Status.RUNNING:
         return arrival
@@ -372,7 +372,7 @@ def _agrees(theirs: JsonObject | None, ours: JsonObject | None) -> bool:
 def _is_one_experiment(one: ExperimentRecord, other: ExperimentRecord) -> bool:
     """Whether the attempts of one continue those of the other, and all else that never changes is the same."""
     is_born_alike = (one.timestamp, one.config, one.custom_name) == (other.timestamp, other.config, other.custom_name)
-    # Of the seed's tool, there are no attempts on either side.
+    # Of the legacy tool, there are no attempts on either side.
     return (
         is_born_alike
         and bool(one.attempts) == bool(other.attempts)

@@ -1,4 +1,4 @@
-"""`ExperimentManager`: the seed's API."""
+"""`ExperimentManager`: the legacy API."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_create_returns_the_folder(manager, base):
 
 
 def test_every_save_lands_in_the_folder(manager, tmp_path):
-    """Under the seed's names; each gives its file."""
+    """Under the legacy names; each gives its file."""
     folder = manager.create_experiment({"lr": 0.1})
     (tmp_path / "eraser.jsonl").write_text("{}\n")
     saved = [

@@ -642,7 +642,7 @@ def test_disabled_the_decorator_runs_all_kinds(disabled):
 
 
 def test_disabled_the_seeds_seven_steps_run(disabled):
-    """The manager of the seed is a no-op as well, and has no experiments."""
+    """The legacy manager is a no-op as well, and has no experiments."""
     (disabled / "input.jsonl").write_text("{}\n")
     manager = ExperimentManager()
     folder = manager.create_experiment({"lr": 0.1, "save_dir": "./x"}, custom_name="n", description="d")

@@ -147,7 +147,7 @@ def test_show_takes_the_latest_without_a_word(run, shelf):
 
 
 def test_show_reads_what_the_old_tool_left(base, run):
-    """An experiment of the seed's tool has a line in the registry, a folder and no record."""
+    """An experiment of the legacy tool has a line in the registry, a folder and no record."""
     experiment_id = "20241216_143052_old_a1b2c3d4"
     (base / experiment_id).mkdir(parents=True)
     entry = {
@@ -330,7 +330,7 @@ def test_history_draws_each_metric(run, shelf):
 
 
 def test_history_takes_what_was_saved_as_a_whole(run, ask, manager):
-    """The seed's way: no live log, but a training history at the end."""
+    """The legacy way: no live log, but a training history at the end."""
     manager.create_experiment({"lr": 1})
     manager.save_training_history({"loss": [3, 2, 1], "lr": [0.1, 0.1]})
     manager.mark_complete()

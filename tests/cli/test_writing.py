@@ -476,7 +476,7 @@ def test_a_mistyped_base_directory_is_not_made(run, base, args):
 
 
 def test_no_name_controls_the_terminal(base, tmp_path, run, data):
-    """Names, notes, tags, paths and ids of the seed's tool are shown as escapes, and are whole in the JSON."""
+    """Names, notes, tags, paths and ids of the legacy tool are shown as escapes, and are whole in the JSON."""
     manager = ExperimentManager(base)
     make(manager, HOSTILE)
     odd = "20241216_143052_\x1b[31mred_a1b2c3d4"

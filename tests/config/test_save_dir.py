@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from runbook import messages
-from runbook.config.settings import config_to_plain, point_save_dir
+from runbook.config.settings import config_to_jsonable, point_save_dir
 
 HERE = Path("experiments") / "one" / "checkpoints"
 
@@ -189,9 +189,9 @@ def test_frozen_configs_give_a_changed_copy(what, caplog):
     assert type(changed) is type(config)
     assert config == untouched
     assert changed != config
-    expected = config_to_plain(config) | {"save_dir": str(HERE)}
-    assert config_to_plain(changed) == expected
-    assert list(config_to_plain(changed)) == list(expected)
+    expected = config_to_jsonable(config) | {"save_dir": str(HERE)}
+    assert config_to_jsonable(changed) == expected
+    assert list(config_to_jsonable(changed)) == list(expected)
     assert not caplog.records
 
 

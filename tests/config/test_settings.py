@@ -20,9 +20,9 @@ from typing import NamedTuple
 import attrs
 import pytest
 
-from runbook.config.settings import OUTPUT_KEYS, config_hash, config_to_plain, is_config
+from runbook.config.settings import OUTPUT_KEYS, config_hash, config_to_jsonable, is_config
 from runbook.errors import ConfigError
-from runbook.serialize.jsonable import to_plain
+from runbook.serialize.jsonable import to_jsonable
 
 
 class Mode(enum.Enum):
@@ -152,7 +152,7 @@ VALUES = {
 def test_carriers_of_settings_are_configs(what):
     """Whatever carries settings by name is a config, and its settings can be read."""
     assert is_config(CONFIGS[what])
-    assert isinstance(config_to_plain(CONFIGS[what]), dict)
+    assert isinstance(config_to_jsonable(CONFIGS[what]), dict)
 
 
 @pytest.mark.parametrize("what", VALUES)
@@ -160,7 +160,7 @@ def test_single_values_and_tools_are_no_configs(what):
     """What holds no settings is refused, with the type and a way out."""
     assert not is_config(VALUES[what])
     with pytest.raises(ConfigError, match="holds no settings; pass a mapping") as caught:
-        config_to_plain(VALUES[what])
+        config_to_jsonable(VALUES[what])
     assert caught.value.value_type
 
 
@@ -176,31 +176,31 @@ def test_tools_with_attributes_are_settings_and_not_configs(value):
 
 def test_what_is_handed_over_as_config_is_read():
     """The judgement about tools is for guessing; whoever passes one as the config gets its attributes."""
-    assert config_to_plain(Loader()) == {"batch_size": 4}
-    assert config_to_plain(Estimator()) == {"depth": 3}
-    assert config_to_plain(Loss()) == {"weight": 0.5}
+    assert config_to_jsonable(Loader()) == {"batch_size": 4}
+    assert config_to_jsonable(Estimator()) == {"depth": 3}
+    assert config_to_jsonable(Loss()) == {"weight": 0.5}
 
 
 def test_no_config_is_an_empty_one():
     """None stands for an experiment without settings."""
-    assert config_to_plain(None) == {}
+    assert config_to_jsonable(None) == {}
 
 
 def test_the_plain_form_of_each_kind():
     """The same settings look the same, whatever held them."""
     expected = {"lr": 1e-3, "layers": [64, 32], "mode": "fast", "data": "/data", "save_dir": "./out"}
-    assert config_to_plain(Training()) == expected
-    assert config_to_plain(dataclasses.asdict(Training())) == expected
-    assert config_to_plain(argparse.Namespace(**vars(Training()))) == expected
-    assert config_to_plain(Body) == {"lr": 1e-3, "layers": [64, 32]}
-    assert config_to_plain(WithInit()) == {"lr": 1e-3, "layers": [64, 32], "momentum": 0.9}
+    assert config_to_jsonable(Training()) == expected
+    assert config_to_jsonable(dataclasses.asdict(Training())) == expected
+    assert config_to_jsonable(argparse.Namespace(**vars(Training()))) == expected
+    assert config_to_jsonable(Body) == {"lr": 1e-3, "layers": [64, 32]}
+    assert config_to_jsonable(WithInit()) == {"lr": 1e-3, "layers": [64, 32], "momentum": 0.9}
 
 
 def test_a_config_inside_itself_is_cut():
     """A config that refers to itself is written once."""
     config = WithInit()
     config.me = config
-    assert config_to_plain(config)["me"] == {"__repr__": "<cycle>"}
+    assert config_to_jsonable(config)["me"] == {"__repr__": "<cycle>"}
 
 
 def test_a_config_that_breaks_is_recorded_as_what_it_is():
@@ -219,7 +219,7 @@ def test_a_config_that_breaks_is_recorded_as_what_it_is():
         def __repr__(self):
             return "Broken()"
 
-    assert config_to_plain(Broken()) == {"__repr__": "Broken()"}
+    assert config_to_jsonable(Broken()) == {"__repr__": "Broken()"}
     assert not is_config(Broken())
 
 
@@ -230,14 +230,14 @@ def test_a_dict_with_spoiled_items_is_read_from_below():
         def items(self):
             return [1, 2]
 
-    assert config_to_plain(Spoiled(lr=1)) == {"lr": 1}
+    assert config_to_jsonable(Spoiled(lr=1)) == {"lr": 1}
 
 
 def test_arrays_in_a_config_are_bounded():
     """A config describes large arrays; arrays and tables are no configs themselves."""
     np = pytest.importorskip("numpy")
     pd = pytest.importorskip("pandas")
-    plain = config_to_plain({"small": np.arange(3), "large": np.zeros(101)})
+    plain = config_to_jsonable({"small": np.arange(3), "large": np.zeros(101)})
     assert plain == {
         "small": [0, 1, 2],
         "large": {"__array__": "numpy.ndarray", "shape": [101], "dtype": "float64"},
@@ -245,7 +245,7 @@ def test_arrays_in_a_config_are_bounded():
     for value in (np.ones(3), np.float32(1), pd.DataFrame({"a": [1]}), pd.Series([1])):
         assert not is_config(value)
         with pytest.raises(ConfigError):
-            config_to_plain(value)
+            config_to_jsonable(value)
 
 
 def test_configs_of_libraries():
@@ -258,9 +258,9 @@ def test_configs_of_libraries():
 
     loaded = omegaconf.OmegaConf.create({"a": 1, "b": "${a}"})
     assert is_config(loaded)
-    assert config_to_plain(loaded) == {"a": 1, "b": 1}
+    assert config_to_jsonable(loaded) == {"a": 1, "b": 1}
     assert is_config(Settings())
-    assert config_to_plain(Settings()) == {"lr": 0.1}
+    assert config_to_jsonable(Settings()) == {"lr": 0.1}
     assert not is_config(omegaconf.OmegaConf.create([1]))
     assert not is_config(Settings)
 
@@ -272,7 +272,7 @@ def test_installed_tools_are_no_configs():
 
     assert sklearn
     assert not is_config(KFold(3))
-    assert config_to_plain(KFold(3))["n_splits"] == 3
+    assert config_to_jsonable(KFold(3))["n_splits"] == 3
 
 
 def test_training_arguments_of_transformers():
@@ -280,11 +280,11 @@ def test_training_arguments_of_transformers():
     transformers = pytest.importorskip("transformers")
     first = transformers.TrainingArguments(output_dir="one", learning_rate=0.5, use_cpu=True)
     second = transformers.TrainingArguments(output_dir="two", learning_rate=0.5, use_cpu=True)
-    plain = config_to_plain(first)
+    plain = config_to_jsonable(first)
     assert is_config(first)
     assert plain["learning_rate"] == 0.5
     assert "__repr__" not in json.dumps(plain)
-    assert config_hash(plain) == config_hash(config_to_plain(second))
+    assert config_hash(plain) == config_hash(config_to_jsonable(second))
     assert is_config(transformers.BertConfig())
 
 
@@ -325,11 +325,11 @@ def test_the_hash_is_fixed_forever():
 
 def test_equal_settings_have_equal_hashes():
     """Order, kind of object, tuple or list, 1 or 1.0 make no difference."""
-    plain = config_to_plain(Training())
+    plain = config_to_jsonable(Training())
     shuffled = list(plain.items())
     random.Random(1).shuffle(shuffled)
     assert config_hash(dict(shuffled)) == config_hash(plain)
-    assert config_hash(config_to_plain(dataclasses.asdict(Training()))) == config_hash(plain)
+    assert config_hash(config_to_jsonable(dataclasses.asdict(Training()))) == config_hash(plain)
     assert config_hash({"lr": 1, "x": [0.0, 2.0]}) == config_hash({"x": [-0.0, 2], "lr": 1.0})
 
 
@@ -366,7 +366,7 @@ def test_the_hash_takes_what_an_older_tool_wrote():
 
 SCRIPT = """
 import dataclasses, json, random, sys, threading
-from runbook.config.settings import config_hash, config_to_plain
+from runbook.config.settings import config_hash, config_to_jsonable
 
 class Head:
     bias = True
@@ -384,7 +384,7 @@ class Config:
 
 settings = [(f.name, getattr(Config(), f.name)) for f in dataclasses.fields(Config)]
 random.Random(int(sys.argv[1])).shuffle(settings)
-print(config_hash(config_to_plain(Config())), config_hash(config_to_plain(dict(settings))))
+print(config_hash(config_to_jsonable(Config())), config_hash(config_to_jsonable(dict(settings))))
 """
 
 
@@ -405,7 +405,7 @@ def test_the_hash_is_the_same_in_every_process():
 
 def test_plain_configs_stay_as_they_are():
     """Reading a written config again changes neither it nor its hash."""
-    plain = config_to_plain(Training())
+    plain = config_to_jsonable(Training())
     again = json.loads(json.dumps(plain))
-    assert config_to_plain(again) == plain == to_plain(plain)
+    assert config_to_jsonable(again) == plain == to_jsonable(plain)
     assert config_hash(again) == config_hash(plain)

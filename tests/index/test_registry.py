@@ -21,7 +21,7 @@ import pytest
 from runbook import ExperimentManager, errors, messages
 from runbook.capture import environment
 from runbook.index import registry_format
-from runbook.index.registry import Registry
+from runbook.index.registry import JsonRegistry
 from runbook.index.registry_file import IndexFile
 from runbook.record.layout import BaseLayout
 from runbook.record.model import Attempt, ExperimentRecord
@@ -46,9 +46,9 @@ def layout(base) -> BaseLayout:
 
 
 @pytest.fixture
-def registry(layout, base) -> Registry:
+def registry(layout, base) -> JsonRegistry:
     """The index of `base`."""
-    return Registry(layout, str(base))
+    return JsonRegistry(layout, str(base))
 
 
 def born(layout, name="a", age=0, **changes) -> ExperimentRecord:
@@ -64,7 +64,7 @@ def born(layout, name="a", age=0, **changes) -> ExperimentRecord:
         attempts=(Attempt(moment, process.current_owner()),),
     )
     record = experiment_folder.reserve(layout, attrs.evolve(record, **changes))
-    experiment_folder.write_birth(layout.experiment(record.experiment_id), record, environment.capture())
+    experiment_folder.write_initial_files(layout.experiment(record.experiment_id), record, environment.capture())
     return record
 
 
@@ -83,7 +83,7 @@ def ended(layout, record) -> ExperimentRecord:
 def published(layout, registry, name="a", age=0) -> ExperimentRecord:
     """An experiment that has ended and is in the index."""
     record = ended(layout, born(layout, name, age))
-    registry.publish(record.experiment_id)
+    registry.apply(record.experiment_id)
     return record
 
 
@@ -140,8 +140,8 @@ def test_an_empty_base_directory_has_no_experiments(registry, base, layout):
 def test_what_is_published_is_a_line_of_the_file(registry, layout, registry_of, base):
     """For everybody who reads it, with or without runbook."""
     record = born(layout)
-    registry.announce(record.experiment_id)
-    registry.publish(record.experiment_id)
+    registry.mark_pending(record.experiment_id)
+    registry.apply(record.experiment_id)
     (line,) = registry_of(base)
     assert line["experiment_id"] == record.experiment_id
     assert line["status"] == "running"
@@ -154,7 +154,7 @@ def test_an_update_replaces_the_line(registry, layout, registry_of, base):
     """One experiment, one line, in its place."""
     records = [published(layout, registry, name, age) for age, name in enumerate("abc")]
     change(layout, records[1], notes="new")
-    registry.publish(records[1].experiment_id)
+    registry.apply(records[1].experiment_id)
     assert [line["notes"] for line in registry_of(base)] == [None, "new", None]
     assert len(layout.registry.read_bytes().splitlines()) == 5
 
@@ -163,11 +163,11 @@ def test_a_publication_folds_what_others_left(registry, layout, registry_of, bas
     """The marks of killed writers are everybody's work."""
     killed = [born(layout, name) for name in "abc"]
     for record in killed:
-        registry.announce(record.experiment_id)
+        registry.mark_pending(record.experiment_id)
     # One was killed in the middle of folding.
     layout.mark(killed[0].experiment_id).rename(layout.pending / f"{killed[0].experiment_id}.taken")
     last = born(layout, "d")
-    registry.publish(last.experiment_id)
+    registry.apply(last.experiment_id)
     assert {line["experiment_id"] for line in registry_of(base)} == {r.experiment_id for r in [*killed, last]}
     assert marks(layout) == []
 
@@ -188,7 +188,7 @@ def test_whoever_finds_its_mark_gone_is_done(registry, layout, registry_of, base
     """Another one folded it meanwhile: no second rewrite."""
     record = born(layout)
     with filelock.FileLock(layout.registry_lock):
-        publishing = threading.Thread(target=registry.publish, args=(record.experiment_id,))
+        publishing = threading.Thread(target=registry.apply, args=(record.experiment_id,))
         publishing.start()
         while record.experiment_id not in marks(layout):
             pass
@@ -205,7 +205,7 @@ def test_waiting_writers_are_folded_in_one_rewrite(registry, layout, base):
     records = [born(layout, f"n{n}") for n in range(6)]
     inodes = set()
     with filelock.FileLock(layout.registry_lock):
-        threads = [threading.Thread(target=registry.publish, args=(record.experiment_id,)) for record in records]
+        threads = [threading.Thread(target=registry.apply, args=(record.experiment_id,)) for record in records]
         for thread in threads:
             thread.start()
         while len(marks(layout)) < len(records):
@@ -223,7 +223,7 @@ def test_waiting_writers_are_folded_in_one_rewrite(registry, layout, base):
 def test_a_marked_experiment_is_listed_as_its_record_says(registry, layout):
     """Between the record and the line its writer may have been killed."""
     record = published(layout, registry)
-    registry.announce(record.experiment_id)
+    registry.mark_pending(record.experiment_id)
     change(layout, record, status=Status.FAILED)
     assert statuses(registry) == {record.experiment_id: "failed"}
     assert marks(layout) == []
@@ -232,7 +232,7 @@ def test_a_marked_experiment_is_listed_as_its_record_says(registry, layout):
 def test_a_running_experiment_is_listed_as_its_record_says(registry, layout, registry_of, base):
     """Even without a mark: only running ones change by themselves. The line is brought up to date as well."""
     record = born(layout)
-    registry.publish(record.experiment_id)
+    registry.apply(record.experiment_id)
     ended(layout, record)
     assert statuses(registry) == {record.experiment_id: "completed"}
     assert registry_of(base)[0]["status"] == "completed"
@@ -310,7 +310,7 @@ def test_the_directory_is_where_the_experiment_is_now(registry, layout, base, tm
     record = published(layout, registry)
     moved = tmp_path / "moved"
     base.rename(moved)
-    (entry,) = Registry(BaseLayout(moved), str(moved)).entries()
+    (entry,) = JsonRegistry(BaseLayout(moved), str(moved)).entries()
     assert entry["directory"] == str(moved / record.experiment_id)
 
 
@@ -318,7 +318,7 @@ def test_a_list_that_finds_nothing_new_writes_nothing(registry, layout):
     """Looking is free."""
     published(layout, registry)
     running = born(layout, "b")
-    registry.publish(running.experiment_id)
+    registry.apply(running.experiment_id)
     before = layout.registry.stat()
     for _ in range(3):
         assert len(registry.entries()) == 2
@@ -330,7 +330,7 @@ def test_a_broken_record_is_said_and_hides_no_other(registry, layout, caplog):
     good, broken = published(layout, registry, "good"), published(layout, registry, "broken")
     place = layout.experiment(broken.experiment_id)
     place.record.write_bytes(place.record.read_bytes()[:50])
-    registry.announce(broken.experiment_id)
+    registry.mark_pending(broken.experiment_id)
     assert statuses(registry) == {good.experiment_id: "completed", broken.experiment_id: "unknown"}
     assert broken.experiment_id in said(caplog)
     assert "restore it" in said(caplog)
@@ -344,7 +344,7 @@ def test_a_broken_record_that_is_restored_is_listed_as_before(registry, layout):
     place = layout.experiment(record.experiment_id)
     raw = place.record.read_bytes()
     place.record.write_bytes(b"")
-    registry.announce(record.experiment_id)
+    registry.mark_pending(record.experiment_id)
     assert statuses(registry) == {record.experiment_id: "unknown"}
     place.record.write_bytes(raw)
     assert statuses(registry) == {record.experiment_id: "completed"}
@@ -356,7 +356,7 @@ def test_a_newer_record_is_listed_as_far_as_it_is_understood(registry, layout):
     place = layout.experiment(record.experiment_id)
     data = {**json.loads(place.record.read_text()), "format_version": 99, "mood": "good", "notes": "newer"}
     place.record.write_text(json.dumps(data))
-    registry.announce(record.experiment_id)
+    registry.mark_pending(record.experiment_id)
     (entry,) = registry.entries()
     assert (entry["status"], entry["notes"]) == ("completed", "newer")
 
@@ -459,7 +459,7 @@ def test_a_damaged_registry_is_moved_aside_and_rebuilt_and_said(registry, layout
     }
     assert str(layout.registry) in said(caplog)
     assert aside.name in said(caplog)
-    assert registry_format.is_spliceable(layout.registry.read_bytes())
+    assert registry_format.has_entry_lines(layout.registry.read_bytes())
     # Once is enough.
     assert statuses(registry) == expected
     assert len(asides(layout)) == 1
@@ -603,7 +603,7 @@ def test_an_id_that_stands_twice_is_listed_once(registry, layout):
         layout.registry.write_bytes(b'{"experiments": [\n' + first + b",\n" + second + b"\n]}\n")
         assert statuses(registry) == {record.experiment_id: "completed"}
         change(layout, record, notes="new")
-        registry.publish(record.experiment_id)
+        registry.apply(record.experiment_id)
         (entry,) = registry.entries()
         assert (entry["status"], entry["notes"]) == ("completed", "new")
         change(layout, record, notes=None)
@@ -737,7 +737,7 @@ def test_a_file_in_place_of_the_base_directory_is_said(tmp_path):
     """By the list as well as by the start."""
     (tmp_path / "file").touch()
     with pytest.raises(errors.BaseDirectoryError, match="is a file"):
-        Registry(BaseLayout(tmp_path / "file"), "file").entries()
+        JsonRegistry(BaseLayout(tmp_path / "file"), "file").entries()
 
 
 def test_our_own_folder_can_be_deleted_while_nothing_runs(registry, layout, base):
@@ -768,7 +768,7 @@ def test_a_lock_that_cannot_be_had_is_said_and_loses_nothing(registry, layout, c
     monkeypatch.setattr(module, "LOCK_TIMEOUT_S", 0.05)
     record = born(layout, "b")
     with filelock.FileLock(layout.registry_lock):
-        registry.publish(record.experiment_id)
+        registry.apply(record.experiment_id)
         assert str(layout.registry_lock) in said(caplog)
         assert "nothing is lost" in said(caplog)
         assert set(statuses(registry)) == {first.experiment_id, record.experiment_id}
@@ -809,7 +809,7 @@ def test_a_read_only_base_directory_can_be_listed(registry, layout, base, state)
     record = published(layout, registry)
     change(layout, record, status=Status.FAILED)
     if state in {"whole", "marked"}:
-        registry.announce(record.experiment_id)
+        registry.mark_pending(record.experiment_id)
     if state == "whole":
         registry.entries()
     if state == "damaged":
@@ -913,10 +913,10 @@ def test_a_user_who_may_only_read_can_list(shared):
 
 
 @pytest.fixture
-def large(layout, registry) -> Registry:
+def large(layout, registry) -> JsonRegistry:
     """A registry that is too large to be rewritten for each change: for one in four."""
     record = ended(layout, born(layout, "old", -100, config={"text": "x" * (4 * 128 * 1024 - 2000)}))
-    registry.publish(record.experiment_id)
+    registry.apply(record.experiment_id)
     assert listed_in_file(layout) == ["old"]
     return registry
 
@@ -944,7 +944,7 @@ def test_readers_of_a_large_registry_are_current_and_write_back_what_they_found(
     assert statuses(large)[record.experiment_id] == "completed"
     assert listed_in_file(layout) == ["old", "new"]
     change(layout, record, notes="later")
-    large.publish(record.experiment_id)
+    large.apply(record.experiment_id)
     assert [entry["notes"] for entry in large.entries()] == [None, "later"]
 
 
@@ -953,14 +953,14 @@ def test_a_change_that_is_folded_while_the_registry_is_read_is_shown(layout, lar
     record = published(layout, large, "new")
     assert statuses(large)[record.experiment_id] == "completed"
     change(layout, record, notes="later")
-    large.publish(record.experiment_id)
+    large.apply(record.experiment_id)
     os.utime(layout.registry, (0, 0))
     opened = IndexFile._open
 
     def folded_meanwhile(self):
         file = opened(self)
         monkeypatch.setattr(IndexFile, "_open", opened)
-        Registry(layout, str(base)).settle()
+        JsonRegistry(layout, str(base)).flush()
         assert marks(layout) == []
         return file
 
@@ -972,7 +972,7 @@ def test_only_what_is_wanted_is_kept_and_each_is_asked_for_as_it_is_now(layout, 
     """Also one whose line is out of date, and one that is in no line; and of heads no more than what tells them apart."""
     first, second, third = (published(layout, registry, name, age) for age, name in enumerate("abc"))
     change(layout, second, notes="later")
-    registry.announce(second.experiment_id)
+    registry.mark_pending(second.experiment_id)
     fourth = ended(layout, born(layout, "d", 4))
     asked = []
 
@@ -989,7 +989,7 @@ def test_only_what_is_wanted_is_kept_and_each_is_asked_for_as_it_is_now(layout, 
         ("c", None, root + third.experiment_id),
         ("d", None, root + fourth.experiment_id),
     ]
-    heads = registry.heads()
+    heads = registry.summaries()
     keys = {"experiment_id", "timestamp", "custom_name", "end_reason"}
     assert heads == [{key: entry[key] for key in entry if key in keys} for entry in registry.entries()]
 
@@ -1021,16 +1021,16 @@ def test_the_end_of_a_program_brings_a_large_registry_up_to_date(layout, large):
     published(layout, large, "new")
     soon = time.time() + 100
     os.utime(layout.registry, (soon, soon))
-    large.settle()
+    large.flush()
     assert listed_in_file(layout) == ["old"]
     os.utime(layout.registry, (0, 0))
     with marks_locked_elsewhere(layout):
-        large.settle()
+        large.flush()
     assert listed_in_file(layout) == ["old"]
-    large.settle()
+    large.flush()
     assert listed_in_file(layout) == ["old", "new"]
     before = layout.registry.stat()
-    large.settle()
+    large.flush()
     assert layout.registry.stat().st_ino == before.st_ino
 
 
@@ -1061,7 +1061,7 @@ def test_experiments_of_one_second_are_listed_by_their_start_whatever_the_order_
     moments = [MOMENT + timedelta(milliseconds=part) for part in (300, 100, 200)]
     for name, moment in zip("abc", moments, strict=True):
         record = ended(layout, born(layout, name, timestamp=moment))
-        registry.publish(record.experiment_id)
+        registry.apply(record.experiment_id)
     assert [entry["custom_name"] for entry in registry.entries()] == ["b", "c", "a"]
     layout.registry.write_bytes(b"{")
     assert [entry["custom_name"] for entry in registry.entries()] == ["b", "c", "a"]

@@ -48,7 +48,7 @@ def decoded(raw: bytes, path: str) -> list[dict[str, object]]:
 
 def salvaged(raw: bytes) -> list[dict[str, object]]:
     """The entries that are left of a damaged registry."""
-    return list(registry_format.salvage(raw).values())
+    return list(registry_format.recover(raw).values())
 
 
 def ours(raw: bytes) -> list[dict[str, object]]:
@@ -69,7 +69,7 @@ def ours(raw: bytes) -> list[dict[str, object]]:
 
 def put(raw: bytes, items) -> bytes:
     """A registry with some entries put in, or taken out."""
-    return registry_format.Selection(raw, items).replaced(items)
+    return registry_format.EntryEditor(raw, items).replaced(items)
 
 
 class Splicing(RuleBasedStateMachine):
@@ -92,13 +92,15 @@ class Splicing(RuleBasedStateMachine):
     @rule(experiment_id=IDS, fields=FIELDS)
     def put(self, experiment_id, fields):
         item = {**fields, "experiment_id": experiment_id}
-        if not registry_format.is_spliceable(self.raw):
+        if not registry_format.has_entry_lines(self.raw):
             # What a writer does with a registry of another form.
-            self.raw = registry_format.encode(decoded(self.raw, "x"), registry_format.others_of(self.raw, "x"))
+            self.raw = registry_format.encode(decoded(self.raw, "x"), registry_format.read_other_fields(self.raw, "x"))
         self.raw = (
             put(self.raw, {experiment_id: item})
-            if registry_format.is_spliceable(self.raw)
-            else registry_format.encode([*decoded(self.raw, "x"), item], registry_format.others_of(self.raw, "x"))
+            if registry_format.has_entry_lines(self.raw)
+            else registry_format.encode(
+                [*decoded(self.raw, "x"), item], registry_format.read_other_fields(self.raw, "x")
+            )
         )
         self.model[experiment_id] = item
 
@@ -110,10 +112,10 @@ class Splicing(RuleBasedStateMachine):
 
     @rule(experiment_id=IDS)
     def find(self, experiment_id):
-        if registry_format.is_spliceable(self.raw):
-            assert registry_format.Selection(self.raw, [experiment_id]).entries().get(experiment_id) == self.model.get(
+        if registry_format.has_entry_lines(self.raw):
+            assert registry_format.EntryEditor(self.raw, [experiment_id]).entries().get(
                 experiment_id
-            )
+            ) == self.model.get(experiment_id)
 
     @rule()
     def as_another_tool_writes_it(self):
@@ -122,16 +124,18 @@ class Splicing(RuleBasedStateMachine):
 
     @invariant()
     def it_is_the_model(self):
-        if registry_format.is_spliceable(self.raw):
+        if registry_format.has_entry_lines(self.raw):
             assert ours(self.raw) == list(self.model.values())
         assert decoded(self.raw, "x") == list(self.model.values())
-        assert registry_format.others_of(self.raw, "x") == self.others
+        assert registry_format.read_other_fields(self.raw, "x") == self.others
 
     @invariant()
     def salvage_of_a_whole_one_finds_the_same(self):
         found = {item["experiment_id"]: item for item in salvaged(self.raw)}
         whole = {key: item for key, item in self.model.items() if "status" in item and "timestamp" in item}
-        if all(list(item)[0] == "experiment_id" for item in whole.values()) or registry_format.is_spliceable(self.raw):
+        if all(list(item)[0] == "experiment_id" for item in whole.values()) or registry_format.has_entry_lines(
+            self.raw
+        ):
             assert found == whole
 
 
@@ -152,7 +156,7 @@ def test_what_is_encoded_is_decoded(items):
 def test_what_else_the_document_holds_is_kept(items, others):
     """Nothing of ours, but not ours to lose."""
     raw = registry_format.encode(items, others)
-    assert registry_format.others_of(raw, "x") == others
+    assert registry_format.read_other_fields(raw, "x") == others
     assert decoded(raw, "x") == items
     assert json.loads(raw) == {**others, "experiments": items}
 
@@ -162,15 +166,15 @@ def test_many_changes_in_one_pass_are_the_changes_one_by_one(items, changes):
     """Put in place, added at the end, taken out: in one rewrite."""
     edits = {key: None if fields is None else {**fields, "experiment_id": key} for key, fields in changes}
     raw = at_once = registry_format.encode(items)
-    if registry_format.is_spliceable(raw):
+    if registry_format.has_entry_lines(raw):
         at_once = put(raw, edits)
         for key, item in edits.items():
             raw = put(raw, {key: item})
-        assert registry_format.is_spliceable(at_once)
+        assert registry_format.has_entry_lines(at_once)
         assert {line["experiment_id"]: line for line in ours(raw)} == {
             line["experiment_id"]: line for line in ours(at_once)
         }
-        assert registry_format.Selection(at_once, list(edits)).entries() == {
+        assert registry_format.EntryEditor(at_once, list(edits)).entries() == {
             key: item for key, item in edits.items() if item is not None
         }
 
@@ -258,14 +262,14 @@ def test_a_registry_that_is_cut_while_it_is_read_is_refused(monkeypatch):
 @given(entries())
 def test_a_registry_of_ours_can_be_spliced(items):
     """That is what makes an update cheap."""
-    assert registry_format.is_spliceable(registry_format.encode(items))
+    assert registry_format.has_entry_lines(registry_format.encode(items))
 
 
 @pytest.mark.parametrize("others", [{}, {"version": 2}, {"note": "x\ny", "by": {"experiments": []}}])
 def test_an_empty_registry_with_anything_else_in_it_takes_a_first_experiment(others):
     """The first line comes after nothing."""
     raw = registry_format.encode([], others)
-    if registry_format.is_spliceable(raw):
+    if registry_format.has_entry_lines(raw):
         raw = put(raw, {"a": entry("a")})
         assert json.loads(raw) == {**others, "experiments": [entry("a")]}
     else:
@@ -291,14 +295,14 @@ def test_an_empty_registry_with_anything_else_in_it_takes_a_first_experiment(oth
 )
 def test_any_other_form_is_not_spliced(raw):
     """It is decoded and written anew, once."""
-    assert not registry_format.is_spliceable(raw)
+    assert not registry_format.has_entry_lines(raw)
 
 
 def test_a_list_of_another_name_is_not_spliced_into():
     """The list that opens on the first line must be the one that closes on the last."""
     raw = b'{"experiments": [\n{"experiment_id": "a", "x": 1}\n], "archive": [\n1\n]}\n'
     assert json.loads(raw)
-    if registry_format.is_spliceable(raw):
+    if registry_format.has_entry_lines(raw):
         document = json.loads(put(raw, {"b": entry("b")}))
         assert document["archive"] == [1]
         assert [item["experiment_id"] for item in document["experiments"]] == ["a", "b"]
@@ -312,9 +316,9 @@ def test_a_registry_of_the_old_tool_is_read_as_it_is(indent, ascii_only):
     document = {"version": 2, "experiments": items, "notes": ["ü"]}
     raw = json.dumps(document, indent=indent, ensure_ascii=ascii_only).encode()
     assert decoded(raw, "x") == items
-    again = registry_format.encode(decoded(raw, "x"), registry_format.others_of(raw, "x"))
+    again = registry_format.encode(decoded(raw, "x"), registry_format.read_other_fields(raw, "x"))
     assert json.loads(again) == document
-    assert registry_format.is_spliceable(again)
+    assert registry_format.has_entry_lines(again)
 
 
 def test_a_registry_with_a_byte_order_mark_is_read():
@@ -325,7 +329,7 @@ def test_a_registry_with_a_byte_order_mark_is_read():
 def test_a_bare_nan_of_the_old_tool_is_written_as_json():
     """It wrote NaN as it is, which is none."""
     raw = b'{"experiments": [{"experiment_id": "a", "config": {"x": NaN, "y": [-Infinity, 1e999]}}], "best": NaN}'
-    again = registry_format.encode(decoded(raw, "x"), registry_format.others_of(raw, "x"))
+    again = registry_format.encode(decoded(raw, "x"), registry_format.read_other_fields(raw, "x"))
     assert ours(again) == [{"experiment_id": "a", "config": {"x": "NaN", "y": ["-Infinity", "Infinity"]}}]
     assert json.loads(again)["best"] == "NaN"
 
@@ -338,7 +342,7 @@ def test_half_a_character_of_the_old_tool_does_no_harm(field):
     experiment_id = "" if field == "experiment_id" else '"experiment_id": "a", '
     raw = f'{{"experiments": [{{{experiment_id}"{field}": {value}}}]}}'.encode()
     items = decoded(raw, "x")
-    again = registry_format.encode(items, registry_format.others_of(raw, "x"))
+    again = registry_format.encode(items, registry_format.read_other_fields(raw, "x"))
     assert len(ours(again)) == 1
     again = put(again, {items[0]["experiment_id"]: {**items[0], "status": "completed"}})
     assert len(ours(again)) == 1
@@ -360,7 +364,7 @@ def test_nesting_of_any_depth_is_kept_or_reported(depth):
 def test_an_id_that_stands_twice_is_one_experiment():
     """The later one counts, as in a dict."""
     raw = registry_format.encode([entry("a", notes="old"), entry("b")])
-    line = registry_format.line_of(entry("a", notes="new"))
+    line = registry_format.encode_entry(entry("a", notes="new"))
     twice = raw.replace(b"\n]}", b",\n" + line + b"\n]}")
     assert decoded(twice, "x") == [entry("a", notes="new"), entry("b")]
 
@@ -368,10 +372,10 @@ def test_an_id_that_stands_twice_is_one_experiment():
 def test_an_update_of_an_id_that_stands_twice_is_what_is_read():
     """Whichever line is replaced, what was put in comes out."""
     raw = registry_format.encode([entry("a", notes="old"), entry("b")])
-    twice = raw.replace(b"\n]}", b",\n" + registry_format.line_of(entry("a", notes="old too")) + b"\n]}")
+    twice = raw.replace(b"\n]}", b",\n" + registry_format.encode_entry(entry("a", notes="old too")) + b"\n]}")
     again = put(twice, {"a": entry("a", notes="new")})
     assert {item["experiment_id"]: item.get("notes") for item in decoded(again, "x")} == {"a": "new", "b": None}
-    assert registry_format.Selection(again, ["a"]).entries() == {"a": entry("a", notes="new")}
+    assert registry_format.EntryEditor(again, ["a"]).entries() == {"a": entry("a", notes="new")}
 
 
 @pytest.mark.parametrize(

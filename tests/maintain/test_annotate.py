@@ -14,7 +14,7 @@ import time
 import pytest
 
 from runbook import ExperimentManager, ExperimentNotFoundError, errors
-from runbook.index.registry import Registry
+from runbook.index.registry import JsonRegistry
 from runbook.record.layout import BaseLayout
 
 SEED_ID = "20241216_143052_baseline_a1b2c3d4"
@@ -232,7 +232,7 @@ def test_a_writer_that_had_to_wait_does_not_wait_for_what_cannot_be_read(manager
     with hidden(one):
         other = subprocess.Popen([sys.executable, "-c", script, base, one], stdout=subprocess.PIPE)
         other.stdout.readline()
-        Registry(BaseLayout(base), str(base)).publish(one)
+        JsonRegistry(BaseLayout(base), str(base)).apply(one)
         assert other.wait(10) == 0
         other.stdout.close()
     assert said(manager, one) == ("before", [])

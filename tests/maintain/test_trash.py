@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from runbook import ExperimentManager, ExperimentNotFoundError, errors
 from runbook.index import registry_format
-from runbook.index.registry import Registry
+from runbook.index.registry import JsonRegistry
 from runbook.maintain import trash
 from runbook.record.layout import BaseLayout
 
@@ -26,7 +26,7 @@ SEED_ID = "20241216_143052_baseline_a1b2c3d4"
 @pytest.fixture
 def registry(base, manager):
     """The index of a base directory."""
-    return Registry(BaseLayout(base), str(base))
+    return JsonRegistry(BaseLayout(base), str(base))
 
 
 def make(manager, name="x", **metrics):
@@ -36,7 +36,7 @@ def make(manager, name="x", **metrics):
 
 
 def seed(base, experiment_id=SEED_ID, *, has_folder=True, **fields):
-    """An experiment of the seed's tool."""
+    """An experiment of the legacy tool."""
     base.mkdir(exist_ok=True)
     if has_folder:
         (base / experiment_id).mkdir()
@@ -75,7 +75,7 @@ def test_a_deleted_experiment_lies_in_the_trash_and_is_listed_no_more(manager, r
 def test_a_restored_experiment_is_as_it_was(manager, registry, base):
     """Its files, its line, and fields of the line that only the line had."""
     gone = make(manager, "gone", f1=0.9)
-    registry.adopt({"experiment_id": gone, "rating": 5})
+    registry.insert({"experiment_id": gone, "rating": 5})
     before, line = files_in(base / gone), manager.list_experiments()
     trash.delete(registry, gone)
     assert trash.restore(registry, gone) == gone
@@ -170,7 +170,7 @@ def test_one_whose_process_is_dead_is_not_running(manager, registry, script, bas
 def test_one_of_the_seeds_tool_keeps_the_fields_of_its_line(base):
     """Its line is what there is of it."""
     line = seed(base, notes="good", extra=3)
-    manager, registry = ExperimentManager(base), Registry(BaseLayout(base), str(base))
+    manager, registry = ExperimentManager(base), JsonRegistry(BaseLayout(base), str(base))
     trash.delete(registry, SEED_ID)
     assert ids(manager) == set() and trash.trashed(registry)[0]["extra"] == 3
     trash.restore(registry, SEED_ID)
@@ -181,7 +181,7 @@ def test_one_of_the_seeds_tool_keeps_the_fields_of_its_line(base):
 def test_a_line_of_the_seeds_tool_without_a_folder_can_be_deleted_and_restored(base):
     """Its line goes, and comes back; no folder appears."""
     seed(base, has_folder=False, notes="good")
-    manager, registry = ExperimentManager(base), Registry(BaseLayout(base), str(base))
+    manager, registry = ExperimentManager(base), JsonRegistry(BaseLayout(base), str(base))
     assert ids(manager) == {SEED_ID}
     trash.delete(registry, SEED_ID)
     assert ids(manager) == set() and trash_ids(registry) == [SEED_ID]
@@ -279,7 +279,7 @@ def test_a_damaged_line_in_the_trash_gives_way_to_the_record(manager, registry, 
     """The folder is the truth; what stands beside it never leads elsewhere."""
     gone = make(manager, "gone", f1=0.9)
     trash.delete(registry, gone)
-    beside = BaseLayout(base).trashed_line(base / ".trash" / gone)
+    beside = BaseLayout(base).trashed_entry(base / ".trash" / gone)
     beside.unlink() if content is None else beside.write_bytes(content)
     assert trash_ids(registry) == [gone]
     assert trash.restore(registry, gone) == gone
@@ -303,9 +303,9 @@ import sys
 from pathlib import Path
 from runbook.maintain import trash
 from runbook.record.layout import BaseLayout
-from runbook.index.registry import Registry
+from runbook.index.registry import JsonRegistry
 base, what, wanted = sys.argv[1:]
-registry = Registry(BaseLayout(Path(base)), base)
+registry = JsonRegistry(BaseLayout(Path(base)), base)
 print(trash.empty(registry) if what == "empty" else getattr(trash, what)(registry, wanted))
 """
 
@@ -328,7 +328,7 @@ def traced(base, what, wanted, call, action, when):
 
 def assert_in_one_place(base, experiment_id):
     """Listed or in the trash, never both, never neither; its files are whole where it is."""
-    manager, registry = ExperimentManager(base), Registry(BaseLayout(base), str(base))
+    manager, registry = ExperimentManager(base), JsonRegistry(BaseLayout(base), str(base))
     places = [experiment_id in ids(manager), experiment_id in trash_ids(registry)]
     assert places.count(True) == 1, places
     raw = (base / "experiment_registry.json").read_bytes()
@@ -340,7 +340,7 @@ def assert_in_one_place(base, experiment_id):
 
 
 @needs_strace
-@pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "the seed's"])
+@pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "legacy"])
 def test_a_delete_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_ours):
     """And after the next look its line is where it is."""
     outcomes = []
@@ -351,7 +351,7 @@ def test_a_delete_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_o
         is_listed, is_in_file = assert_in_one_place(base, one)
         assert is_listed == is_in_file
         outcomes.append(is_listed)
-        registry = Registry(BaseLayout(base), str(base))
+        registry = JsonRegistry(BaseLayout(base), str(base))
         if is_listed:
             trash.delete(registry, one)
         trash.restore(registry, one)
@@ -364,13 +364,13 @@ def test_a_delete_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_o
 
 
 @needs_strace
-@pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "the seed's"])
+@pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "legacy"])
 def test_a_restore_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_ours):
     """It can be restored again then, and no field of its line is lost."""
     for when in range(1, 12):
         shutil.rmtree(base, ignore_errors=True)
         one = make(ExperimentManager(base)) if is_ours else seed(base, notes="good")["experiment_id"]
-        registry = Registry(BaseLayout(base), str(base))
+        registry = JsonRegistry(BaseLayout(base), str(base))
         trash.delete(registry, one)
         code = traced(base, "restore", one, "rename", "signal=SIGKILL", when)
         is_listed, _ = assert_in_one_place(base, one)
@@ -387,7 +387,7 @@ def test_a_restore_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_
 def test_an_emptying_that_is_killed_leaves_nothing_that_could_be_restored_half(base):
     """An experiment in the trash is whole, or gone."""
     manager = ExperimentManager(base)
-    registry = Registry(BaseLayout(base), str(base))
+    registry = JsonRegistry(BaseLayout(base), str(base))
     for when in (1, 2, 4):
         one = make(manager)
         before = files_in(base / one)
@@ -425,7 +425,7 @@ def test_deleting_and_starting_at_once_lose_nothing(base, manager):
     for process in processes:
         process.communicate(timeout=60)
         assert process.returncode == 0
-    registry = Registry(BaseLayout(base), str(base))
+    registry = JsonRegistry(BaseLayout(base), str(base))
     assert ids(manager) == kept and sorted(trash_ids(registry)) == sorted(doomed)
 
 
@@ -437,21 +437,21 @@ def test_a_line_is_taken_out_wherever_it_stands():
     entries = [{"experiment_id": name, "status": "completed"} for name in "abc"]
     for others in ({}, {"version": 2}):
         for gone in "abc":
-            raw = registry_format.Selection(registry_format.encode(entries, others), {gone: None}).replaced(
+            raw = registry_format.EntryEditor(registry_format.encode(entries, others), {gone: None}).replaced(
                 {gone: None}
             )
-            assert registry_format.is_spliceable(raw)
+            assert registry_format.has_entry_lines(raw)
             assert [*registry_format.decode(raw, "x").values()] == [
                 entry for entry in entries if entry["experiment_id"] != gone
             ]
         raw = registry_format.encode(entries, others)
         for gone in "bac":
-            raw = registry_format.Selection(raw, {gone: None}).replaced({gone: None})
-        assert raw == registry_format.encode([], others) and registry_format.is_spliceable(raw)
-        raw = registry_format.Selection(raw, {entries[0]["experiment_id"]: entries[0]}).replaced(
+            raw = registry_format.EntryEditor(raw, {gone: None}).replaced({gone: None})
+        assert raw == registry_format.encode([], others) and registry_format.has_entry_lines(raw)
+        raw = registry_format.EntryEditor(raw, {entries[0]["experiment_id"]: entries[0]}).replaced(
             {entries[0]["experiment_id"]: entries[0]}
         )
-        assert [*registry_format.decode(raw, "x").values()] == entries[:1] and registry_format.others_of(
+        assert [*registry_format.decode(raw, "x").values()] == entries[:1] and registry_format.read_other_fields(
             raw, "x"
         ) == others
 
@@ -465,7 +465,7 @@ class TrashMachine(RuleBasedStateMachine):
 
         super().__init__()
         self.base = Path(tempfile.mkdtemp())
-        self.registry = Registry(BaseLayout(self.base), str(self.base))
+        self.registry = JsonRegistry(BaseLayout(self.base), str(self.base))
         self.listed, self.trashed, self.count = set(), set(), 0
         ExperimentManager(self.base)
 
@@ -478,7 +478,7 @@ class TrashMachine(RuleBasedStateMachine):
         record = {"format_version": 1, "experiment_id": one, "timestamp": "2024-12-16T14:30:52+00:00"}
         record |= {"status": "completed", "config": {}, "config_hash": "a1b2c3d4"}
         layout.record.write_text(json.dumps(record))
-        self.registry.publish(one)
+        self.registry.apply(one)
         self.listed.add(one)
 
     @precondition(lambda self: self.listed)

@@ -77,5 +77,5 @@ def test_links_are_not_followed(tmp_path):
 
 
 def test_a_folder_that_is_missing_has_no_pictures(tmp_path):
-    """Experiments of the seed's tool may lack the folder."""
+    """Experiments of the legacy tool may lack the folder."""
     assert Album(10_000).of(tmp_path / "results") == []

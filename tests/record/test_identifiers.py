@@ -150,7 +150,7 @@ def test_a_slug_is_what_is_safe_of_the_name(text, slug):
     ],
 )
 def test_an_id_is_time_name_and_hash(name, nth, experiment_id):
-    """The seed's form: `YYYYMMDD_HHMMSS[_name]_hash8`."""
+    """The legacy form: `YYYYMMDD_HHMMSS[_name]_hash8`."""
     assert identifiers.make_id(MOMENT, name, HASH, nth) == experiment_id
 
 
@@ -281,31 +281,31 @@ SHELF = [
 )
 def test_an_experiment_goes_by_its_id_its_name_or_a_prefix(wanted, found):
     """In this order: the id, the latest of a name, the beginning of exactly one id."""
-    assert identifiers.resolve(wanted, SHELF, "base") == found
+    assert identifiers.resolve_id(wanted, SHELF, "base") == found
 
 
 def test_an_id_counts_before_a_name():
     """Somebody may call an experiment by the id of another."""
     shelf = [entry(A, "x"), entry(B, A)]
-    assert identifiers.resolve(A, shelf, "base") == A
+    assert identifiers.resolve_id(A, shelf, "base") == A
 
 
 def test_an_id_that_begins_another_is_itself():
     """Ids of the old tool may."""
     shelf = [entry("run"), entry("run_2")]
-    assert identifiers.resolve("run", shelf, "base") == "run"
+    assert identifiers.resolve_id("run", shelf, "base") == "run"
 
 
 def test_the_latest_of_a_name_is_by_time_and_not_by_place():
     """Adopted experiments stand at the end of the registry."""
     shelf = list(reversed(SHELF))
-    assert identifiers.resolve("baseline", shelf, "base") == B
+    assert identifiers.resolve_id("baseline", shelf, "base") == B
 
 
 def test_a_prefix_of_several_is_refused_with_all_of_them():
     """Nothing is guessed."""
     with pytest.raises(errors.AmbiguousExperimentError) as caught:
-        identifiers.resolve("20241216", SHELF, "base")
+        identifiers.resolve_id("20241216", SHELF, "base")
     assert caught.value.candidates == (A, B)
     assert A in str(caught.value)
     assert "give more of the id" in str(caught.value)
@@ -318,7 +318,7 @@ def test_a_prefix_of_several_is_refused_with_all_of_them():
 def test_an_unknown_one_is_answered_with_the_nearest(wanted, nearest):
     """A typing error costs no second look."""
     with pytest.raises(errors.ExperimentNotFoundError) as caught:
-        identifiers.resolve(wanted, SHELF, "the/base")
+        identifiers.resolve_id(wanted, SHELF, "the/base")
     assert caught.value.nearest[0] == nearest
     assert f"did you mean {nearest}" in str(caught.value)
     assert "the/base" in str(caught.value)
@@ -328,22 +328,22 @@ def test_an_unknown_one_is_answered_with_the_nearest(wanted, nearest):
 def test_something_wholly_unknown_is_answered_with_where_to_look(wanted):
     """Nothing comes near it."""
     with pytest.raises(errors.ExperimentNotFoundError, match="list_experiments") as caught:
-        identifiers.resolve(wanted, SHELF, "base")
+        identifiers.resolve_id(wanted, SHELF, "base")
     assert caught.value.nearest == ()
 
 
 def test_an_empty_shelf_knows_nobody():
     """And says so."""
     with pytest.raises(KeyError, match="no experiment 'x' in base"):
-        identifiers.resolve("x", [], "base")
+        identifiers.resolve_id("x", [], "base")
 
 
 def test_names_of_any_type_in_a_registry_do_no_harm():
     """A registry may have been edited by hand."""
     shelf = [entry(A, 7), entry(B, ["x"]), entry(C, {"y": 1}, None)]
-    assert identifiers.resolve("2025", shelf, "base") == C
+    assert identifiers.resolve_id("2025", shelf, "base") == C
     with pytest.raises(errors.ExperimentNotFoundError):
-        identifiers.resolve("x", shelf, "base")
+        identifiers.resolve_id("x", shelf, "base")
 
 
 @given(st.lists(st.sampled_from(["a", "ab", "abc", "b", "ba"]), unique=True), st.text("abc", max_size=4))
@@ -351,7 +351,7 @@ def test_what_is_found_is_always_one_of_the_shelf(ids, wanted):
     """Never another id than one that is there."""
     shelf = [entry(experiment_id, f"name of {experiment_id}") for experiment_id in ids]
     try:
-        assert identifiers.resolve(wanted, shelf, "base") in ids
+        assert identifiers.resolve_id(wanted, shelf, "base") in ids
     except errors.AmbiguousExperimentError as error:
         assert len(error.candidates) > 1
     except errors.ExperimentNotFoundError:
@@ -366,27 +366,27 @@ THREE = [entry(f"2024121{day}_143052_a1b2c3d{day}", name=f"n{day}") for day in (
 @pytest.mark.parametrize(("wanted", "day"), [("latest", 3), ("@1", 3), ("@2", 2), ("@3", 1), ("@01", 3)])
 def test_the_newest_are_counted_from_one(wanted, day):
     """`latest` and `@1` are the newest, `@2` the one before it."""
-    assert identifiers.resolve(wanted, THREE, "base") == f"2024121{day}_143052_a1b2c3d{day}"
+    assert identifiers.resolve_id(wanted, THREE, "base") == f"2024121{day}_143052_a1b2c3d{day}"
 
 
 @pytest.mark.parametrize("wanted", ["@0", "@4", "@", "@x", "@-1", "@99999999999999999999", "@1 "])
 def test_a_place_that_there_is_not_is_not_found(wanted):
     """Nothing is taken for the nearest of them."""
     with pytest.raises(errors.ExperimentNotFoundError):
-        identifiers.resolve(wanted, THREE, "base")
+        identifiers.resolve_id(wanted, THREE, "base")
 
 
 @pytest.mark.parametrize("word", ["latest", "@1"])
 def test_no_name_changes_what_the_newest_means(word):
     """An experiment that is called `latest` does not become it."""
     entries = [entry("20241211_143052_a1b2c3d4", name=word), *THREE]
-    assert identifiers.resolve(word, entries, "base") == THREE[-1]["experiment_id"]
+    assert identifiers.resolve_id(word, entries, "base") == THREE[-1]["experiment_id"]
 
 
 def test_nothing_is_the_latest_of_none():
     """An empty base directory has no newest experiment."""
     with pytest.raises(errors.ExperimentNotFoundError):
-        identifiers.resolve("latest", [], "base")
+        identifiers.resolve_id("latest", [], "base")
 
 
 def test_the_path_of_a_folder_stands_for_its_experiment(tmp_path, monkeypatch):
@@ -395,7 +395,7 @@ def test_the_path_of_a_folder_stands_for_its_experiment(tmp_path, monkeypatch):
     (tmp_path / "base" / wanted).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     for path in (f"base/{wanted}", f"./base/{wanted}/", f"{tmp_path}/base/{wanted}", f"base/../base/{wanted}"):
-        assert identifiers.resolve(path, THREE, "./base") == wanted
+        assert identifiers.resolve_id(path, THREE, "./base") == wanted
 
 
 def test_a_path_elsewhere_is_not_found(tmp_path, monkeypatch):
@@ -406,4 +406,4 @@ def test_a_path_elsewhere_is_not_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in (f"other/{wanted}", f"nowhere/{wanted}", "/", "a/\0", "/" + "x" * 5000, f"~nobody/{wanted}"):
         with pytest.raises(errors.ExperimentNotFoundError):
-            identifiers.resolve(path, THREE, "base")
+            identifiers.resolve_id(path, THREE, "base")

@@ -10,7 +10,7 @@ from runbook.record.layout import REGISTRY_FILE, BaseLayout, ExperimentLayout
 
 ID = "20241216_143052_baseline_a1b2c3d4"
 
-# The names that other programs rely on: the seed's, and those that the design promises.
+# The names that other programs rely on: the legacy tool's, and those that the design promises.
 IN_AN_EXPERIMENT = {
     "record": "experiment.json",
     "config": "config.json",
@@ -50,7 +50,7 @@ def test_the_list_of_names_is_whole():
 
 
 def test_metrics_under_a_name_are_a_json_file_of_that_name():
-    """`save_metrics("val", …)` writes `metrics/val.json`; the seed's names are no exception."""
+    """`save_metrics("val", …)` writes `metrics/val.json`; the legacy names are no exception."""
     layout = ExperimentLayout(Path("x"))
     assert layout.metrics_file("val") == Path("x/metrics/val.json")
     assert layout.metrics_file("final_summary") == layout.final_summary

@@ -218,7 +218,7 @@ def test_no_field_can_raise_anything_else(record, field, value):
 
 
 def test_a_line_of_the_registry_has_the_seeds_fields_first():
-    """The seed's fields under the seed's names, in its order, then ours."""
+    """The legacy fields under the legacy names, in its order, then ours."""
     record = schema.from_json(plain_record(), ExperimentRecord, "x")
     entry = registry_entry.build_entry(record, "./experiments/x")
     seed = ["experiment_id", "timestamp", "status", "custom_name", "description", "config", "directory"]
@@ -245,7 +245,7 @@ def test_a_line_with_nothing_but_an_id_is_an_experiment():
 
 @pytest.mark.parametrize(("field", "value"), [("config", 3), ("tags", [1]), ("metrics", [])])
 def test_a_wrong_field_of_a_line_is_named(field, value):
-    """The seed's registry may have been edited by hand."""
+    """The legacy registry may have been edited by hand."""
     with pytest.raises(errors.DamagedFileError) as caught:
         schema.record_of_entry({"experiment_id": "x", field: value}, "registry.json")
     assert field in caught.value.problem

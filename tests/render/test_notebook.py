@@ -161,7 +161,7 @@ def test_what_is_the_users_stays_text(manager, text):
     # What has no place in a file of ours was replaced when it was recorded.
     recorded = view.config["inner"]
     key = next(iter(recorded))
-    assert (f"config.inner.{shown(key)}", display.plain(recorded[key])) in rows
+    assert (f"config.inner.{shown(key)}", display.one_line(recorded[key])) in rows
     for html in (manager._repr_html_(), manager.find()._repr_html_()):
         table = Reader(html)
         assert shown(exp.name) in table.rows[1]

@@ -233,8 +233,8 @@ def test_killed_writers_leave_one_stray_temporary_of_the_registry_at_most(shelf)
         import sys
         from pathlib import Path
         from runbook.record.layout import BaseLayout
-        from runbook.index.registry import Registry
-        Registry(BaseLayout(Path(sys.argv[1])), sys.argv[1]).publish(sys.argv[2])
+        from runbook.index.registry import JsonRegistry
+        JsonRegistry(BaseLayout(Path(sys.argv[1])), sys.argv[1]).apply(sys.argv[2])
     """
     (earlier,) = [entry["experiment_id"] for entry in ExperimentManager(shelf).list_experiments()]
     # The first rename puts the registry in its place.

@@ -16,7 +16,7 @@ import pytest
 import runbook
 from runbook.record.status import EndReason, Status
 from runbook.run import endings
-from runbook.run.endings import classify, comes_from, describe
+from runbook.run.endings import classify, comes_from, describe_failure
 
 COMPLETED, FAILED, INTERRUPTED = Status.COMPLETED, Status.FAILED, Status.INTERRUPTED
 
@@ -228,7 +228,7 @@ def test_a_group_is_interrupted_only_if_all_of_it_is(group, status, reason):
 
 def test_a_group_is_described_with_every_member():
     """What went wrong in each task is in the record."""
-    failure = describe(raised(ExceptionGroup("two tasks", [ValueError("first"), KeyError("second")])))
+    failure = describe_failure(raised(ExceptionGroup("two tasks", [ValueError("first"), KeyError("second")])))
     assert failure.type == "ExceptionGroup"
     assert "two tasks" in failure.message
     assert "first" in failure.traceback
@@ -269,7 +269,7 @@ def test_groups_nested_beyond_the_recursion_limit_do_not_break_the_closing(inner
 )  # fmt: skip
 def test_each_signal_interrupts(signum, reason):
     """A signal never fails an experiment and never completes one."""
-    ending = endings.of_signal(signum)
+    ending = endings.ending_of_signal(signum)
     assert (ending.status, ending.reason, ending.failure) == (INTERRUPTED, reason, None)
 
 
@@ -506,7 +506,7 @@ def test_a_falsy_cause_is_not_mistaken_for_none():
 )
 def test_any_text_can_be_written_as_utf_8(text):
     """What the record and traceback.txt hold can be encoded, whatever the message was."""
-    failure = describe(raised(MyError(text)))
+    failure = describe_failure(raised(MyError(text)))
     json.dumps([failure.message, failure.traceback], ensure_ascii=False).encode()
     assert failure.message
     assert "MyError" in failure.traceback
@@ -514,19 +514,19 @@ def test_any_text_can_be_written_as_utf_8(text):
 
 def test_a_plain_message_is_kept_as_it_is():
     """Escapes are for what cannot be written, not for umlauts."""
-    assert describe(MyError("Größe 🎉")).message == "Größe 🎉"
+    assert describe_failure(MyError("Größe 🎉")).message == "Größe 🎉"
 
 
 def test_a_huge_message_is_cut_and_says_its_type():
     """A message of megabytes (a repr of a tensor, a page of HTML) does not blow up the record."""
-    failure = describe(raised(MyError("x" * 5_000_000)))
+    failure = describe_failure(raised(MyError("x" * 5_000_000)))
     assert len(failure.message) <= 100_000
     assert failure.message.startswith("xxx")
 
 
 def test_a_huge_traceback_is_bounded():
     """The record is read with each listing and rewritten with each note; it cannot hold megabytes of traceback."""
-    failure = describe(raised(MyError("x" * 5_000_000)))
+    failure = describe_failure(raised(MyError("x" * 5_000_000)))
     assert len(failure.traceback) <= 1_000_000
 
 
@@ -538,7 +538,7 @@ def test_a_recursion_error_is_described():
 
     with pytest.raises(RecursionError) as caught:
         dive()
-    failure = describe(caught.value)
+    failure = describe_failure(caught.value)
     assert failure.type == "RecursionError"
     assert "dive" in failure.traceback
     assert "maximum recursion depth" in failure.message
@@ -546,27 +546,27 @@ def test_a_recursion_error_is_described():
 
 def test_types_are_qualified_unless_builtin():
     """The name alone does not tell whose error it was."""
-    assert describe(ValueError("x")).type == "ValueError"
-    assert describe(json.JSONDecodeError("m", "d", 0)).type == "json.decoder.JSONDecodeError"
-    assert describe(MyError()).type == f"{__name__}.MyError"
+    assert describe_failure(ValueError("x")).type == "ValueError"
+    assert describe_failure(json.JSONDecodeError("m", "d", 0)).type == "json.decoder.JSONDecodeError"
+    assert describe_failure(MyError()).type == f"{__name__}.MyError"
 
 
 def test_a_type_without_a_module_is_described():
     """Classes made at run time may carry anything as their module."""
     kind = type("Odd", (Exception,), {"__module__": None})
-    assert "Odd" in describe(raised(kind("x"))).type
+    assert "Odd" in describe_failure(raised(kind("x"))).type
 
 
 def test_notes_are_in_the_traceback():
     """`add_note` is how programs say where in the sweep they were."""
     error = MyError("x")
     error.add_note("while fitting fold 3")
-    assert "while fitting fold 3" in describe(error).traceback
+    assert "while fitting fold 3" in describe_failure(error).traceback
 
 
 def test_the_cause_is_in_the_traceback():
     """The record tells the whole story, as the terminal does."""
-    text = describe(while_handling(KeyError("the root"), ValueError("on top"))).traceback
+    text = describe_failure(while_handling(KeyError("the root"), ValueError("on top"))).traceback
     assert "the root" in text
     assert "During handling of the above exception" in text
 
@@ -590,7 +590,7 @@ def test_our_own_frames_at_the_top_are_left_out():
     exec(compile(user, "train.py", "exec"), names)
     error = _run("def wrapper():\n    call()\nwrapper()\n", str(folder / "wrapping.py"), call=names["train"])
     error.__traceback__ = error.__traceback__.tb_next
-    text = describe(error).traceback
+    text = describe_failure(error).traceback
     assert "wrapping.py" not in text
     assert 'File "train.py"' in text
 
@@ -602,7 +602,7 @@ def test_our_own_frames_further_down_stay():
     exec(compile("def save():\n    raise OSError('full')\n", str(folder / "files.py"), "exec"), names)
     error = _run("save()\n", "train.py", save=names["save"])
     error.__traceback__ = error.__traceback__.tb_next
-    text = describe(error).traceback
+    text = describe_failure(error).traceback
     assert text.index('File "train.py"') < text.index("files.py")
 
 
@@ -611,7 +611,7 @@ def test_a_traceback_of_our_frames_alone_stays():
     folder = Path(runbook.__file__).parent
     error = _run("raise ValueError('ours')\n", str(folder / "wrapping.py"))
     error.__traceback__ = error.__traceback__.tb_next
-    assert "wrapping.py" in describe(error).traceback
+    assert "wrapping.py" in describe_failure(error).traceback
 
 
 @pytest.mark.parametrize("neighbour", ["{folder}_plugin/train.py", "{folder}-experiments/train.py", "{folder}_demo.py"])
@@ -622,7 +622,7 @@ def test_a_neighbour_of_our_folder_is_the_users(neighbour):
     exec(compile("def inner():\n    raise ValueError('boom')\n", "inner.py", "exec"), names)
     error = _run("inner()\n", filename, inner=names["inner"])
     error.__traceback__ = error.__traceback__.tb_next
-    assert filename in describe(error).traceback
+    assert filename in describe_failure(error).traceback
 
 
 def test_describing_changes_nothing_in_the_exception():
@@ -654,24 +654,24 @@ def last_error(monkeypatch):
 
 def test_an_exit_that_nobody_explained_is_abandoned(last_error):
     """Without `mark_complete` nothing is completed."""
-    assert endings.at_exit() == endings.ABANDONED
+    assert endings.ending_at_exit() == endings.ABANDONED
 
 
 def test_an_uncaught_error_is_seen_at_exit(last_error):
     """The interpreter has printed it and is on its way out."""
     last_error(raised(MyError("uncaught")))
-    ending = endings.at_exit()
+    ending = endings.ending_at_exit()
     assert (ending.status, ending.failure.message) == (FAILED, "uncaught")
 
 
 def test_an_uncaught_ctrl_c_is_seen_at_exit(last_error):
     """Ctrl-C between `create_experiment` and `mark_complete`."""
     last_error(raised(KeyboardInterrupt()))
-    assert endings.at_exit().reason is EndReason.KEYBOARD
+    assert endings.ending_at_exit().reason is EndReason.KEYBOARD
 
 
 def test_an_old_error_at_a_prompt_is_not_what_ended_it(last_error, monkeypatch):
     """In a notebook the last exception may be hours old."""
     last_error(raised(MyError("an hour ago")))
     monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
-    assert endings.at_exit() == endings.ABANDONED
+    assert endings.ending_at_exit() == endings.ABANDONED

@@ -303,7 +303,7 @@ def test_the_last_logged_values_are_the_metrics_where_none_were_saved(base):
 
 
 def test_every_save_gives_its_file(exp, tmp_path):
-    """Each under the seed's name, there when the call returns."""
+    """Each under the legacy name, there when the call returns."""
     rationales = tmp_path / "eraser.jsonl"
     rationales.write_text('{"annotation_id": "1"}\n')
     expected = {

@@ -514,7 +514,7 @@ def test_there_is_none_outside():
 
 
 def test_the_innermost_is_the_current_one_and_knows_its_parent(manager):
-    """Blocks, tracked functions and the seed's way nest in each other."""
+    """Blocks, tracked functions and the legacy way nest in each other."""
     seen = []
 
     @manager.tracked
@@ -960,7 +960,7 @@ def test_an_error_in_a_thread_is_that_threads_alone(manager, monkeypatch):
     assert sorted(entry["status"] for entry in manager.list_experiments()) == ["completed", "failed"]
 
 
-# The seed's way, in halves
+# The legacy way, in halves
 
 
 def test_a_second_create_abandons_the_first_and_says_so(manager, caplog):

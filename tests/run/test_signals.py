@@ -115,7 +115,7 @@ def test_handlers_are_put_back_after_a_birth_that_fails(tmp_path):
 
 
 def test_handlers_are_put_back_by_mark_complete(manager):
-    """The seed's two halves are one block."""
+    """The legacy two halves are one block."""
     before = handlers()
     manager.create_experiment({"a": 1})
     assert handlers() != before

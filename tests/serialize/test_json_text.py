@@ -73,7 +73,7 @@ def test_times_sort_as_text(moments):
 
 
 def test_a_time_of_the_old_tool_is_local():
-    """The seed's registry holds local times without an offset."""
+    """The legacy registry holds local times without an offset."""
     here = datetime(2024, 12, 16, 14, 30, 52).astimezone()
     assert timestamps.parse_time("2024-12-16T14:30:52") == here
 

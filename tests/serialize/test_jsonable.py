@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 
 from runbook import messages
 from runbook.serialize.flatten import flatten, restore_floats
-from runbook.serialize.jsonable import MAX_DEPTH, numbers_of, to_plain
+from runbook.serialize.jsonable import MAX_DEPTH, numbers_of, to_jsonable
 
 
 class Colour(enum.Enum):
@@ -63,11 +63,11 @@ def _nothing_said_yet(monkeypatch):
 
 def strict(value, **options):
     """The plain form of a value, after proving that strict JSON holds it unchanged."""
-    plain = to_plain(value, **options)
+    plain = to_jsonable(value, **options)
     text = json.dumps(plain, allow_nan=False)
     text.encode("utf-8")
     assert json.loads(text) == plain
-    assert to_plain(plain) == plain
+    assert to_jsonable(plain) == plain
     return plain
 
 
@@ -297,14 +297,14 @@ def test_a_full_stack_is_survived():
     """Near the recursion limit of the host the value is recorded as far as it goes."""
 
     def deep(level):
-        return deep(level - 1) if level else to_plain({"a": [[[[[[[[1]]]]]]]]})
+        return deep(level - 1) if level else to_jsonable({"a": [[[[[[[[1]]]]]]]]})
 
     results = []
     for level in range(800, 1000):
         try:
             results.append(deep(level))
         except RecursionError:
-            # No frame was left to enter `to_plain` itself; one level before, it had a few.
+            # No frame was left to enter `to_jsonable` itself; one level before, it had a few.
             break
     assert results
     assert all(isinstance(result, dict) for result in results)
@@ -319,16 +319,16 @@ def test_references_without_end_are_cut_short():
     for node in nodes:
         node.__dict__.update({f"to_{index}": other for index, other in enumerate(nodes)})
     began = time.monotonic()
-    assert "appear too often" in json.dumps(to_plain(layers))
-    assert "appear too often" in json.dumps(to_plain(nodes[0]))
+    assert "appear too often" in json.dumps(to_jsonable(layers))
+    assert "appear too often" in json.dumps(to_jsonable(nodes[0]))
     assert time.monotonic() - began < 30
 
 
 def test_rows_that_share_an_object_all_stay():
     """Sharing near the top is what data does, and nothing of it is left out."""
     shared, model = {"a": 1}, Plain(name="bert")
-    assert to_plain([shared] * 60_000) == [{"a": 1}] * 60_000
-    assert to_plain([{"model": model}] * 60_000)[-1] == {"model": {"name": "bert"}}
+    assert to_jsonable([shared] * 60_000) == [{"a": 1}] * 60_000
+    assert to_jsonable([{"model": model}] * 60_000)[-1] == {"model": {"name": "bert"}}
 
 
 # Objects that have no JSON form, and hostile ones
@@ -461,7 +461,7 @@ def test_interrupts_pass_through():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        to_plain([Interrupted()])
+        to_jsonable([Interrupted()])
 
 
 def test_containers_with_spoiled_methods_are_read_from_below():
@@ -531,7 +531,7 @@ def test_numpy_scalars_become_python_scalars():
         7,
         None,
     ]
-    assert [type(item) for item in to_plain(values[:4])] == [float, str, int, bool]
+    assert [type(item) for item in to_jsonable(values[:4])] == [float, str, int, bool]
 
 
 def test_numpy_arrays_become_nested_lists():
@@ -565,7 +565,7 @@ def test_many_small_arrays_all_stay():
     """Lists made on the way from an array to JSON never count as met before."""
     np = pytest.importorskip("numpy")
     nested = [[[[[[[[[[np.ones((2, 2)) for _ in range(40_000)]]]]]]]]]]
-    assert "too often" not in json.dumps(to_plain(nested))
+    assert "too often" not in json.dumps(to_jsonable(nested))
 
 
 def test_large_arrays_are_described():
@@ -812,7 +812,7 @@ values = st.recursive(
 @given(values)
 def test_any_value_survives_strict_json(value):
     """Writing never fails, and reading back gives the same data."""
-    assert strict(value) == to_plain(value)
+    assert strict(value) == to_jsonable(value)
 
 
 names = st.text(alphabet=st.characters(codec="utf-8"), max_size=3)
@@ -821,7 +821,7 @@ names = st.text(alphabet=st.characters(codec="utf-8"), max_size=3)
 @given(st.recursive(st.floats(), lambda inner: st.lists(inner) | st.dictionaries(names, inner)))
 def test_floats_come_back(value):
     """Data that is written, read and restored holds the same floats."""
-    restored = restore_floats(json.loads(json.dumps(to_plain(value), allow_nan=False)))
+    restored = restore_floats(json.loads(json.dumps(to_jsonable(value), allow_nan=False)))
     assert repr(restored) == repr(value)
 
 

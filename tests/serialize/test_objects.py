@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import attrs
 import pytest
 
-from runbook.serialize.jsonable import to_plain
+from runbook.serialize.jsonable import to_jsonable
 from runbook.serialize.objects import class_settings, settings_of
 
 
@@ -31,7 +31,7 @@ class Choice(enum.Enum):
 
 def test_dataclasses_give_their_fields():
     """Fields count, class variables and private state do not."""
-    assert to_plain(Optim()) == {"lr": 0.1, "betas": [0.9, 0.99], "extra": None}
+    assert to_jsonable(Optim()) == {"lr": 0.1, "betas": [0.9, 0.99], "extra": None}
 
 
 def test_a_dataclass_is_never_copied():
@@ -43,7 +43,7 @@ def test_a_dataclass_is_never_copied():
         def __deepcopy__(self, memo):
             raise RuntimeError
 
-    assert to_plain(Optim(extra=Once())) == {"lr": 0.1, "betas": [0.9, 0.99], "extra": {"value": 1}}
+    assert to_jsonable(Optim(extra=Once())) == {"lr": 0.1, "betas": [0.9, 0.99], "extra": {"value": 1}}
 
 
 def test_a_field_without_a_value_is_left_out():
@@ -54,7 +54,7 @@ def test_a_field_without_a_value_is_left_out():
         a: int = 1
         b: int = dataclasses.field(init=False)
 
-    assert to_plain(Late()) == {"a": 1}
+    assert to_jsonable(Late()) == {"a": 1}
 
 
 def test_a_property_that_raises_is_named():
@@ -70,14 +70,14 @@ def test_a_property_that_raises_is_named():
                 raise OSError
             return object.__getattribute__(self, name)
 
-    assert to_plain(Broken()) == {"a": 1, "b": {"__repr__": "<unreadable: OSError>"}}
+    assert to_jsonable(Broken()) == {"a": 1, "b": {"__repr__": "<unreadable: OSError>"}}
 
 
 def test_recursive_dataclasses_end():
     """A record that holds itself is cut at the cycle."""
     node = Optim()
     node.extra = [node]
-    assert to_plain(node)["extra"] == [{"__repr__": "<cycle>"}]
+    assert to_jsonable(node)["extra"] == [{"__repr__": "<cycle>"}]
 
 
 def test_attrs_classes_give_their_fields():
@@ -92,13 +92,13 @@ def test_attrs_classes_give_their_fields():
     class Open:
         a: Frozen = attrs.field(factory=Frozen)
 
-    assert to_plain(Open()) == {"a": {"a": 1, "_b": 2}}
+    assert to_jsonable(Open()) == {"a": {"a": 1, "_b": 2}}
 
 
 def test_namespaces_give_all_their_attributes():
     """What a command-line parser found is recorded whole."""
     args = argparse.Namespace(lr=0.1, nested=types.SimpleNamespace(a=1))
-    assert to_plain(args) == {"lr": 0.1, "nested": {"a": 1}}
+    assert to_jsonable(args) == {"lr": 0.1, "nested": {"a": 1}}
 
 
 def test_plain_objects_give_class_attributes_and_their_own():
@@ -123,8 +123,8 @@ def test_plain_objects_give_class_attributes_and_their_own():
             self._own = 2
 
     expected = {"lr": 0.5, "name": "derived", "momentum": 0.9, "activation": "builtins.print"}
-    assert to_plain(Config()) == expected
-    assert list(to_plain(Config())) == list(expected)
+    assert to_jsonable(Config()) == expected
+    assert list(to_jsonable(Config())) == list(expected)
 
 
 def test_slots_are_attributes():
@@ -139,7 +139,7 @@ def test_slots_are_attributes():
         def __init__(self):
             self.a, self.b, self._c = 1, 2, 3
 
-    assert to_plain(Config()) == {"a": 1, "b": 2}
+    assert to_jsonable(Config()) == {"a": 1, "b": 2}
 
 
 def test_a_method_in_the_place_of_a_setting_hides_it():
@@ -154,7 +154,7 @@ def test_a_method_in_the_place_of_a_setting_hides_it():
         def lr(self):
             return 1
 
-    assert to_plain(Config()) == {"momentum": 0.9}
+    assert to_jsonable(Config()) == {"momentum": 0.9}
 
 
 def test_classes_inside_a_config_class_are_its_sections():
@@ -181,8 +181,8 @@ def test_classes_inside_a_config_class_are_its_sections():
         "optimizer": f"{__name__}.Optim",
         "model": {"layers": 2, "head": {"bias": True}},
     }
-    assert to_plain(dict(class_settings(Config))) == expected
-    assert to_plain(Config()) == expected
+    assert to_jsonable(dict(class_settings(Config))) == expected
+    assert to_jsonable(Config()) == expected
 
 
 def test_objects_that_hold_data_are_not_opened():
@@ -199,7 +199,7 @@ def test_objects_that_hold_data_are_not_opened():
             raise AssertionError
 
     assert settings_of(Loader()) is None
-    assert "Loader" in to_plain(Loader())["__repr__"]
+    assert "Loader" in to_jsonable(Loader())["__repr__"]
 
 
 def test_callables_and_standard_objects_are_not_opened():
@@ -228,7 +228,7 @@ def test_mapping_like_objects_are_mappings():
         def __getitem__(self, key):
             return {"a": 1, "b": [2]}[key]
 
-    assert to_plain(Bag()) == {"a": 1, "b": [2]}
+    assert to_jsonable(Bag()) == {"a": 1, "b": [2]}
 
 
 def test_indexing_for_convenience_hides_nothing():
@@ -242,7 +242,7 @@ def test_indexing_for_convenience_hides_nothing():
         def __getitem__(self, name):
             return getattr(self, name)
 
-    assert to_plain({"nested": Config()}) == {"nested": {"lr": 0.1, "items_of": {"a": 1}}}
+    assert to_jsonable({"nested": Config()}) == {"nested": {"lr": 0.1, "items_of": {"a": 1}}}
 
 
 def test_named_tuples_and_structs():
@@ -258,7 +258,7 @@ def test_named_tuples_and_structs():
         def __init__(self):
             self.x, self.y = 1, Choice.A
 
-    assert to_plain([Pair(1, 2), Struct()]) == [{"a": 1, "b": 2}, {"x": 1, "y": "a"}]
+    assert to_jsonable([Pair(1, 2), Struct()]) == [{"a": 1, "b": 2}, {"x": 1, "y": "a"}]
 
 
 def test_pydantic_models():
@@ -276,14 +276,14 @@ def test_pydantic_models():
         def double(self) -> float:
             raise RuntimeError
 
-    plain = to_plain(Model(note="x"))
+    plain = to_jsonable(Model(note="x"))
     assert plain == {"lr": 0.1, "key": "**********", "site": "https://example.org/", "note": "x"}
 
     class Late(pydantic.BaseModel):
         a: int
         b: int
 
-    assert to_plain(Late.model_construct(a=1)) == {"a": 1}
+    assert to_jsonable(Late.model_construct(a=1)) == {"a": 1}
 
 
 def test_pydantic_models_of_version_1():
@@ -297,7 +297,7 @@ def test_pydantic_models_of_version_1():
         class Config:
             extra = "allow"
 
-    assert to_plain(Model(note="x")) == {"lr": 0.1, "key": "**********", "note": "x"}
+    assert to_jsonable(Model(note="x")) == {"lr": 0.1, "key": "**********", "note": "x"}
 
 
 def test_omegaconf_is_resolved_where_that_works():
@@ -316,7 +316,7 @@ def test_omegaconf_is_resolved_where_that_works():
             "none": None,
         }
     )
-    assert to_plain(config) == {
+    assert to_jsonable(config) == {
         "root": "/data",
         "train": "/data/train",
         "missing": "???",
@@ -338,11 +338,11 @@ def test_omegaconf_containers_without_content():
         omegaconf.ListConfig(None),
         omegaconf.OmegaConf.structured(Optim),
     ]
-    plain = to_plain(values)
+    plain = to_jsonable(values)
     assert plain[:3] == [None, "???", None]
     assert plain[3]["lr"] == 0.1
     pointing = omegaconf.OmegaConf.create({"a": {"b": 1}, "c": "${a}", "d": {"up": "${d}"}})
-    assert to_plain(pointing) == {"a": {"b": 1}, "c": {"b": 1}, "d": {"up": "${d}"}}
+    assert to_jsonable(pointing) == {"a": {"b": 1}, "c": {"b": 1}, "d": {"up": "${d}"}}
 
 
 def test_estimators_give_their_parameters():
@@ -352,10 +352,10 @@ def test_estimators_give_their_parameters():
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    plain = to_plain({"model": LogisticRegression(C=0.5)})
-    assert plain == {"model": to_plain(LogisticRegression(C=0.5).get_params())}
-    assert to_plain(RandomForestClassifier(n_estimators=7))["n_estimators"] == 7
-    steps = to_plain(make_pipeline(LogisticRegression(C=2)))["steps"]
+    plain = to_jsonable({"model": LogisticRegression(C=0.5)})
+    assert plain == {"model": to_jsonable(LogisticRegression(C=0.5).get_params())}
+    assert to_jsonable(RandomForestClassifier(n_estimators=7))["n_estimators"] == 7
+    steps = to_jsonable(make_pipeline(LogisticRegression(C=2)))["steps"]
     assert steps[0][0] == "logisticregression"
     assert steps[0][1]["C"] == 2
 
@@ -364,12 +364,12 @@ def test_msgspec_structs():
     """Real structs are read like the others."""
     msgspec = pytest.importorskip("msgspec")
     struct = msgspec.defstruct("Struct", [("a", int, 1)], frozen=True)
-    assert to_plain(struct()) == {"a": 1}
+    assert to_jsonable(struct()) == {"a": 1}
 
 
 def test_ml_collections():
     """Config dicts are mapping-like without being mappings."""
     ml_collections = pytest.importorskip("ml_collections")
     config = ml_collections.ConfigDict({"lr": 0.1, "model": {"layers": 2}})
-    assert to_plain(config) == {"lr": 0.1, "model": {"layers": 2}}
-    assert to_plain(ml_collections.FrozenConfigDict(config)) == {"lr": 0.1, "model": {"layers": 2}}
+    assert to_jsonable(config) == {"lr": 0.1, "model": {"layers": 2}}
+    assert to_jsonable(ml_collections.FrozenConfigDict(config)) == {"lr": 0.1, "model": {"layers": 2}}

@@ -40,14 +40,14 @@ def other(tmp_path):
 
 
 def shown(layout, **own):
-    one = annotation_log.annotated(record(**own), layout)
+    one = annotation_log.with_annotations(record(**own), layout)
     return one.notes, one.tags
 
 
 def test_a_record_without_annotations_is_shown_as_it_is(layout):
     """The very same object: a folder from before this file was known costs nothing."""
     one = record(notes="n", tags=("a",))
-    assert annotation_log.annotated(one, layout) is one
+    assert annotation_log.with_annotations(one, layout) is one
 
 
 def test_lines_are_applied_in_the_order_of_their_times(layout):
@@ -83,7 +83,7 @@ def test_a_file_that_cannot_be_read_is_an_error(layout, other):
     with pytest.raises(IsADirectoryError):
         shown(layout, notes="own")
     with pytest.raises(IsADirectoryError):
-        annotation_log.take_over(layout, other)
+        annotation_log.merge(layout, other)
 
 
 def test_a_line_that_cannot_be_read_back_is_written_again(layout, monkeypatch):
@@ -133,8 +133,8 @@ def test_taking_over_is_a_union(layout, other):
     """Either way, any number of times, the same is shown of both."""
     annotation_log.append(layout, [line(1, note="both"), line(2, note="here"), line(5, untag="t")])
     annotation_log.append(other, [line(1, note="both"), line(3, note="there"), line(4, tag="t")])
-    assert annotation_log.take_over(other, layout) and annotation_log.take_over(layout, other)
-    assert not annotation_log.take_over(other, layout) and not annotation_log.take_over(layout, other)
+    assert annotation_log.merge(other, layout) and annotation_log.merge(layout, other)
+    assert not annotation_log.merge(other, layout) and not annotation_log.merge(layout, other)
     assert shown(layout) == shown(other) == ("both\nhere\nthere", ())
 
 
@@ -151,6 +151,6 @@ def test_two_copies_agree_after_a_merge_either_way(tmp_path_factory, lines):
     for nth, (moment, what, is_here) in enumerate(lines):
         # No two lines are said at the same time by the same person.
         annotation_log.append(one if is_here else two, [{**line(moment * 100 + nth), **what}])
-    annotation_log.take_over(one, two)
-    annotation_log.take_over(two, one)
+    annotation_log.merge(one, two)
+    annotation_log.merge(two, one)
     assert shown(one) == shown(two)

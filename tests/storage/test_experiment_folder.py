@@ -48,7 +48,7 @@ def born(layout, **changes):
     """A folder with everything that a birth puts into it, and its record."""
     record = experiment_folder.reserve(layout, draft(**changes))
     place = layout.experiment(record.experiment_id)
-    experiment_folder.write_birth(place, record, environment.capture())
+    experiment_folder.write_initial_files(place, record, environment.capture())
     return place, record
 
 
@@ -175,7 +175,7 @@ def test_a_birth_that_fails_takes_the_folder_back(layout):
         record = experiment_folder.reserve(layout, draft())
         unborn = layout.experiment(record.experiment_id)
         with pytest.raises(error), experiment_folder.undone_on_error(layout, unborn):
-            experiment_folder.write_birth(unborn, record, environment.capture())
+            experiment_folder.write_initial_files(unborn, record, environment.capture())
             raise error
         assert not unborn.root.exists()
     assert experiment_folder.read_record(place).status is Status.RUNNING
@@ -200,7 +200,7 @@ def test_a_taken_inner_folder_is_an_error(layout):
     place = layout.experiment(record.experiment_id)
     place.metrics.mkdir()
     with pytest.raises(FileExistsError):
-        experiment_folder.write_birth(place, record, environment.capture())
+        experiment_folder.write_initial_files(place, record, environment.capture())
 
 
 # --- the record

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runbook import ExperimentManager, errors
-from runbook.index.registry import Registry
+from runbook.index.registry import JsonRegistry
 from runbook.record.layout import MANIFEST_FILE, BaseLayout
 from runbook.transfer.archive import Limits
 from runbook.transfer.bundle import export_folder, export_zip
@@ -56,7 +56,7 @@ def bundle(view, tmp_path):
 @pytest.fixture
 def registry(base):
     """The index of a base directory that does not exist yet."""
-    return Registry(BaseLayout(base), str(base))
+    return JsonRegistry(BaseLayout(base), str(base))
 
 
 def files_in(folder):
@@ -216,7 +216,7 @@ def test_a_folder_that_was_renamed_keeps_its_id(registry, base, view, tmp_path):
     assert set(listed(base)) == {view.id}
 
 
-# The seed's tool
+# The legacy tool
 
 
 def seed_folder(base, experiment_id=SEED_ID):
@@ -646,7 +646,7 @@ def test_a_bundle_with_any_bytes_changed_is_refused_or_the_same(tmp_path_factory
         at = data.draw(st.integers(0, len(raw) - 1))
         raw[at] = data.draw(st.integers(0, 255))
     (tmp / "x.zip").write_bytes(bytes(raw))
-    registry = Registry(BaseLayout(tmp / "base"), str(tmp / "base"))
+    registry = JsonRegistry(BaseLayout(tmp / "base"), str(tmp / "base"))
     try:
         found = import_bundle(registry, tmp / "x.zip")
     except (errors.BundleError, errors.NewerFormatError):
@@ -675,9 +675,9 @@ from pathlib import Path
 from runbook import errors
 from runbook.transfer.import_ import import_bundle
 from runbook.record.layout import BaseLayout
-from runbook.index.registry import Registry
+from runbook.index.registry import JsonRegistry
 base, path, how = sys.argv[1:]
-registry = Registry(BaseLayout(Path(base)), base)
+registry = JsonRegistry(BaseLayout(Path(base)), base)
 print("ready", flush=True)
 sys.stdin.readline()
 try:
@@ -775,7 +775,7 @@ def test_an_import_that_is_killed_at_any_rename_is_whole_or_not_there(base, bund
         outcomes.add(len(there))
         if there:
             assert files_in(base / view.id) == expected and there[view.id]["status"] == "completed"
-        again = import_bundle(Registry(BaseLayout(base), str(base)), bundle)
+        again = import_bundle(JsonRegistry(BaseLayout(base), str(base)), bundle)
         assert again == (None if there else view.id)
         assert files_in(base / view.id) == expected and strays(base) == []
     assert outcomes == {0, 1}
@@ -788,7 +788,7 @@ def test_an_import_that_is_killed_at_any_rename_is_whole_or_not_there(base, bund
 def test_an_import_that_the_disk_refuses_leaves_nothing(base, bundle, tmp_path, call, errno):
     """At each of the calls in turn: an error, and no experiment that is not whole."""
     command = [sys.executable, "-c", IMPORT, str(base), str(bundle), "error"]
-    Registry(BaseLayout(base), str(base))
+    JsonRegistry(BaseLayout(base), str(base))
     ExperimentManager(base)
     ends = set()
     for when in (2, 5, 9):

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbook import ExperimentManager, errors
-from runbook.index.registry import Registry
+from runbook.index.registry import JsonRegistry
 from runbook.maintain import trash
 from runbook.record.layout import BaseLayout
 from runbook.transfer.merge import MergeReport, merge
@@ -27,7 +27,7 @@ ID = "20241216_143052_baseline_a1b2c3d4"
 
 
 def registry_at(base):
-    return Registry(BaseLayout(base), str(base))
+    return JsonRegistry(BaseLayout(base), str(base))
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def write(base, experiment_id=ID, *, files=None, mtime=1_700_000_000, **fields):
 
 
 def seed(base, experiment_id=SEED_ID, *, has_folder=True, config='{"lr": 0.1}', **fields):
-    """An experiment of the seed's tool, added to its registry."""
+    """An experiment of the legacy tool, added to its registry."""
     base.mkdir(parents=True, exist_ok=True)
     if has_folder:
         (base / experiment_id).mkdir()
@@ -138,7 +138,7 @@ def test_a_second_merge_adds_nothing(here, there):
 def test_the_other_registry_may_have_its_usual_name(there, tmp_path):
     """The name of the index here says nothing of the one there."""
     one = make(there, "one")
-    registry = Registry(BaseLayout(tmp_path / "here", "index.json"), str(tmp_path / "here"))
+    registry = JsonRegistry(BaseLayout(tmp_path / "here", "index.json"), str(tmp_path / "here"))
     assert merge(registry, there).added == (one,)
     assert (tmp_path / "here" / "index.json").exists()
 
@@ -339,11 +339,11 @@ def test_an_experiment_that_runs_here_is_never_replaced(here, there):
     assert listed(here)[exp.id]["status"] == "completed" and len(listed(here)) == 2
 
 
-# The seed's tool
+# The legacy tool
 
 
 def test_an_old_registry_merges_with_every_field(here, there):
-    """Of the seed's tool, the line is what there is; `directory` is where it is now."""
+    """Of the legacy tool, the line is what there is; `directory` is where it is now."""
     seed(there, notes="good", extra={"a": 1})
     seed(there, "20241217_143052_gone_a1b2c3d4", has_folder=False, notes="only a line")
     assert len(merge(registry_at(here), there).added) == 2
@@ -366,7 +366,7 @@ def test_another_line_of_the_same_id_is_kept_beside_it(here, there, has_folder):
 
 
 def test_an_old_experiment_that_has_ended_since_is_updated(here, there):
-    """The seed's tool goes on writing into its own base directory; the next merge follows."""
+    """The legacy tool goes on writing into its own base directory; the next merge follows."""
     seed(there, status="running")
     merge(registry_at(here), there)
     (there / "experiment_registry.json").unlink()
@@ -446,9 +446,9 @@ import sys
 from pathlib import Path
 from runbook.record.layout import BaseLayout
 from runbook.transfer.merge import merge
-from runbook.index.registry import Registry
+from runbook.index.registry import JsonRegistry
 here, there = sys.argv[1:]
-report = merge(Registry(BaseLayout(Path(here)), here), Path(there))
+report = merge(JsonRegistry(BaseLayout(Path(here)), here), Path(there))
 print(len(report.added), *report.added)
 """
 

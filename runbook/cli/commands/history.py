@@ -65,7 +65,7 @@ def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_l
 
 
 def _columns(view: ExperimentView) -> dict[str, list[Any]]:
-    """What was logged; else the training history that was saved as a whole, as the seed's tool did it."""
+    """What was logged; else the training history that was saved as a whole, as the legacy tool did it."""
     columns = view.history()
     if any(name not in RESERVED for name in columns):
         return columns

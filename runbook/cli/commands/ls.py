@@ -244,7 +244,7 @@ def _shown(value: Any) -> str:
         return f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return display.visible(", ".join(value))
-    return display.plain(value)
+    return display.one_line(value)
 
 
 def _metrics(entries: Sequence[Entry], shown: Collection[str]) -> list[_Column]:
@@ -256,6 +256,8 @@ def _metrics(entries: Sequence[Entry], shown: Collection[str]) -> list[_Column]:
     others = [name for name in counts if name not in shown and f"metrics.{name}" not in shown]
     names = sorted(others, key=lambda name: -counts[name])[:_METRICS_SHOWN]
     return [
-        _Column(display.visible(name), [display.plain(entry["metrics"].get(name)) for entry in entries], is_right=True)
+        _Column(
+            display.visible(name), [display.one_line(entry["metrics"].get(name)) for entry in entries], is_right=True
+        )
         for name in names
     ]

@@ -13,10 +13,10 @@ from runbook.cli import text_columns
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED, say
 from runbook.cli.options import experiment_argument
-from runbook.display import age, duration, plain, visible
+from runbook.display import age, duration, one_line, visible
 from runbook.record.status import Status
 from runbook.serialize.flatten import flatten
-from runbook.serialize.jsonable import to_plain
+from runbook.serialize.jsonable import to_jsonable
 from runbook.storage import experiment_folder
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def show(context: Context, experiment: str) -> int | None:
 
 
 def damage_of(view: ExperimentView) -> str | None:
-    """What is wrong with its record; None where nothing is, or where there is none, as of the seed's tool."""
+    """What is wrong with its record; None where nothing is, or where there is none, as of the legacy tool."""
     try:
         experiment_folder.read_record(view.layout)
     except (errors.DamagedFileError, errors.NewerFormatError) as error:
@@ -72,7 +72,7 @@ def describe(context: Context, view: ExperimentView) -> JsonObject:
 
     entry = next(entry for entry in context.entries if entry["experiment_id"] == view.id)
     record = schema.to_json(view.record)
-    plain = to_plain(
+    data = to_jsonable(
         {
             **entry,
             "duration_s": duration_s(view),
@@ -83,8 +83,8 @@ def describe(context: Context, view: ExperimentView) -> JsonObject:
             "files": [{"path": path, "bytes": size} for path, size in files_of(view.path)],
         }
     )
-    assert isinstance(plain, dict)
-    return plain
+    assert isinstance(data, dict)
+    return data
 
 
 def duration_s(view: ExperimentView) -> float | None:
@@ -122,7 +122,7 @@ def _lines(view: ExperimentView, width: int) -> Iterator[str]:
         if values:
             yield f"\n{title}"
             yield from text_columns.pairs(
-                [(visible(key), plain(value)) for key, value in flatten(values).items()], width
+                [(visible(key), one_line(value)) for key, value in flatten(values).items()], width
             )
     if len(view.record.attempts) > 1:
         yield "\nattempts"

@@ -162,7 +162,7 @@ def _block(sight: Sight, width: int, *, is_unicode: bool, has_bar: bool = True) 
     shown = list(sight.metrics.items())[:_METRICS_SHOWN]
     if shown:
         more = len(sight.metrics) - len(shown)
-        values = [f"{display.visible(name)}={display.plain(value)}" for name, value in shown]
+        values = [f"{display.visible(name)}={display.one_line(value)}" for name, value in shown]
         lines.append("  " + "  ".join([*values, *([f"and {more} more"] if more else [])]))
     return [text_columns.cut(line, width, "…" if is_unicode else "...") for line in lines]
 

@@ -123,7 +123,7 @@ def _lines(view: ExperimentView, step: float | None, metrics: dict[str, Any], wi
         yield from (f"  {display.visible(line)}" for line in shown)
     if metrics:
         yield "\nlast metrics"
-        items = [(display.visible(name), display.plain(value)) for name, value in metrics.items()]
+        items = [(display.visible(name), display.one_line(value)) for name, value in metrics.items()]
         yield from text_columns.pairs(items[:_METRICS_SHOWN], width)
         if len(items) > _METRICS_SHOWN:
             yield f"  and {len(items) - _METRICS_SHOWN} more"

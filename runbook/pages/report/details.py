@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from runbook import errors
 from runbook.pages.report.environment import environment_rows
 from runbook.pages.report.labels import as_text, cut, own_settings
-from runbook.serialize.jsonable import to_plain
+from runbook.serialize.jsonable import to_jsonable
 from runbook.serialize.timestamps import format_time
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _detail(view: ExperimentView, room: _Room) -> JsonObject:
         "attempts": view.attempt,
         "config": _pairs({key: cut(as_text(value), room.length) for key, value in settings.items()}, room),
         "settings": len(settings),
-        "metrics": _pairs({name: to_plain(value) for name, value in view.metrics.items()}, room),
+        "metrics": _pairs({name: to_jsonable(value) for name, value in view.metrics.items()}, room),
         "final_metrics": len(view.metrics),
     }
 

@@ -11,7 +11,7 @@ from runbook.compare.directions import best_of, direction_of
 from runbook.config.difference import differing
 from runbook.pages.report.labels import as_text, cut, own_settings
 from runbook.serialize.flatten import restore_floats
-from runbook.serialize.jsonable import to_plain
+from runbook.serialize.jsonable import to_jsonable
 from runbook.serialize.timestamps import format_time, parse_time
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _row(
         _seconds(entry),
         [cut(str(tag), length) for tag in (entry.get("tags") or ())[:_MOST_TAGS]],
         [_cell(different[name].get(experiment_id), length) for name in settings],
-        [_cell(to_plain(entry["metrics"].get(name)), length) for name in metrics],
+        [_cell(to_jsonable(entry["metrics"].get(name)), length) for name in metrics],
     ]
 
 
