@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -455,6 +456,32 @@ def test_hate_speech_pipeline_on_a_sample_of_the_real_tweets(run_example):
     assert entry["metrics"]["test_accuracy"] > 0.85
     assert entry["metrics"]["gmb_metrics.overall_auc"] > 0.85
     assert entry["metrics"]["xai_metrics.comprehensiveness"] > entry["metrics"]["xai_metrics.sufficiency"]
+
+
+def size_of_png(path: Path) -> tuple[int, int]:
+    """Width and height, from the header of the file."""
+    data = path.read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+
+
+def test_the_picture_of_the_report_is_small_enough_for_a_page():
+    """The README shows the file that is in the repository."""
+    picture = EXAMPLES / "report.png"
+    assert size_of_png(picture)[0] == 1280
+    assert picture.stat().st_size < 200_000
+
+
+def test_the_picture_of_the_report_can_be_made_anew(run_example, tmp_path):
+    """With a browser on the path it has the same size, and the base directory of the shell stays as it is."""
+    for library in ("plotly", "PIL"):
+        pytest.importorskip(library)
+    if not (shutil.which("chromium") or shutil.which("chromium-browser")):
+        pytest.skip("no chromium on this machine")
+    run = run_example("report_picture.py", "--output", tmp_path / "report.png")
+    assert run.exit_code == 0, run.err
+    assert size_of_png(tmp_path / "report.png") == size_of_png(EXAMPLES / "report.png")
+    assert not run.base.exists()
 
 
 def test_every_example_is_run_here():
