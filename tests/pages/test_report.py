@@ -11,6 +11,7 @@ import time
 import pytest
 
 from runbook import ExperimentManager, ExperimentNotFoundError, MissingExtraError, ReportTargetError
+from runbook.pages.report import data as report_data
 from runbook.pages.report import write_report
 from runbook.pages.report.environment import environment_rows
 from runbook.pages.report.labels import told_apart
@@ -271,10 +272,25 @@ def test_more_metrics_than_anybody_looks_at_are_cut_and_said(manager, tmp_path):
     """Charts are those that most experiments have."""
     with manager.experiment({}) as exp:
         exp.log({f"m{at}": at for at in range(200)})
+    with manager.experiment({}) as exp:
+        exp.log({"loss": 1, "m198": 2, "m199": 3})
     run(manager)
     data = data_of(manager.report(tmp_path / "report.html"))
-    assert len({curve["metric"] for curve in data["curves"]}) == 60
+    drawn = {curve["metric"] for curve in data["curves"]}
+    assert len(drawn) == 60
     assert "Of 201 metrics" in " ".join(data["remarks"])
+    # Two experiments have these, and one of the 200 others each; theirs came first.
+    assert drawn >= {"loss", "m198", "m199"}
+
+
+def test_the_table_has_the_metrics_that_most_experiments_have(manager, tmp_path):
+    """Not those that come first; how many there are is said."""
+    run(manager, "one", {f"m{at}": at for at in range(20)})
+    run(manager, "two", {"m18": 1, "m19": 2, "z": 3})
+    run(manager, "three", {"z": 1})
+    data = data_of(manager.report(tmp_path / "report.html"))
+    assert data["table"]["metrics"][:3] == ["m18", "m19", "z"]
+    assert "The table has 12 of 21 metrics" in " ".join(data["remarks"])
 
 
 def test_settings_that_most_experiments_have_come_before_the_metrics(manager, tmp_path):
@@ -376,6 +392,18 @@ def test_long_tracebacks_keep_their_end(manager, tmp_path):
     assert failure["failure"]["traceback"].endswith("the end of it\n")
     assert "characters left out" in failure["failure"]["traceback"][:60]
     assert len(failure["failure"]["message"]) == 2_000
+
+
+def test_of_many_failures_the_newest_are_told(manager, tmp_path, monkeypatch):
+    """Nobody looks for the oldest; how many there are is said."""
+    monkeypatch.setattr(report_data, "_MOST_FAILURES", 2)
+    for name in ("first", "second", "third"):
+        with pytest.raises(ValueError, match=name), manager.experiment({}, name=name):
+            raise ValueError(name)
+    run(manager, points=0)
+    data = data_of(manager.report(tmp_path / "report.html"))
+    assert [failure["name"] for failure in data["failures"]] == ["third", "second"]
+    assert "Of 3 failed and interrupted experiments the newest 2 are told" in " ".join(data["remarks"])
 
 
 def test_an_older_failure_is_told_as_well(manager, tmp_path):
