@@ -74,6 +74,17 @@ def fields(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     return _items(ctx, incomplete, offered)
 
 
+def topics(ctx: click.Context, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - as click has it
+    """The topics of the guide, each with what its page is about."""
+    from runbook.cli.commands import guide
+
+    return [
+        CompletionItem(topic, help=guide.load_page(topic).summary)
+        for topic in guide.topics()
+        if topic.startswith(incomplete)
+    ]
+
+
 def _description(entry: Entry) -> str:
     parts = [
         str(entry["status"]),
