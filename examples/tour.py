@@ -147,10 +147,13 @@ def shell_session(body: str, folder: Path) -> Iterator[str]:
 
 def python_session(body: str, console: code.InteractiveConsole) -> Iterator[str]:
     """Type the statements of a block; yields each line with what it shows."""
-    for line in body.splitlines():
+    lines = body.splitlines()
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
         if line.startswith((">>>", "...")):
             with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(shown):
-                console.push(line[4:])
+                # The empty line that ends a compound statement is typed, but not shown.
+                if console.push(line[4:]) and not following.startswith("..."):
+                    console.push("")
             yield f"{line}\n{shown.getvalue()}"
 
 

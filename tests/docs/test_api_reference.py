@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import inspect
-
 from pathlib import Path
 
+import api_reference
 import pytest
 
 import runbook
-
-import api_reference
-
 
 PAGE = Path(runbook.__file__).parent / "guide" / "api.md"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _ORDER: Final = (
     *("record", "query", "cli", "compare", "report", "maintain", "endings", "resume", "distributed", "secrets"),
-    *("files", "costs", "legacy", "coming-from", "faq", "api"),
+    *("files", "promises", "costs", "legacy", "coming-from", "faq", "api"),
 )
 """The order in which a newcomer reads the pages; a page that is not here comes after them."""
 
@@ -143,7 +143,11 @@ def _print_rendered(context: Context, page: Page) -> None:
 
     # A terminal cannot follow a link to a file; the command opens the same page.
     text = _LINK_TO_PAGE.sub(r"\1 (`runbook guide \2`)", _COMMENT.sub("", page.text))
-    console = Console(width=min(context.width, _WIDEST), no_color=not context.is_coloured)
+    console = Console(
+        width=min(context.width, _WIDEST),
+        force_terminal=context.is_coloured,
+        color_system="auto" if context.is_coloured else None,
+    )
     console.print(Markdown(text, hyperlinks=False))
 
 
@@ -161,6 +165,7 @@ def _search(context: Context, among: list[str], word: str) -> None:
         if (line.topic, line.heading) != above:
             if above is not None:
                 context.print()
-            context.print(click.style(f"{line.topic}: {line.heading}", bold=True if context.is_coloured else None))
+            title = f"{line.topic}: {line.heading}"
+            context.print(click.style(title, bold=True) if context.is_coloured else title)
             above = line.topic, line.heading
         context.print(f"{line.line:5}  {line.text}")
