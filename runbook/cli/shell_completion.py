@@ -76,11 +76,11 @@ def fields(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 
 def topics(ctx: click.Context, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - as click has it
     """The topics of the guide, each with what its page is about."""
-    from runbook.cli.commands import guide
+    from runbook.cli import guide_pages
 
     return [
-        CompletionItem(topic, help=guide.load_page(topic).summary)
-        for topic in guide.topics()
+        CompletionItem(topic, help=guide_pages.load_page(topic).summary)
+        for topic in guide_pages.topics()
         if topic.startswith(incomplete)
     ]
 

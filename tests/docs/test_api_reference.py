@@ -20,7 +20,7 @@ def page() -> str:
 
 
 def test_the_page_is_what_the_docstrings_say(page):
-    """`python tests/docs/api_reference.py --write` renews it."""
+    """`python tests/support/api_reference.py --write` renews it."""
     assert page.splitlines() == api_reference.build_page().splitlines()
 
 

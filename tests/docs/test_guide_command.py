@@ -7,7 +7,7 @@ import json
 import pytest
 from document_pages import GUIDE, read
 
-from runbook.cli.commands import guide
+from runbook.cli import guide_pages
 
 TOPICS = {path.stem for path in GUIDE.glob("*.md")}
 
@@ -64,8 +64,11 @@ def test_a_search_can_be_of_one_page(run):
 
 def test_a_comment_in_a_program_is_no_heading():
     """The heading of a line is that of the page, not a comment of Python."""
-    page = guide.Page("x", "# Title\n\n```python\n# word\n```\n\n## Below\n\nword\n")
-    assert [(found.heading, found.line) for found in guide.find_lines(page, "WORD")] == [("Title", 4), ("Below", 9)]
+    page = guide_pages.Page("x", "# Title\n\n```python\n# word\n```\n\n## Below\n\nword\n")
+    assert [(found.heading, found.line) for found in guide_pages.find_lines(page, "WORD")] == [
+        ("Title", 4),
+        ("Below", 9),
+    ]
 
 
 def test_json_has_what_the_text_has(run):

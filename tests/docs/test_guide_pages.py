@@ -11,8 +11,7 @@ import pytest
 from document_pages import EXPECTED, FENCED, GUIDE, PAGES, README, ROOT, all_text, blocks, prose, read
 
 import runbook
-from runbook.cli import main
-from runbook.cli.commands import guide
+from runbook.cli import guide_pages, main
 
 pytestmark = pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
 
@@ -38,7 +37,7 @@ def test_a_page_begins_with_a_title_and_one_line(topic):
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_page_has_a_place_in_the_order(topic):
     """A new page is put where a newcomer reads it."""
-    assert topic in guide._ORDER
+    assert topic in guide_pages.ORDER
 
 
 @pytest.mark.parametrize("topic", PAGES)

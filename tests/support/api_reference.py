@@ -1,7 +1,7 @@
 """Make the page of the guide that lists every public name, from the docstrings.
 
-python tests/docs/api_reference.py            # prints the page
-python tests/docs/api_reference.py --write    # writes runbook/guide/api.md
+python tests/support/api_reference.py            # prints the page
+python tests/support/api_reference.py --write    # writes runbook/guide/api.md
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def build_page() -> str:
     parts = [
         "# API reference",
         "Every public function, class, method and error, with its arguments.",
-        "<!-- Made from the docstrings by `python tests/docs/api_reference.py --write`. -->",
+        "<!-- Made from the docstrings by `python tests/support/api_reference.py --write`. -->",
         "All names come from the package itself:",
         "```py\nfrom runbook import ExperimentManager, experiment, tracked\n```",
         "## Functions",
