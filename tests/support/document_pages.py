@@ -32,8 +32,3 @@ def blocks(topic: str, language: str) -> list[str]:
 def prose(topic: str) -> str:
     """A page without its blocks."""
     return FENCED.sub("", read(topic))
-
-
-def all_text() -> str:
-    """All pages, one below the other."""
-    return "\n".join(map(read, PAGES))
