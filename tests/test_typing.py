@@ -34,6 +34,7 @@ def mypy(tmp_path, *files):
     )
 
 
+@pytest.mark.slow
 @needs_mypy
 def test_the_public_types_are_as_claimed(tmp_path):
     """Every `assert_type` holds, and every line that must be an error is one."""

@@ -350,6 +350,7 @@ def test_each_error_has_its_code(error, code, capfd):
 WRITING = [["note", "@1", "text"], ["tag", "@1", "keep"], ["rm", "@1", "--yes"], ["repair"], ["end", "@1"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", WRITING, ids=" ".join)
 def test_a_base_directory_that_cannot_be_written_to_is_named(words, shelf, base):
     """In words, with the remedy, and not as a path of ours with an errno."""

@@ -18,8 +18,6 @@ from typing import Any
 import attrs
 import pytest
 
-import runbook
-
 pytest.importorskip("sklearn", reason="the examples train scikit-learn models")
 
 REPOSITORY = Path(__file__).parents[2]
@@ -106,12 +104,9 @@ def run_example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
     def run(name: str, *arguments: str | Path, base: Path | None = None) -> Run:
         work = tmp_path_factory.mktemp("work")
         base = base or tmp_path_factory.mktemp("base") / "runs"
-        # The package under test, wherever this process has it from: the checkout or an installed wheel.
-        paths = [str(Path(runbook.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RUNBOOK_")},
             "RUNBOOK_DIR": str(base),
-            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             "PYTHONWARNINGS": "error",
             "PYTHONIOENCODING": "utf-8",
         }

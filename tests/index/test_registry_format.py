@@ -193,6 +193,7 @@ def _block(request, monkeypatch):
     monkeypatch.setattr(registry_format, "_BLOCK", request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_block")
 def test_block_by_block_a_registry_is_what_it_is_as_a_whole():
     """Ours is read in blocks, and what is damaged or has another form is left to those who read it whole."""
@@ -547,6 +548,7 @@ def test_an_entry_inside_of_a_config_is_no_experiment(form):
         assert salvaged(damaged) == [item for item in items if item is not victim]
 
 
+@pytest.mark.slow
 @given(entries(), st.integers(0, 10_000), st.sampled_from(string.printable))
 @settings(max_examples=200, deadline=None)
 def test_a_registry_with_a_character_put_in_is_decoded_or_reported(items, place, character):

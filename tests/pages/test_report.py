@@ -193,6 +193,7 @@ def test_the_policy_allows_its_own_scripts_by_hash_and_nothing_else(manager, tmp
     assert set(rules) == {"default-src", "script-src", "style-src", "img-src", "base-uri", "form-action"}
 
 
+@pytest.mark.slow
 def test_fifty_experiments_of_a_thousand_points_stay_below_six_megabytes_unthinned(manager, tmp_path):
     """Five metrics each, and every point is there."""
     rows = [
@@ -220,6 +221,7 @@ def test_fifty_experiments_of_a_thousand_points_stay_below_six_megabytes_unthinn
     assert len(data["groups"]) == 10
 
 
+@pytest.mark.slow
 def test_long_histories_and_large_pictures_stay_below_six_megabytes(manager, tmp_path):
     """Curves are thinned with their spikes, pictures are named, and the page says both."""
     for number in range(12):
@@ -239,6 +241,7 @@ def test_long_histories_and_large_pictures_stay_below_six_megabytes(manager, tmp
     assert "" in problems
 
 
+@pytest.mark.slow
 def test_ten_thousand_experiments_make_a_page_with_all_of_them(base, tmp_path):
     """The table is whole; curves and details are those of the newest, and the page says so."""
     base.mkdir()
@@ -372,6 +375,7 @@ def test_the_best_of_a_metric_is_marked_where_its_name_says_which_way(manager, t
     }
 
 
+@pytest.mark.slow
 def test_configs_of_any_size_fit(manager, tmp_path):
     """Long settings are cut, many are counted, and the page says so."""
     for number in range(20):

@@ -40,6 +40,8 @@ def _nothing_is_left_in_the_process():
     for life in list(lifecycle._open.values()):
         life.close()
     lifecycle._current.set(())
+    # Of the experiments whose folders a test has broken.
+    lifecycle._unrecorded.clear()
     assert left == (None, before)
 
 
@@ -1172,6 +1174,7 @@ def test_a_forked_child_has_the_handlers_from_before(manager):
         in_child(child)
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_child_forked_while_another_thread_logs_is_not_stuck(manager):
     """A lock that a thread of the parent held at the moment of the fork holds nobody up."""

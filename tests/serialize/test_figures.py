@@ -122,6 +122,7 @@ def test_the_manager_saves_into_the_active_experiment(manager, drawn):
     manager.mark_complete()
 
 
+@pytest.mark.slow
 def test_pyplot_is_never_imported(base):
     """Saving a figure changes nothing in a program that draws without pyplot."""
     pytest.importorskip("matplotlib")

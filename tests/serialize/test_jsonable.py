@@ -324,6 +324,7 @@ def test_references_without_end_are_cut_short():
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_rows_that_share_an_object_all_stay():
     """Sharing near the top is what data does, and nothing of it is left out."""
     shared, model = {"a": 1}, Plain(name="bert")

@@ -633,6 +633,7 @@ def test_a_lie_in_the_structure_is_refused(registry, base, tmp_path, what):
     assert_untouched(base)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -709,6 +710,7 @@ def importers(base, paths, how):
     return sorted(out.strip() for out, _ in results)
 
 
+@pytest.mark.slow
 def test_of_two_imports_of_one_bundle_at_once_one_wins_and_the_other_is_told(base, bundle, view):
     """It is there once, whole."""
     assert importers(base, [bundle] * 4, "rename") == [view.id, "None", "None", "None"]
@@ -717,6 +719,7 @@ def test_of_two_imports_of_one_bundle_at_once_one_wins_and_the_other_is_told(bas
     assert strays(base) == []
 
 
+@pytest.mark.slow
 def test_of_different_experiments_with_one_id_each_comes_in_once(base, tmp_path):
     """Every loser of the race gets an id of its own."""
     paths = []
@@ -749,6 +752,7 @@ needs_strace = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_strace
 def test_an_import_that_is_killed_at_any_rename_is_whole_or_not_there(base, bundle, view, tmp_path):
     """The next one goes on at once, and clears what was left."""
@@ -781,6 +785,7 @@ def test_an_import_that_is_killed_at_any_rename_is_whole_or_not_there(base, bund
     assert outcomes == {0, 1}
 
 
+@pytest.mark.slow
 @needs_strace
 @pytest.mark.parametrize(
     ("call", "errno"), [("fsync", "EIO"), ("rename", "ENOSPC"), ("mkdir", "EDQUOT"), ("write", "ENOSPC")]
