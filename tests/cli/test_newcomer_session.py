@@ -142,11 +142,20 @@ def type_line(typed: Typed, folder: Path, columns: int) -> tuple[int, str]:
         os.close(ours)
 
 
+WIDE = re.compile(r"runbook (ls|show|compare|best|history)\b")
+"""What looks different on a wide terminal."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 200])
 def test_a_newcomer_finds_the_way(columns, project):
     """Every line ends with the right code and the words that help, fits, controls nothing, and is no traceback."""
     for typed in SESSION:
+        if columns > 80 and typed.line.startswith("runbook note"):
+            # What follows depends on what a newcomer has changed, and looks alike on every terminal.
+            break
+        if columns > 80 and (typed.code != 0 or not WIDE.match(typed.line)):
+            continue
         if typed.needs is not None and importlib.util.find_spec(typed.needs) is None:
             continue
         code, shown = type_line(typed, project, columns)

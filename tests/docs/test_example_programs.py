@@ -108,6 +108,9 @@ def run_example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
             **{name: value for name, value in os.environ.items() if not name.startswith("RUNBOOK_")},
             "RUNBOOK_DIR": str(base),
             "PYTHONWARNINGS": "error",
+            # The models are small: threads of their linear algebra would only wait for each other.
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
             "PYTHONIOENCODING": "utf-8",
         }
         process = subprocess.run(
@@ -225,7 +228,7 @@ def test_async_evaluation_logs_into_the_right_experiment(run_example):
 @pytest.mark.parametrize("start_method", ["spawn", "fork", "forkserver"])
 def test_sweep_in_processes_loses_no_experiment(run_example, start_method):
     """Nine trainings by workers of any start method are all there, and printed from best to worst."""
-    run = run_example("multiprocessing_sweep.py", "--workers", "3", "--start-method", start_method)
+    run = run_example("multiprocessing_sweep.py", "--workers", "2", "--start-method", start_method)
     run.check_success()
     settings = {(entry["config"]["kernel"], entry["config"]["regularization"]) for entry in run.entries}
     assert len(run.entries) == len(settings) == 9
