@@ -144,12 +144,12 @@ def script(tmp_path, base) -> Script:
 @pytest.fixture
 def run(base):
     """Calls a command of the command line on `base`, in this process."""
-    from click.testing import CliRunner
+    from cli_runner import cli_runner
 
     from runbook.cli import main
 
     def call(*args: str):
-        return CliRunner().invoke(main, ["--dir", str(base), *args])
+        return cli_runner().invoke(main, ["--dir", str(base), *args])
 
     return call
 

@@ -58,6 +58,8 @@ def test_what_knows_its_figure_is_taken_for_it(exp, drawn):
     assert exp.save_figure(part, "part").read_bytes().startswith(MAGIC[".png"])
 
 
+# Plotly 6.0 warns of a part of its own template.
+@pytest.mark.filterwarnings("ignore:[*]scattermapbox:DeprecationWarning")
 def test_a_figure_of_plotly_is_json_that_plotly_reads_back(exp, live):
     """The default keeps the figure live."""
     io = pytest.importorskip("plotly.io")
