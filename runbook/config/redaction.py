@@ -112,6 +112,23 @@ def _without_password(match: re.Match[str]) -> str:
     return scheme + kept
 
 
+def without_credentials(address: str) -> str:
+    """The address of a repository without the user and the password in it.
+
+    Example:
+        >>> without_credentials("https://me:token@example.org/x.git")
+        'https://example.org/x.git'
+
+    The user of ssh stays: it is a part of the address, not a secret.
+
+        >>> without_credentials("ssh://git:pw@example.org/x.git"), without_credentials("git@example.org:x.git")
+        ('ssh://git@example.org/x.git', 'git@example.org:x.git')
+    """
+    if "ssh://" in address:
+        return re.sub(r"(://[^/@:]*):[^/]*@", r"\1@", address)
+    return re.sub(r"://[^/]*@", "://", re.sub(r"(://[^?#]*)[?#].*", r"\1", address))
+
+
 def redact_arguments(arguments: Iterable[str]) -> tuple[str, ...]:
     """A command line without its secrets: `--api-key X`, `--api-key=X`, `model.token=X`, and values by their shape."""
     result = []

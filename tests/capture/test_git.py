@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from runbook.capture import git as git_state
-from runbook.capture.git import PATCH_LIMIT, Answer, Inquiry, without_credentials
+from runbook.capture.git import PATCH_LIMIT, Answer, Inquiry
 from runbook.record.model import GitState
 
 GIT = shutil.which("git")
@@ -387,26 +388,6 @@ def test_remote_loses_its_credentials(repository):
     assert "ghp_abcdef" not in repr(answer)
 
 
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("https://user:token@host/x", "https://host/x"),
-        ("https://token@host:8443/x.git", "https://host:8443/x.git"),
-        ("https://user:p@ss@host/x", "https://host/x"),
-        ("https://host/x?private_token=abc", "https://host/x"),
-        ("https://host/@scope/x", "https://host/@scope/x"),
-        ("ssh://git:pw@host:22/x", "ssh://git@host:22/x"),
-        ("ssh://git@host:22/x", "ssh://git@host:22/x"),
-        ("git@host:team/x.git", "git@host:team/x.git"),
-        ("/srv/git/x@y.git", "/srv/git/x@y.git"),
-        ("file:///srv/x.git", "file:///srv/x.git"),
-    ],
-)
-def test_without_credentials(address, expected):
-    """Users and passwords go from addresses, and nothing else does."""
-    assert without_credentials(address) == expected
-
-
 # Where git cannot say
 
 
@@ -507,24 +488,34 @@ def test_git_too_old_for_our_options(repository, fake_git):
     assert "unknown option" in answer.problems[0]
 
 
-@pytest.mark.parametrize("nth", range(8))
-def test_no_more_threads(repository, monkeypatch, nth):
-    """Whichever thread cannot be started, that is a problem and no process is left."""
-    start, count = threading.Thread.start, iter(range(100))
+def test_no_more_threads(repository, monkeypatch):
+    """A thread that cannot be started is a problem."""
 
-    def refuse_one(thread):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    assert "can't start new thread" in ask().problems[0]
+
+
+@posix_only
+@pytest.mark.parametrize("nth", [2, 3])
+def test_no_more_processes(repository, fake_git, monkeypatch, nth):
+    """Where the system refuses a process, that is a problem and the processes before it are killed."""
+    start, count = subprocess.Popen.__init__, iter(range(1, 100))
+
+    def refuse_one(process, *arguments, **options):
         if next(count) == nth:
-            raise RuntimeError("can't start new thread")
-        start(thread)
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        start(process, *arguments, **options)
 
-    monkeypatch.setattr(threading.Thread, "start", refuse_one)
+    pids = fake_git(SLEEPING)
+    pids.touch()
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse_one)
 
-    answer = ask()
-
-    if nth < 7:
-        assert "can't start new thread" in answer.problems[0]
-    else:
-        assert answer.problems == ()
+    assert "temporarily unavailable" in ask().problems[0]
+    assert_ended(pids, at_least=0)
 
 
 # What git must not do
@@ -649,6 +640,24 @@ def test_endless_diff_is_cut_and_killed(repository, fake_git):
     assert state_of(answer).patch_truncated
     assert len(answer.patch) == PATCH_LIMIT // 10_000 * 10_000
     assert_ended(pids, at_least=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="getrusage counts in other units")
+def test_endless_output_does_not_fill_the_memory(repository, fake_git):
+    """A git that writes without end to either stream costs some megabytes, and a problem where it reports nothing."""
+    fake_git('case "$*" in *" status "*) exec yes "error: x" >&2;; *) exec yes;; esac')
+    script = """
+        import resource
+        from runbook.capture import git
+        git._SECONDS = 60.0
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with git.Inquiry() as inquiry: answer = inquiry.answer()
+        assert answer.state is None and "error: " in answer.problems[0], answer
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    done = run_script(script)
+    assert done.stderr == ""
+    assert int(done.stdout) < 300 * 1024
 
 
 @posix_only

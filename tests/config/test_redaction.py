@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook import ExperimentManager, UsageError, experiment
-from runbook.config.redaction import REDACTED, is_secret_name, redact, redact_arguments, redact_text
+from runbook.config.redaction import (
+    REDACTED,
+    is_secret_name,
+    redact,
+    redact_arguments,
+    redact_text,
+    without_credentials,
+)
 
 SECRET_NAMES = """
 api_key apikey apiKey API_KEY openai_api_key OPENAI_API_KEY wandb_api_key token access_token accessToken auth_token hub_token
@@ -152,6 +159,26 @@ def test_the_record_and_its_hash_are_without_the_secret(base):
     everything = b"".join(path.read_bytes() for path in base.rglob("*") if path.is_file())
     assert b"hunter2" not in everything
     assert exp.id[-8:] == other.id[-8:]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("https://user:token@host/x", "https://host/x"),
+        ("https://token@host:8443/x.git", "https://host:8443/x.git"),
+        ("https://user:p@ss@host/x", "https://host/x"),
+        ("https://host/x?private_token=abc", "https://host/x"),
+        ("https://host/@scope/x", "https://host/@scope/x"),
+        ("ssh://git:pw@host:22/x", "ssh://git@host:22/x"),
+        ("ssh://git@host:22/x", "ssh://git@host:22/x"),
+        ("git@host:team/x.git", "git@host:team/x.git"),
+        ("/srv/git/x@y.git", "/srv/git/x@y.git"),
+        ("file:///srv/x.git", "file:///srv/x.git"),
+    ],
+)
+def test_without_credentials(address, expected):
+    """Users and passwords go from addresses, and nothing else does."""
+    assert without_credentials(address) == expected
 
 
 def test_off_records_everything_and_a_function_decides_for_itself(base):
