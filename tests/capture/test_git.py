@@ -629,6 +629,19 @@ def test_helper_that_keeps_the_pipe_open(repository, fake_git, monkeypatch):
     assert_ended(pids, at_least=1)
 
 
+@pytest.mark.skipif(shutil.which("setsid") is None, reason="setsid is not installed")
+def test_helper_that_left_the_session(repository, fake_git, monkeypatch):
+    """A helper that git cannot be killed together with holds its output open, and does not hold us up."""
+    monkeypatch.setattr(git_state, "_SECONDS", 2.0)
+    pids = fake_git("""setsid sh -c 'echo $$ >> "$PIDS"; exec sleep 60' &""")
+
+    assert "took longer" in ask().problems[0]
+
+    assert "runbook-git" not in {thread.name for thread in threading.enumerate()}
+    for pid in pids.read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
+
+
 @posix_only
 def test_endless_diff_is_cut_and_killed(repository, fake_git):
     """A diff without end is cut at the limit and ended, long before the deadline."""
