@@ -1,1 +1,1 @@
-"""A config object as plain settings: its hash, its `save_dir`, its secrets, and how it differs from others."""
+"""A config object as JSON-compatible data: its hash, its `save_dir`, its secrets, and its difference from others."""

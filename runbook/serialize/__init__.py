@@ -1,1 +1,1 @@
-"""Any Python value as data that strict JSON can hold, and the file formats that a suffix stands for."""
+"""Any Python value as JSON-compatible data, JSON itself, and the formats of files by their suffix."""
