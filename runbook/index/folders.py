@@ -130,7 +130,7 @@ class Folders:
         *,
         record_deaths: bool = False,
     ) -> dict[str, JsonObject | None]:
-        """The entries that the folders call for; None where one was taken away, and no key where a folder tells nothing.
+        """The entries that the folders call for; None where one was taken away, no key where a folder tells nothing.
 
         Args:
             old: the present entries of these experiments, as far as there are any.
