@@ -1,1 +1,8 @@
-"""A config object as JSON-compatible data: its hash, its `save_dir`, its secrets, and its difference from others."""
+"""A config object as JSON-compatible data.
+
+- `difference`: the settings that differ between configs
+- `redaction`: secrets are left out
+- `settings`: the settings, the hash and the `save_dir` of one config
+"""
+
+__all__ = ["difference", "redaction", "settings"]
