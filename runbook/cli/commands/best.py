@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from runbook.cli.commands.ls import nothing_like_that, print_table
+from runbook.cli.commands.ls import print_table
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError, nearest_hint, say
 from runbook.cli.options import Filters, completed_by, filters, where_argument
@@ -58,7 +58,7 @@ def best(
     chosen["status"] = chosen["status"] or (Status.COMPLETED.value,)
     found = context.manager.find(where, **chosen)
     if not found:
-        raise NothingFoundError(nothing_like_that(context))
+        raise NothingFoundError(context.no_match())
     name = metric.removeprefix("metrics.") if not any(metric in entry["metrics"] for entry in found) else metric
     valued = [entry for entry in found if is_finite(entry["metrics"].get(name))]
     if not valued:
