@@ -101,10 +101,7 @@ class Context:
         except errors.ExperimentNotFoundError as error:
             if not self.entries:
                 raise NothingFoundError(self.no_experiments()) from error
-            hint = (
-                f"did you mean {' or '.join(error.nearest)}?" if error.nearest else "'runbook ls' shows what is there"
-            )
-            raise NothingFoundError(f"no experiment {wanted!r} in {self.shown_dir}; {hint}") from error
+            raise
 
     @property
     def is_terminal(self) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from runbook.cli.outcomes import in_commands
 from runbook.display import visible
 
 if TYPE_CHECKING:
@@ -24,6 +23,21 @@ def problems_of(found: Iterable[Finding]) -> list[Finding]:
 
 
 def print_findings(context: Context, found: Iterable[Finding]) -> None:
-    """Print a line for each, with what to do about it."""
-    for finding in found:
-        context.print(visible(in_commands(str(finding))))
+    """Print a line for each, with what to do about it on the command line."""
+    for one in found:
+        context.print(visible(f"{one.severity.value}: {one.subject}: {one.message}; {one.hint.at_terminal}"))
+
+
+def jsonable_findings(found: Iterable[Finding]) -> list[dict[str, Any]]:
+    """The findings for `--json`, as `FINDING` describes them."""
+    return [
+        {
+            "kind": one.kind,
+            "severity": one.severity.value,
+            "subject": one.subject,
+            "message": one.message,
+            "remedy": one.hint.at_terminal,
+            "is_repairable": one.is_repairable,
+        }
+        for one in found
+    ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from runbook import __version__
+from runbook import __version__, hints
 from runbook.cli import exit_codes
 from runbook.cli.context import Context, global_options
 
@@ -73,7 +73,7 @@ class _LazyGroup(click.Group):
         if args and args[0] not in _VERBS and not args[0].startswith("-") and not ctx.resilient_parsing:
             help_ = f"'{ctx.command_path} --help' lists them"
             meant = _ELSEWHERE.get(args[0])
-            hint = f"did you mean {meant}?" if meant else exit_codes.nearest_hint(args[0], _VERBS, help_)
+            hint = hints.ask_for([meant]) if meant else hints.suggest(args[0], _VERBS, help_)
             ctx.fail(f"there is no command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
+from runbook.hints import Hint, hint_for_both
 from runbook.index import folder_state
 from runbook.record import identifiers, registry_entry
 from runbook.record.layout import ExperimentLayout
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from runbook.typing import JsonObject
 
 _DOOMED: Final = ".doomed-"
+_LIST_TRASH: Final = Hint("list_trash() shows what is there", "'runbook restore --list' shows what is there")
+_PLACE_TAKEN: Final = hint_for_both(
+    "nothing was changed: move its folder out of the base directory, and the one in the trash can come back"
+)
 
 
 def delete(registry: JsonRegistry, wanted: str) -> Path:
@@ -60,7 +65,8 @@ def _refuse_running(registry: JsonRegistry, experiment_id: str) -> None:
         record = registry.record(experiment_id)
         if record.status is Status.RUNNING:
             owner = f" on {record.host} in process {record.attempts[-1].owner.pid}" if record.attempts else ""
-            raise errors.UsageError(f"{experiment_id} is running{owner}; end it first, then delete it")
+            hint = hint_for_both("end it first, then delete it")
+            raise errors.UsageError(f"{experiment_id} is running{owner}", hint)
 
 
 def put(layout: BaseLayout, experiment_id: str, line: JsonObject) -> Path:
@@ -99,7 +105,10 @@ def put(layout: BaseLayout, experiment_id: str, line: JsonObject) -> Path:
 
 def _check_trash(layout: BaseLayout) -> None:
     if layout.trash.is_symlink():
-        raise errors.BaseDirectoryError(layout.root, "has a link in the place of its trash, which is not followed")
+        hint = hint_for_both("put a folder in the place of the link")
+        raise errors.BaseDirectoryError(
+            layout.root, "has a link in the place of its trash, which is not followed", hint
+        )
 
 
 def trashed(registry: JsonRegistry) -> list[JsonObject]:
@@ -167,12 +176,15 @@ def restore(registry: JsonRegistry, wanted: str) -> str:
     """
     layout = registry.layout
     found = trashed(registry)
-    experiment_id = identifiers.resolve_id(wanted, found, layout.trash)
+    try:
+        experiment_id = identifiers.resolve_id(wanted, found, layout.trash)
+    except errors.ExperimentNotFoundError as error:
+        raise errors.ExperimentNotFoundError(wanted, layout.trash, error.nearest, _LIST_TRASH) from None
     entry = next(entry for entry in reversed(found) if entry["experiment_id"] == experiment_id)
     path = layout.trash / os.path.basename(str(entry["directory"]))  # noqa: PTH119 - a string, from a file
     target = layout.experiment(experiment_id).root
     if os.path.lexists(target):
-        raise errors.ExperimentExistsError(experiment_id, layout.root)
+        raise errors.ExperimentExistsError(experiment_id, layout.root, _PLACE_TAKEN)
     line, _ = _kept(layout, path)
     if line is not None:
         # First: of a process that is killed now, the line waits for its folder, and no field is lost.
@@ -181,7 +193,7 @@ def restore(registry: JsonRegistry, wanted: str) -> str:
         try:
             staging.place_folder(path, target)
         except FileExistsError as error:
-            raise errors.ExperimentExistsError(experiment_id, layout.root) from error
+            raise errors.ExperimentExistsError(experiment_id, layout.root, _PLACE_TAKEN) from error
         registry.apply(experiment_id)
     else:
         path.rmdir()

@@ -9,9 +9,10 @@ import click
 
 from runbook.cli.commands.ls import print_table
 from runbook.cli.context import Context, command
-from runbook.cli.exit_codes import NothingFoundError, nearest_hint, say
+from runbook.cli.exit_codes import NothingFoundError, say
 from runbook.cli.options import Filters, completed_by, filters, where_argument
 from runbook.compare.directions import direction_of, is_number
+from runbook.hints import suggest
 from runbook.record.status import Status
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def best(
     valued = [entry for entry in found if is_finite(entry["metrics"].get(name))]
     if not valued:
         names = [name for entry in found for name in entry["metrics"]]
-        hint = nearest_hint(name, names, "") if names else "no metric of them is on record"
+        hint = suggest(name, names) if names else "no metric of them is on record"
         raise NothingFoundError(f"no experiment of {len(found)} has a finite {metric!r}; {hint}")
     direction = _direction(metric, minimize)
     sign = 1 if direction == "min" else -1

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import attrs
-
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED
-from runbook.cli.findings import FINDING, print_findings, problems_of
+from runbook.cli.findings import FINDING, jsonable_findings, print_findings, problems_of
 from runbook.cli.outcomes import counted
 
 
@@ -19,7 +17,7 @@ def doctor(context: Context) -> int:
     found = context.manager.doctor()
     problems = problems_of(found)
     if context.as_json:
-        context.print_json([attrs.asdict(finding) for finding in found])
+        context.print_json(jsonable_findings(found))
     else:
         print_findings(context, found)
         context.print(counted(len(problems), "problem") if problems else "no problems")

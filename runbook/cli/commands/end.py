@@ -5,9 +5,7 @@ from __future__ import annotations
 import click
 
 from runbook.cli.context import Context, command
-from runbook.cli.exit_codes import NotPossibleError
 from runbook.cli.options import experiment_argument
-from runbook.cli.outcomes import in_commands
 from runbook.display import visible
 
 
@@ -30,13 +28,8 @@ def end(context: Context, experiment: str, status: str, text: str | None) -> Non
 
     That is for one that ran where nobody can look from here. One that is alive, or has ended already, is refused.
     """
-    from runbook import errors
-
     found = context.experiment(experiment).id
-    try:
-        context.manager.declare_ended(found, status, text)
-    except errors.UsageError as error:
-        raise NotPossibleError(in_commands(str(error))) from error
+    context.manager.declare_ended(found, status, text)
     if context.as_json:
         context.print_json({"experiment_id": found, "status": status})
     else:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from runbook import errors
 from runbook.cli.context import Context, command
-from runbook.cli.exit_codes import DAMAGED, NothingFoundError, NotPossibleError
+from runbook.cli.exit_codes import DAMAGED, NothingFoundError
 from runbook.cli.outcomes import counted
 from runbook.cli.progress_bar import progress_bar
 from runbook.display import visible
@@ -34,11 +33,8 @@ def merge(context: Context, other: Path) -> int:
     """
     if not other.is_dir():
         raise NothingFoundError(f"there is no folder {other}")
-    try:
-        with progress_bar("merging") as progress:
-            report = context.writing_manager().merge(other, progress=progress)
-    except errors.BaseDirectoryError as error:
-        raise NotPossibleError(str(error).partition("; ")[0]) from error
+    with progress_bar("merging") as progress:
+        report = context.writing_manager().merge(other, progress=progress)
     if context.as_json:
         context.print_json(attrs.asdict(report))
     else:

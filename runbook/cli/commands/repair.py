@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import attrs
 import click
 
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED
-from runbook.cli.findings import FINDING, print_findings, problems_of
+from runbook.cli.findings import FINDING, jsonable_findings, print_findings, problems_of
 from runbook.cli.outcomes import counted
 from runbook.display import visible
 
@@ -31,9 +30,8 @@ def repair(context: Context, *, dry_run: bool) -> int:
         mended = context.manager.repair()
         left = problems_of(context.manager.doctor())
     if context.as_json:
-        both = {"repaired": mended, "left": left}
-        data = {name: [attrs.asdict(finding) for finding in findings] for name, findings in both.items()}
-        context.print_json({**data, "dry_run": dry_run})
+        both = {"repaired": jsonable_findings(mended), "left": jsonable_findings(left)}
+        context.print_json({**both, "dry_run": dry_run})
     else:
         for finding in mended:
             context.print(visible(f"{'would mend' if dry_run else 'mended'}: {finding.subject}: {finding.message}"))

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 
 import click
 
-from runbook import errors
 from runbook.cli.context import Context, command
-from runbook.cli.exit_codes import NOTHING, NothingFoundError, NotPossibleError
+from runbook.cli.exit_codes import NOTHING
 from runbook.cli.outcomes import Outcomes, required
 from runbook.display import age, visible
 from runbook.serialize import timestamps
@@ -36,26 +35,13 @@ def restore(context: Context, experiments: tuple[str, ...], *, is_list: bool) ->
     restored: list[dict[str, str]] = []
     for wanted in experiments:
         with outcomes.each(wanted):
-            found = _restore_one(context, wanted)
+            found = context.manager.restore_experiment(wanted)
             restored.append({"experiment_id": found})
             if not context.as_json:
                 context.print(f"{visible(found)}: restored")
     if context.as_json:
         context.print_json({"restored": restored, "failed": outcomes.failed})
     return outcomes.code
-
-
-def _restore_one(context: Context, wanted: str) -> str:
-    try:
-        return context.manager.restore_experiment(wanted)
-    except errors.ExperimentNotFoundError as error:
-        problem = f"no experiment {wanted!r} in the trash of {context.shown_dir}"
-        raise NothingFoundError(f"{problem}; 'runbook restore --list' shows what is there") from error
-    except errors.ExperimentExistsError as error:
-        problem = (
-            f"there is another experiment {error.experiment_id} in {context.shown_dir} by now; nothing was changed"
-        )
-        raise NotPossibleError(f"{problem}: delete that first, and the one deleted before comes back") from error
 
 
 def _list_trash(context: Context) -> int:
