@@ -14,7 +14,7 @@ import attrs
 from runbook import errors
 from runbook.api.arguments import Binding, BoundCall
 from runbook.hints import Hint
-from runbook.index.registry import JsonRegistry
+from runbook.index import Index
 from runbook.messages import warn
 from runbook.run import resume
 from runbook.run.experiment import as_tags
@@ -42,14 +42,14 @@ class Options:
         skip_completed: whether a call that was completed before is not made again.
     """
 
-    registry: Callable[[], JsonRegistry | None]
+    registry: Callable[[], Index | None]
     experiment: ExperimentOptions = attrs.field(factory=ExperimentOptions)
     config: object = None
     save_result: bool = True
     skip_completed: bool = False
 
 
-def decorated(function: Any, registry: Callable[[], JsonRegistry | None], given: Mapping[str, Any]) -> Any:
+def decorated(function: Any, registry: Callable[[], Index | None], given: Mapping[str, Any]) -> Any:
     """What `tracked` gives: the wrapped function, or a decorator where there is no function yet.
 
     Args:
@@ -130,7 +130,7 @@ class _Tracker:
             binding = Binding(self._function, follow_wrapped=False)
             return binding, binding.bind(args, kwargs)
 
-    def _is_completed(self, what: Plan, registry: JsonRegistry) -> bool:
+    def _is_completed(self, what: Plan, registry: Index) -> bool:
         before = resume.completed(what, registry)
         if before is None:
             return False

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
     from runbook.api.tracking import ExperimentBlock, TrackedDecorator
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.run.experiment import Experiment
     from runbook.run.lifecycle import Lifecycle
     from runbook.typing import ExperimentOptions, StrPath, TrackedOptions
@@ -166,7 +166,7 @@ class ExperimentManager(Keeping):
 
         return decorated(function, self._index, given)
 
-    def _index(self) -> JsonRegistry | None:
+    def _index(self) -> Index | None:
         from runbook import environ
 
         return None if environ.is_disabled() else self._registry

@@ -30,7 +30,7 @@ class Asking:
         from pathlib import Path
 
         from runbook import environ
-        from runbook.index.registry import JsonRegistry
+        from runbook.index import open_index
         from runbook.record import identifiers
         from runbook.record.layout import BaseLayout
         from runbook.storage import base_directory
@@ -38,7 +38,7 @@ class Asking:
         self._shown_base = environ.base_dir(base_dir)
         self._registry_file = identifiers.check_file_name("registry file name", registry_file)
         self._layout = BaseLayout(Path(self._shown_base).expanduser().absolute(), registry_file)
-        self._registry = JsonRegistry(self._layout, self._shown_base)
+        self._registry = open_index(self._layout, self._shown_base)
         if not environ.is_disabled():
             base_directory.check(self._layout)
 
@@ -57,9 +57,9 @@ class Asking:
             UnknownStatusError: if there is no such status.
         """
         from runbook import errors
-        from runbook.index import gc_pause
         from runbook.read.listing import ExperimentList
         from runbook.record.status import Status
+        from runbook.serialize import gc_pause
 
         if status is not None and status not in set(Status):
             raise errors.UnknownStatusError(status, [known.value for known in Status])
@@ -102,9 +102,9 @@ class Asking:
         Example:
             >>> manager.find("metrics.test_f1 > 0.8", since="2d", sort="-metrics.test_f1")  # doctest: +SKIP
         """
-        from runbook.index import gc_pause
         from runbook.query import search
         from runbook.read.listing import ExperimentList
+        from runbook.serialize import gc_pause
 
         asked = search.parse(where, status=status, tag=tag, name=name, since=since, until=until, sort=sort, limit=limit)
         with gc_pause.pause_gc():
@@ -193,7 +193,9 @@ class Asking:
         from runbook.storage import annotation_log
 
         try:
-            record = self._registry.record(experiment_id)
+            from runbook.storage import current_record
+
+            record = current_record.read_current(self._registry.layout, experiment_id)
         except (FileNotFoundError, errors.DamagedFileError, errors.NewerFormatError):
             return None
         layout = self._layout.experiment(experiment_id)

@@ -124,7 +124,7 @@ def experiment(
         >>> with experiment({"lr": 0.1}, name="baseline") as exp:  # doctest: +SKIP
         ...     exp.log(loss=0.3)
     """
-    from runbook.index.opener import registry_for
+    from runbook.index import open_default_index
     from runbook.run.lifecycle import Lifecycle
     from runbook.run.plan import make_plan
 
@@ -139,7 +139,7 @@ def experiment(
         rank=rank,
         redact=redact,
     )
-    return ExperimentBlock(Lifecycle(what, registry_for(base_dir)))
+    return ExperimentBlock(Lifecycle(what, open_default_index(base_dir)))
 
 
 def current_experiment() -> Experiment | None:
@@ -239,7 +239,7 @@ def tracked(
         {'accuracy': 0.97}
     """
     from runbook.api.decorator import decorated
-    from runbook.index.opener import registry_for
+    from runbook.index import open_default_index
 
     given = {
         "name": name,
@@ -254,4 +254,4 @@ def tracked(
         "save_result": save_result,
         "skip_completed": skip_completed,
     }
-    return decorated(function, functools.partial(registry_for, base_dir), given)
+    return decorated(function, functools.partial(open_default_index, base_dir), given)

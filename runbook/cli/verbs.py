@@ -20,7 +20,7 @@ _SECTIONS: Final = {
     "Write": ("note", "tag", "end"),
     "Move": ("export", "import", "merge"),
     "Tidy up": ("rm", "restore", "gc", "doctor", "repair"),
-    "Shell": ("completion",),
+    "Help": ("guide", "completion"),
 }
 """The verbs. Each is a module in `runbook.cli.commands`, and a function in it."""
 
@@ -45,6 +45,7 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(["clean", "prune", "purge"], "gc"),
     **dict.fromkeys(["check", "fsck"], "doctor"),
     "fix": "repair",
+    **dict.fromkeys(["docs", "doc", "man", "manual"], "guide"),
     "cd": "path",
     "help": "--help",
 }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.run.endings import Ending
     from runbook.run.experiment import Experiment
     from runbook.run.plan import Plan
@@ -33,7 +33,7 @@ _current: ContextVar[tuple[Lifecycle, ...]] = ContextVar("runbook_current", defa
 _open: dict[int, Lifecycle] = {}
 _prepared: set[int] = set()
 _unrecorded: list[tuple[int, Experiment, Ending, datetime]] = []
-_written: dict[Path, JsonRegistry] = {}
+_written: dict[Path, Index] = {}
 
 
 class Lifecycle:
@@ -45,7 +45,7 @@ class Lifecycle:
         is_manual: whether the program says its end by `mark_complete`, and no block does.
     """
 
-    def __init__(self, what: Plan, registry: JsonRegistry | None, *, is_manual: bool = False) -> None:
+    def __init__(self, what: Plan, registry: Index | None, *, is_manual: bool = False) -> None:
         self._plan = what
         self._registry = registry
         self.is_manual = is_manual
@@ -63,7 +63,7 @@ class Lifecycle:
         return self._experiment
 
     @property
-    def registry(self) -> JsonRegistry | None:
+    def registry(self) -> Index | None:
         """The index of the base directory it goes into; None where tracking is disabled."""
         return self._registry
 

@@ -24,14 +24,12 @@ from runbook.storage.run_lock import RunLock
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.run.plan import Plan
     from runbook.typing import JsonObject
 
 
-def start_experiment(
-    plan: Plan, registry: JsonRegistry | None, parent: str | None
-) -> tuple[Experiment, RunLock | None]:
+def start_experiment(plan: Plan, registry: Index | None, parent: str | None) -> tuple[Experiment, RunLock | None]:
     """Begin an experiment; it is on disk when this returns.
 
     Args:
@@ -65,7 +63,7 @@ def start_experiment(
     return experiment, lock
 
 
-def _follower(plan: Plan, registry: JsonRegistry, draft: ExperimentRecord, met: ExperimentRecord | None) -> Experiment:
+def _follower(plan: Plan, registry: Index, draft: ExperimentRecord, met: ExperimentRecord | None) -> Experiment:
     if met is None:
         return Experiment(NullWriter(draft.experiment_id), draft, plan.config)
     place = registry.layout.experiment(met.experiment_id)
@@ -99,7 +97,7 @@ def _draft(plan: Plan, parent: str | None) -> ExperimentRecord:
     )
 
 
-def _new(plan: Plan, registry: JsonRegistry, draft: ExperimentRecord) -> tuple[RunLock, ExperimentRecord]:
+def _new(plan: Plan, registry: Index, draft: ExperimentRecord) -> tuple[RunLock, ExperimentRecord]:
     layout = registry.layout
     record = experiment_folder.reserve(layout, draft)
     place = layout.experiment(record.experiment_id)
@@ -112,7 +110,7 @@ def _new(plan: Plan, registry: JsonRegistry, draft: ExperimentRecord) -> tuple[R
 
 
 def _another_attempt(
-    plan: Plan, registry: JsonRegistry, draft: ExperimentRecord, experiment_id: str
+    plan: Plan, registry: Index, draft: ExperimentRecord, experiment_id: str
 ) -> tuple[RunLock, ExperimentRecord]:
     place = registry.layout.experiment(experiment_id)
     lock = RunLock(registry.layout.run_lock(experiment_id))

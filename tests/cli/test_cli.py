@@ -204,6 +204,7 @@ EMPTY = {
     "merge": (None, ["merge", "nothing"]),
     "rm": ({"deleted", "failed", "dry_run"}, ["rm", "nothing", "--yes"]),
     "restore": ([], ["restore", "--list"]),
+    "guide": ([], ["guide", "--search", "no such word"]),
 }
 """What `--json` prints where nothing is found: all of it, or the keys of an object that says what failed."""
 

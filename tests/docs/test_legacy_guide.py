@@ -311,7 +311,7 @@ def test_programmatic_analysis(desk):
 
 GUIDE = Path(
     os.environ.get("RUNBOOK_SEED_GUIDE")
-    or Path(__file__).resolve().parents[2] / "shared" / "seed" / "ExperimentManager.md"
+    or Path(__file__).resolve().parents[3] / "shared" / "seed" / "ExperimentManager.md"
 )
 OLD_IMPORT = "from ExperimentManager import ExperimentManager"
 NEW_IMPORT = "from runbook import ExperimentManager"
