@@ -272,6 +272,7 @@ def test_a_conflict_of_ids_is_told_with_the_options(manager, tmp_path, base, run
     (base / one / "results" / "more").write_text("more")
     refused = run("import", bundle)
     assert refused.exit_code == 2 and "--on-conflict rename" in refused.stderr
+    assert f"'runbook rm {one}'" in refused.stderr and "delete_experiment" not in refused.stderr
     assert run("import", bundle, "--on-conflict", "skip").exit_code == 0 and ids(manager) == {one}
     assert run("import", bundle, "--on-conflict", "rename").exit_code == 0 and len(ids(manager)) == 2
 
@@ -288,7 +289,8 @@ def test_a_merge_is_told_in_numbers_and_in_json(manager, tmp_path, base, run, da
     shutil.rmtree(other.base_dir / bad)
     other.delete_experiment(bad) if bad in ids(other) else None
     assert "here already, 1 of them with new notes or tags" in run("merge", other.base_dir).stdout
-    assert run("merge", base).exit_code == 2
+    itself = run("merge", base)
+    assert itself.exit_code == 2 and "cannot be merged with itself; name the base directory that" in itself.stderr
     assert run("merge", tmp_path / "nowhere").exit_code == 1
     assert not (tmp_path / "nowhere").exists()
 
@@ -436,6 +438,8 @@ def test_doctor_and_repair_say_by_their_code_what_is_wrong(manager, base, run, d
     assert run("doctor").exit_code == 3 and "'runbook repair'" in run("doctor").stdout
     planned = data("repair", "--dry-run")
     assert planned.keys() == {"repaired", "left", "dry_run"} and planned["repaired"][0].keys() == keys
+    assert planned["repaired"][0]["remedy"].startswith("'runbook repair' moves it aside")
+    assert manager.doctor()[0].remedy.startswith("repair() moves it aside")
     assert not (base / ".set-aside").exists()
     assert data("repair") == {**planned, "dry_run": False}
     assert run("doctor").exit_code == 0 and "no problems" in run("doctor").stdout
