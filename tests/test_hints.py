@@ -41,9 +41,10 @@ def hints():
         yield path, text_of(call.args[0]), text_of(call.args[1])
     for path, call in calls_of("hint_for_both"):
         yield path, text_of(call.args[0]), text_of(call.args[0])
-    for path, call in calls_of("BundleError"):
-        for given in [*call.args[3:], *(keyword.value for keyword in call.keywords)]:
-            yield path, text_of(given), text_of(given)
+    for path, tree in SOURCES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "hint":
+                yield path, text_of(node.value), text_of(node.value)
 
 
 HINTS = [(path, python, command) for path, python, command in hints() if python is not None]
@@ -89,7 +90,7 @@ def test_an_error_that_is_described_where_it_is_raised_gets_its_hint_there():
 
 
 def test_where_only_python_can_do_anything_a_terminal_shows_that():
-    """No remedy at all would be worse."""
+    """No hint at all would be worse."""
     assert Hint("call it later", None).at_terminal == "call it later"
     assert Hint("call it later", "type it later").at_terminal == "type it later"
     assert hint_for_both("later") == Hint("later", "later")

@@ -74,7 +74,7 @@ def test_a_figure_of_plotly_as_html_needs_nothing_else(exp, live):
 
 @pytest.mark.skipif(importlib.util.find_spec("kaleido") is not None, reason="kaleido is installed")
 def test_an_image_of_plotly_without_kaleido_says_what_to_install(exp, live):
-    """The remedy is in the message, and nothing is left behind."""
+    """The hint is in the message, and nothing is left behind."""
     with pytest.raises(MissingExtraError, match=r'pip install "runbook\[figures\]"'):
         exp.save_figure(live, "curve.png")
     assert list(exp.results_dir.iterdir()) == []
@@ -98,7 +98,7 @@ def test_a_name_that_is_no_file_name_is_refused(exp, drawn, name):
 
 @pytest.mark.parametrize("value", [None, 3, "curve.png", [1, 2], object()])
 def test_what_is_no_figure_is_refused_by_its_type(exp, value):
-    """The message names the type and the remedy."""
+    """The message names the type and what to do."""
     with pytest.raises(TypeError, match=rf"{type(value).__name__} is no figure .* plt\.gcf\(\)"):
         exp.save_figure(value, "curve")
 
