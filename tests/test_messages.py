@@ -53,10 +53,8 @@ def test_no_message_takes_the_name_of_a_class_of_ours_from_itself():
 
 
 @pytest.mark.parametrize("cls", PUBLIC, ids=lambda cls: cls.__name__)
-def test_what_python_says_of_a_wrong_call_names_the_public_class(cls, request):
+def test_what_python_says_of_a_wrong_call_names_the_public_class(cls):
     """`Name.method() got an unexpected keyword argument` has the name from where the method was written."""
-    if cls is runbook.ExperimentManager:
-        request.applymarker(pytest.mark.xfail(reason="it still inherits from the parts that it is made of"))
     functions = [getattr(one, "__func__", one) for name, one in inspect.getmembers(cls) if not name.startswith("_")]
     ours = [one for one in functions if inspect.isfunction(one) and one.__module__.startswith("runbook.")]
     assert {one.__qualname__ for one in ours if one.__qualname__.partition(".")[0] not in runbook.__all__} == set()

@@ -20,14 +20,14 @@ from runbook.run import resume
 from runbook.run.experiment import as_tags
 from runbook.run.lifecycle import Lifecycle, activated, open_stack
 from runbook.run.plan import Plan, check_options, make_plan
-from runbook.typing import ExperimentOptions
+from runbook.typing import ExperimentOptions, TrackedOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
 
-_OWN: Final = ("config", "save_result", "skip_completed")
+_OWN: Final = TrackedOptions.__annotations__.keys() - ExperimentOptions.__annotations__.keys()
 
 
 @attrs.frozen
@@ -61,9 +61,9 @@ def decorated(function: Any, registry: Callable[[], Index | None], given: Mappin
         TypeError: if something of it is no option.
         UsageError: as `wrap` does.
     """
+    check_options(given, TrackedOptions)
     own = {name: given[name] for name in _OWN if name in given}
     said = {name: value for name, value in given.items() if name not in own}
-    check_options(said)
     # Each call says them anew, and something that can be run through only once would be empty by then.
     said |= {"tags": as_tags(said.get("tags", ())), "hash_exclude": tuple(said.get("hash_exclude", ()))}
     options = Options(registry=registry, experiment=cast("ExperimentOptions", said), **own)
@@ -183,12 +183,12 @@ class _Run:
     def keep(self, result: Any) -> Any:
         """Save the numbers of a returned mapping, and give it back untouched."""
         if self._save_result and isinstance(result, Mapping):
-            experiment = self._lifecycle.experiment
+            recorder = self._lifecycle.recorder
             try:
-                experiment.add_final_metrics(result)
+                recorder.add_final_metrics(result)
             except Exception as error:
                 # Nobody asked for this in so many words, so it may not cost the result of a training.
-                warn(f"{experiment.id}: the returned metrics could not be saved ({type(error).__name__}: {error})")
+                warn(f"{recorder.id}: the returned metrics could not be saved ({type(error).__name__}: {error})")
         return result
 
 

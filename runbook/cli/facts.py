@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runbook import errors
 from runbook.display import age
+from runbook.read.view import layout_of, record_of
 from runbook.record.status import Status
 from runbook.storage import experiment_folder
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def damage_of(view: ExperimentView) -> str | None:
     """What is wrong with its record; None where nothing is, or where there is none, as of the legacy tool."""
     try:
-        experiment_folder.read_record(view.layout)
+        experiment_folder.read_record(layout_of(view))
     except (errors.DamagedFileError, errors.NewerFormatError) as error:
         return str(error)
     except OSError:
@@ -29,10 +30,10 @@ def damage_of(view: ExperimentView) -> str | None:
 
 def duration_s(view: ExperimentView) -> float | None:
     """How long it ran, or has run so far, in seconds."""
-    ended = view.record.completed_at
+    ended = record_of(view).completed_at
     if ended is None and view.status is Status.RUNNING:
         ended = datetime.now(UTC)
-    return None if ended is None else max(0.0, (ended - view.record.timestamp).total_seconds())
+    return None if ended is None else max(0.0, (ended - record_of(view).timestamp).total_seconds())
 
 
 def environment_of(view: ExperimentView) -> JsonObject | None:

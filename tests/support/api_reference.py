@@ -29,13 +29,8 @@ WORDS = ("Status", "EndReason")
 CONSTRUCTED = ("ExperimentManager",)
 """Classes that users construct themselves; the others are results of calls."""
 
-INTERNAL = frozenset(
-    {"is_ended", "end", "add_final_metrics", "note_signal", "go_on_logging", "forget_parent", "layout", "record", "of"}
-)
-"""Members without an underscore that only our own modules call."""
-
 WIDTH = 100
-SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|Yields|Example|Examples):$", re.MULTILINE)
+SECTION = re.compile(r"^(Args|Options|Attributes|Returns|Raises|Yields|Example|Examples):$", re.MULTILINE)
 
 
 def build_page() -> str:
@@ -81,12 +76,7 @@ def describe_class(cls: type) -> Iterator[str]:
         if attrs.has(base):
             inherited = dict(split_sections(inspect.getdoc(base) or ""))
             yield from describe_sections({"Attributes": inherited.get("Attributes") or inherited.get("Args", "")})
-    members = {
-        name: member
-        for home in homes
-        for name, member in vars(home).items()
-        if not name.startswith("_") and name not in INTERNAL
-    }
+    members = {name: member for home in homes for name, member in vars(home).items() if not name.startswith("_")}
     properties = {name: member for name, member in members.items() if isinstance(member, property)}
     if properties:
         yield "Properties:"
@@ -142,7 +132,7 @@ def describe_sections(sections: dict[str, str]) -> Iterator[str]:
             continue
         if title in {"Example", "Examples"}:
             yield f"```py\n{re.sub(r'  # doctest:.*', '', text).strip()}\n```"
-        elif title in {"Args", "Attributes", "Raises"}:
+        elif title in {"Args", "Options", "Attributes", "Raises"}:
             yield f"{title}:\n\n{items(text)}" if title != "Args" else f"Arguments:\n\n{items(text)}"
         elif title:
             yield f"{title}: {paragraphs(text)}"

@@ -13,6 +13,7 @@ from runbook.cli.exit_codes import DAMAGED, say
 from runbook.cli.facts import damage_of, duration_s, environment_of, moment, status_of
 from runbook.cli.options import experiment_argument
 from runbook.display import duration, one_line, visible
+from runbook.read.view import layout_of, record_of
 from runbook.record.status import Status
 from runbook.serialize.flatten import flatten
 from runbook.serialize.jsonable import to_jsonable
@@ -58,7 +59,7 @@ def describe(context: Context, view: ExperimentView) -> JsonObject:
     from runbook.record import schema
 
     entry = next(entry for entry in context.entries if entry["experiment_id"] == view.id)
-    record = schema.to_json(view.record)
+    record = schema.to_json(record_of(view))
     data = to_jsonable(
         {
             **entry,
@@ -90,15 +91,15 @@ def _lines(view: ExperimentView, width: int) -> Iterator[str]:
     yield visible(view.id)
     yield ""
     yield from text_columns.pairs(_facts(view), width, whole=("folder",))
-    for title, values in (("config", view.record.config), ("metrics", view.record.metrics)):
+    for title, values in (("config", record_of(view).config), ("metrics", record_of(view).metrics)):
         if values:
             yield f"\n{title}"
             yield from text_columns.pairs(
                 [(visible(key), one_line(value)) for key, value in flatten(values).items()], width
             )
-    if len(view.record.attempts) > 1:
+    if len(record_of(view).attempts) > 1:
         yield "\nattempts"
-        attempts = enumerate(view.record.attempts, start=1)
+        attempts = enumerate(record_of(view).attempts, start=1)
         yield from text_columns.pairs([(str(number), _attempt(attempt)) for number, attempt in attempts], width)
     if view.notes:
         yield "\nnotes"
@@ -112,12 +113,14 @@ def _lines(view: ExperimentView, width: int) -> Iterator[str]:
 
 
 def _facts(view: ExperimentView) -> list[tuple[str, str]]:
-    record = view.record
+    record = record_of(view)
     seconds = duration_s(view)
     facts = {
         "status": status_of(view),
         "error": "" if record.failure is None else f"{record.failure.type}: {record.failure.message}",
-        "traceback": str(view.layout.traceback.relative_to(view.path)) if view.layout.traceback.exists() else "",
+        "traceback": str(layout_of(view).traceback.relative_to(view.path))
+        if layout_of(view).traceback.exists()
+        else "",
         "evidence": (record.attempts[-1].evidence or "") if record.attempts else "",
         "name": record.custom_name or "",
         "description": record.description or "",
@@ -143,7 +146,9 @@ def _origin(environment: JsonObject, view: ExperimentView) -> dict[str, str]:
     if isinstance(git, dict):
         branch = f" on {git['branch']}" if git.get("branch") else ""
         changed = " with uncommitted changes" if git.get("dirty") else ""
-        where = f" ({view.layout.patch.relative_to(view.path)})" if changed and view.layout.patch.exists() else ""
+        where = (
+            f" ({layout_of(view).patch.relative_to(view.path)})" if changed and layout_of(view).patch.exists() else ""
+        )
         facts["git"] = f"{str(git.get('commit') or 'no commit')[:_COMMIT_SHOWN]}{branch}{changed}{where}"
     return facts
 
