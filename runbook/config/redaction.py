@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
+from runbook.hints import Hint
 from runbook.serialize.jsonable import to_jsonable
 
 if TYPE_CHECKING:
@@ -168,13 +169,13 @@ def redactor(choice: str | Callable[[JsonObject], Mapping[str, Any]]) -> Callabl
         return lambda config: {key: _redact_setting(key, value) for key, value in config.items()}
     if choice == "off":
         return lambda config: config
-    raise errors.UsageError(f"redact={choice!r} is unknown; use 'secrets', 'off' or a function of the plain config")
+    hint = Hint("use 'secrets', 'off' or a function of the plain config", None)
+    raise errors.UsageError(f"redact={choice!r} is unknown", hint)
 
 
 def _redact_by(function: Callable[[JsonObject], Mapping[str, Any]], config: JsonObject) -> JsonObject:
     result = to_jsonable(function(config))
     if not isinstance(result, dict):
-        raise errors.UsageError(
-            f"redact= gave a {type(result).__name__} for the config; it must give the mapping that is to be recorded"
-        )
+        hint = Hint("it must give the mapping that is to be recorded", None)
+        raise errors.UsageError(f"redact= gave a {type(result).__name__} for the config", hint)
     return result
