@@ -9,23 +9,25 @@ from __future__ import annotations
 import functools
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
 from runbook import errors
-from runbook.record.model import FORMAT_VERSION, Attempt, ExperimentRecord
+from runbook.record import upgrades
+from runbook.record.model import Attempt, ExperimentRecord, Extensible, Failure, Job, Owner
 from runbook.record.status import Status
 from runbook.serialize.timestamps import format_time, parse_time
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cattrs import Converter
 
     from runbook.typing import JsonObject, StrPath
 
 R = TypeVar("R")
-
-_RECORD_FIELDS: Final = frozenset(field.name for field in attrs.fields(ExperimentRecord))
+E = TypeVar("E", bound=Extensible)
 
 
 @functools.cache
@@ -42,12 +44,33 @@ def _converter() -> Converter:
     converter.register_structure_hook(StrEnum, lambda value, kind: kind(value))
     converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _strings)
     as_it_is = override(struct_hook=lambda value, _: _expect(value, dict))
-    converter.register_structure_hook(Attempt, make_dict_structure_fn(Attempt, converter, config_changes=as_it_is))
+
+    def hook_of(kind: type[E], *objects: str) -> Callable[[JsonObject, object], E]:
+        overrides: Any = {"unknown": override(omit=True), **dict.fromkeys(objects, as_it_is)}
+        own = make_dict_structure_fn(kind, converter, **overrides)
+        known = _known_fields(kind)
+
+        def structure(data: JsonObject, _: object) -> E:
+            found = own(data, kind)
+            unknown = {key: value for key, value in data.items() if key not in known}
+            return attrs.evolve(found, unknown=unknown) if unknown else found
+
+        return structure
+
+    # The parts before the wholes, which look their hooks up when they get their own.
+    for part in (Failure, Owner, Job):
+        converter.register_structure_hook(part, hook_of(part))
+    converter.register_structure_hook(Attempt, hook_of(Attempt, "config_changes"))
+    present = hook_of(ExperimentRecord, "config", "metrics")
     converter.register_structure_hook(
         ExperimentRecord,
-        make_dict_structure_fn(ExperimentRecord, converter, config=as_it_is, metrics=as_it_is),
+        lambda data, kind: present(upgrades.upgrade(_expect(data, dict), upgrades.RECORD_STEPS), kind),
     )
     return converter
+
+
+def _known_fields(kind: type[Extensible]) -> frozenset[str]:
+    return frozenset(field.name for field in attrs.fields(kind)) - {"unknown"}
 
 
 def _expect(value: object, kind: type[R]) -> R:
@@ -62,14 +85,16 @@ def _strings(value: object, _: object) -> tuple[str, ...]:
 
 
 def to_json(record: attrs.AttrsInstance) -> JsonObject:
-    """A record as plain data, its format version first."""
+    """A record as plain data, its format version first, and the fields that this version does not know last."""
     data = _plain(record)
-    return {"format_version": data.pop("format_version", FORMAT_VERSION), **data}
+    return {"format_version": data.pop("format_version"), **data}
 
 
 def _plain(record: attrs.AttrsInstance) -> JsonObject:
     # Without recurse=True, which goes into configs and metrics, too: they are plain already, and may be large.
-    return attrs.asdict(record, recurse=False, value_serializer=lambda _record, _field, value: _value(value))
+    data = attrs.asdict(record, recurse=False, value_serializer=lambda _record, _field, value: _value(value))
+    unknown = data.pop("unknown", None)
+    return {**data, **unknown} if unknown else data
 
 
 def _value(value: object) -> object:
@@ -85,7 +110,7 @@ def _value(value: object) -> object:
 def from_json(data: JsonObject, kind: type[R], path: StrPath) -> R:
     """A record from plain data.
 
-    Fields that this version does not know are passed over; see `FORMAT_VERSION` for who may write them back.
+    Data in an older version is brought to this one. Fields that this version does not know are kept in `unknown`.
 
     Args:
         data: what the file holds.
@@ -94,13 +119,26 @@ def from_json(data: JsonObject, kind: type[R], path: StrPath) -> R:
 
     Raises:
         DamagedFileError: naming every field that is missing or wrong.
+        NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
     """
     import cattrs
 
     try:
         return _converter().structure(data, kind)
     except cattrs.BaseValidationError as error:
+        check_version(data, kind, path)
         raise errors.DamagedFileError(path, "; ".join(cattrs.transform_error(error))) from error
+
+
+def check_version(data: JsonObject, kind: type, path: StrPath) -> None:
+    """Refuse what a newer runbook wrote, by what it says of its version.
+
+    Raises:
+        NewerFormatError: if it is newer than this one can read.
+    """
+    found, supported = data.get("format_version"), cast("int", attrs.fields_dict(kind)["format_version"].default)
+    if isinstance(found, int) and found > supported:
+        raise errors.NewerFormatError(path, found, supported)
 
 
 def record_of_entry(entry: JsonObject, path: StrPath) -> ExperimentRecord:
@@ -113,7 +151,9 @@ def record_of_entry(entry: JsonObject, path: StrPath) -> ExperimentRecord:
     Raises:
         DamagedFileError: naming every field that is wrong.
     """
-    known: JsonObject = {key: value for key, value in entry.items() if key in _RECORD_FIELDS and value is not None}
+    # An entry has no version.
+    known_fields = _known_fields(ExperimentRecord) - {"format_version"}
+    known: JsonObject = {key: value for key, value in entry.items() if key in known_fields and value is not None}
     if str(known.get("status")) not in {status.value for status in Status}:
         known["status"] = Status.UNKNOWN.value
     known.setdefault("config", {})
