@@ -26,7 +26,7 @@ from runbook.messages import warn
 from runbook.read.view import layout_of, record_of
 from runbook.record import schema
 from runbook.record.layout import MANIFEST_FILE, ExperimentLayout
-from runbook.record.model import FORMAT_VERSION, ExperimentRecord
+from runbook.record.model import ExperimentRecord
 from runbook.record.status import Status
 from runbook.serialize import json_text
 from runbook.storage import experiment_folder, files
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
     from runbook.read.view import ExperimentView
     from runbook.typing import ProgressHook
+
+MANIFEST_VERSION: Final = 1
+"""The version of the format of `runbook-manifest.json`; the rules are those of `model.RECORD_VERSION`."""
 
 MOST_RATIO: Final = 200
 """How many times as large as in the bundle a file may be: more is taken for a bomb."""
@@ -89,7 +92,7 @@ class Manifest:
     experiment_id: str
     record: ExperimentRecord
     files: tuple[BundledFile, ...]
-    format_version: int = FORMAT_VERSION
+    format_version: int = MANIFEST_VERSION
 
 
 @attrs.frozen
