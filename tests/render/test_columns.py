@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runbook.render import columns
@@ -34,12 +34,15 @@ def test_what_is_left_over_goes_to_those_that_want_it(wanted, width):
 
 
 @given(st.text(alphabet="ab1 .-_=日"), st.integers(4, 20))
+@example("     ", 4)
+@example("abcd ", 4)
 def test_folding_loses_nothing_but_spaces(text, width):
     """And each line fits."""
     measure = lambda part: sum(2 if char == "日" else 1 for char in part)  # noqa: E731
     lines = columns.fold(text, width, measure)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert all(measure(line) <= width for line in lines)
+    assert len(lines) == 1 or all(line.strip() for line in lines)
 
 
 @pytest.mark.parametrize(
