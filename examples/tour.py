@@ -1,12 +1,19 @@
-"""Run every command and session that README shows, and print the page's blocks with what really comes out.
+"""Run the blocks of README and of the guide, and print the pages' sessions with what really comes out.
 
-A block is what stands between fences below a line `<!-- tour -->`: its lines that begin with `$ ` are typed into a
-shell in a terminal of 108 columns, those that begin with `>>> ` into Python, in the order of the page and in one empty
-folder that holds nothing but `examples/sweep.py`. Below `<!-- tour: live -->` a training runs meanwhile. Nothing is
-changed in what is left on the screen but the names of folder, host and kernel, and the spaces at the ends of lines.
+Each page is run alone, from the top to the bottom, in an empty folder that holds only `examples/sweep.py`:
 
-    python examples/tour.py                        # shows the blocks
-    python examples/tour.py --write README.md      # brings those of the page up to date
+- A block `python` whose first line is a comment such as `# train.py` is saved as that file.
+- Every other block `python` is executed, all of a page in one interpreter.
+- In a block `console`, each line that begins with `$ ` is typed into a shell in a terminal of 108 columns.
+- In a block `pycon`, each line that begins with `>>> ` or `... ` is typed into the interpreter of the page.
+- Below a line `<!-- tour: live -->`, a training runs meanwhile.
+
+The other blocks are not run. In what is left on the screen, the names of folder, host and kernel are replaced, and
+spaces at the ends of lines are removed.
+
+    python examples/tour.py                                  # shows the sessions of all pages
+    python examples/tour.py --write                          # brings all pages up to date
+    python examples/tour.py --write runbook/guide/query.md   # brings one page up to date
 """
 
 import argparse
@@ -30,7 +37,8 @@ from pathlib import Path
 EXAMPLES = Path(__file__).resolve().parent
 COLUMNS = 108
 FOLDER, HOST = "/home/you/project", "laptop"
-BLOCK = re.compile(r"(?ms)^<!-- tour(?P<live>: live)? -->\n```(?P<language>\w+)\n(?P<body>.*?)^```$")
+BLOCK = re.compile(r"(?ms)^(?P<live><!-- tour: live -->\n)?```(?P<language>python|console|pycon)\n(?P<body>.*?)^```$")
+PROGRAM = re.compile(r"# (?P<name>\w+\.py)\n")
 LIVE = """
 import sys, time
 from runbook import experiment
@@ -90,13 +98,11 @@ def on_the_screen(sent: str) -> str:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return the variables of a newcomer's shell: the place that the page says, and the command on the path."""
+    """Return the variables of a newcomer's shell: none of runbook, and the command on the path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNBOOK_", "COLUMNS", "LINES"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), str(folder / ".bin"), os.environ.get("PATH", "")])
     # No repository around the folder is that of the sweep.
     kept["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
-    # The page has its reader do the same, so that what the quickstart has left does not show.
-    kept["RUNBOOK_DIR"] = "sweeps"
     return {**kept, "PATH": path, "NO_COLOR": "1", "TERM": "xterm", "TZ": "UTC", "PYTHONIOENCODING": "utf-8"}
 
 
@@ -141,45 +147,78 @@ def shell_session(body: str, folder: Path) -> Iterator[str]:
 
 def python_session(body: str, console: code.InteractiveConsole) -> Iterator[str]:
     """Type the statements of a block; yields each line with what it shows."""
-    for line in body.splitlines():
+    lines = body.splitlines()
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
         if line.startswith((">>>", "...")):
             with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(shown):
-                console.push(line[4:])
+                # The empty line that ends a compound statement is typed, but not shown.
+                if console.push(line[4:]) and not following.startswith("..."):
+                    console.push("")
             yield f"{line}\n{shown.getvalue()}"
+
+
+def run_program(body: str, folder: Path, console: code.InteractiveConsole) -> None:
+    """Save a block of Python as the file that it names, or execute it."""
+    program = PROGRAM.match(body)
+    if program is not None:
+        (folder / program["name"]).write_text(body, encoding="utf-8")
+        return
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        exec(compile(body, "<block>", "exec"), console.locals)  # noqa: S102 - the pages are ours
 
 
 def renewed(page: str) -> Iterator[tuple[re.Match[str], str]]:
     """Run the blocks of a page in their order; yields each with its new text."""
     with prepared_folder() as folder, contextlib.chdir(folder):
-        console = code.InteractiveConsole()
-        os.environ["RUNBOOK_DIR"] = environment(folder)["RUNBOOK_DIR"]
+        console = code.InteractiveConsole({"__name__": "__main__"})
+        os.environ.pop("RUNBOOK_DIR", None)
+        sys.argv = ["train.py"]
         for block in BLOCK.finditer(page):
+            parts: list[str] = []
             with training(folder) if block["live"] else contextlib.nullcontext():
+                if block["language"] == "python":
+                    run_program(block["body"], folder, console)
+                    continue
                 if block["language"] == "pycon":
-                    parts = [*python_session(block["body"], console)]
+                    parts += python_session(block["body"], console)
                 else:
-                    parts = [*shell_session(block["body"], folder)]
+                    parts += shell_session(block["body"], folder)
             shown = "".join(parts).replace(str(folder), FOLDER).replace(platform.platform(), platform.system())
             shown = re.sub(r"(?m)^(  host +).*$", rf"\1{HOST}", shown)
             body = "".join(f"{line.rstrip()}\n" for line in shown.splitlines())
             yield block, block[0].replace(block["body"], body)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Run what README shows.")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put what comes out into this page")
-    arguments = parser.parse_args()
-
-    page = (arguments.write or EXAMPLES.parent / "README.md").resolve()
+def run_page(page: Path, *, write: bool) -> None:
+    """Run one page, and print its sessions or put them into it."""
+    page = page.resolve()
     text = page.read_text(encoding="utf-8")
     parts, end = [], 0
     for block, new in renewed(text):
-        if arguments.write is None:
+        if not write:
             print(new, flush=True)
         parts += [text[end : block.start()], new]
         end = block.end()
-    if arguments.write is not None:
+    if write:
         page.write_text("".join([*parts, text[end:]]), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run what README and the guide show.")
+    parser.add_argument("pages", type=Path, nargs="*", metavar="PAGE", help="default: README and the whole guide")
+    parser.add_argument("--write", action="store_true", help="put what comes out into the pages")
+    arguments = parser.parse_args()
+
+    root = EXAMPLES.parent
+    pages = arguments.pages or [root / "README.md", *sorted((root / "runbook" / "guide").glob("*.md"))]
+    if len(pages) == 1:
+        run_page(pages[0], write=arguments.write)
+        return
+    for page in pages:
+        # Each page has an interpreter of its own, so that none needs what another one has done.
+        command = [sys.executable, __file__, *(["--write"] if arguments.write else []), str(page)]
+        if subprocess.run(command, check=False).returncode:
+            sys.exit(f"{page} does not run")
 
 
 if __name__ == "__main__":

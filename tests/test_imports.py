@@ -53,8 +53,6 @@ def test_the_three_names_load_only_their_doors():
         "runbook",
         "runbook.api",
         "runbook.api.manager",
-        "runbook.api.manager_maintain",
-        "runbook.api.manager_read",
         "runbook.api.tracking",
     ]
     assert {"attr", "attrs", "inspect", "json", "pathlib"} & set(loaded) == set()

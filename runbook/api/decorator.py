@@ -13,20 +13,20 @@ import attrs
 
 from runbook import errors
 from runbook.api.arguments import Binding, BoundCall
-from runbook.index.registry import JsonRegistry
+from runbook.index import Index
 from runbook.messages import warn
 from runbook.run import resume
 from runbook.run.experiment import as_tags
 from runbook.run.lifecycle import Lifecycle, activated, open_stack
 from runbook.run.plan import Plan, check_options, make_plan
-from runbook.typing import ExperimentOptions
+from runbook.typing import ExperimentOptions, TrackedOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
 
-_OWN: Final = ("config", "save_result", "skip_completed")
+_OWN: Final = TrackedOptions.__annotations__.keys() - ExperimentOptions.__annotations__.keys()
 
 
 @attrs.frozen
@@ -41,14 +41,14 @@ class Options:
         skip_completed: whether a call that was completed before is not made again.
     """
 
-    registry: Callable[[], JsonRegistry | None]
+    registry: Callable[[], Index | None]
     experiment: ExperimentOptions = attrs.field(factory=ExperimentOptions)
     config: object = None
     save_result: bool = True
     skip_completed: bool = False
 
 
-def decorated(function: Any, registry: Callable[[], JsonRegistry | None], given: Mapping[str, Any]) -> Any:
+def decorated(function: Any, registry: Callable[[], Index | None], given: Mapping[str, Any]) -> Any:
     """What `tracked` gives: the wrapped function, or a decorator where there is no function yet.
 
     Args:
@@ -60,9 +60,9 @@ def decorated(function: Any, registry: Callable[[], JsonRegistry | None], given:
         TypeError: if something of it is no option.
         UsageError: as `wrap` does.
     """
+    check_options(given, TrackedOptions)
     own = {name: given[name] for name in _OWN if name in given}
     said = {name: value for name, value in given.items() if name not in own}
-    check_options(said)
     # Each call says them anew, and something that can be run through only once would be empty by then.
     said |= {"tags": as_tags(said.get("tags", ())), "hash_exclude": tuple(said.get("hash_exclude", ()))}
     options = Options(registry=registry, experiment=cast("ExperimentOptions", said), **own)
@@ -128,7 +128,7 @@ class _Tracker:
             binding = Binding(self._function, follow_wrapped=False)
             return binding, binding.bind(args, kwargs)
 
-    def _is_completed(self, what: Plan, registry: JsonRegistry) -> bool:
+    def _is_completed(self, what: Plan, registry: Index) -> bool:
         before = resume.completed(what, registry)
         if before is None:
             return False
@@ -181,12 +181,12 @@ class _Run:
     def keep(self, result: Any) -> Any:
         """Save the numbers of a returned mapping, and give it back untouched."""
         if self._save_result and isinstance(result, Mapping):
-            experiment = self._lifecycle.experiment
+            recorder = self._lifecycle.recorder
             try:
-                experiment.add_final_metrics(result)
+                recorder.add_final_metrics(result)
             except Exception as error:
                 # Nobody asked for this in so many words, so it may not cost the result of a training.
-                warn(f"{experiment.id}: the returned metrics could not be saved ({type(error).__name__}: {error})")
+                warn(f"{recorder.id}: the returned metrics could not be saved ({type(error).__name__}: {error})")
         return result
 
 

@@ -11,12 +11,13 @@ import sys
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
     from types import TracebackType
+    from typing import Unpack
 
     from runbook.run.experiment import Experiment
     from runbook.run.lifecycle import Lifecycle
-    from runbook.typing import JsonObject, StrPath
+    from runbook.typing import ExperimentOptions, StrPath, TrackedOptions
 
 __all__ = ["ExperimentBlock", "TrackedDecorator", "current_experiment", "experiment", "tracked"]
 
@@ -70,17 +71,7 @@ class ExperimentBlock:
 
 
 def experiment(
-    config: object = None,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    tags: Iterable[str] | str = (),
-    base_dir: StrPath | None = None,
-    hash_exclude: Iterable[str] = (),
-    resume: str = "never",
-    allow_config_change: bool = False,
-    rank: int | None = None,
-    redact: str | Callable[[JsonObject], Mapping[str, Any]] = "secrets",
+    config: object = None, *, base_dir: StrPath | None = None, **options: Unpack[ExperimentOptions]
 ) -> ExperimentBlock:
     """An experiment around a block of code: its folder, config, metrics, environment, status and registry.
 
@@ -89,30 +80,35 @@ def experiment(
     Args:
         config: the settings, as a mapping, dataclass, or any object with attributes. A `save_dir` in it is pointed
             at the experiment's checkpoints folder, in place or, where it is frozen, in a copy: `exp.config`.
+        base_dir: where experiments are kept; by default `RUNBOOK_DIR`, else `./experiments`.
+        **options: see below; each may be left out.
+
+    Options:
         name: any string; it becomes part of the folder's name as far as file names allow.
         description: what it tests.
         tags: words to find it by.
-        base_dir: where experiments are kept; by default `RUNBOOK_DIR`, else `./experiments`.
         hash_exclude: settings that do not count when two configs are compared by their hash: key names,
             dotted paths or patterns. Output paths never count.
         resume: whether to go on, as a new attempt in the same folder, with an experiment that was interrupted or
-            failed. "never" starts a new one. "allow" goes on with the latest of this name (without a name: of this
-            config) if it did not complete, and else starts a new one. "must" refuses to start a new one. "auto" goes on
-            when a scheduler has put this very job into its queue again (Slurm's requeue), and else starts a new
-            one. Anything else is the id of the experiment to go on with, the beginning of it, or its name.
+            failed. "never", the default, starts a new one. "allow" goes on with the latest of this name (without a
+            name: of this config) if it did not complete, and else starts a new one. "must" refuses to start a new
+            one. "auto" goes on when a scheduler has put this very job into its queue again (Slurm's requeue), and
+            else starts a new one. Anything else is the id of the experiment to go on with, the beginning of it, or
+            its name.
         allow_config_change: whether an experiment may go on with a config that differs from the one it began with.
         rank: of this process in a distributed training; by default what the launcher says in `RANK`,
             `OMPI_COMM_WORLD_RANK`, `SLURM_PROCID` or `LOCAL_RANK`. Above 0, no second experiment is made: `exp` has
             the id and the paths of that of rank 0, and its writes do nothing.
-        redact: what is kept out of the recorded config and its hash. "secrets" replaces settings named like one
-            (`api_key`, `password`) and values shaped like one (`hf_…`, passwords in addresses) by "<redacted>";
-            "off" records everything; a function takes the plain config and gives the one to record. `exp.config`
-            is your own object and has everything in any case.
+        redact: what is kept out of the recorded config and its hash. "secrets", the default, replaces settings named
+            like one (`api_key`, `password`) and values shaped like one (`hf_…`, passwords in addresses) by
+            "<redacted>"; "off" records everything; a function takes the config as plain data and gives the one to
+            record. `exp.config` is your own object and has everything in any case.
 
     Returns:
         A context manager that gives the live `Experiment`.
 
     Raises:
+        TypeError: for an option that there is not, naming those that there are.
         ConfigError: if the config holds no settings.
         BaseDirectoryError: on entering, if the base directory cannot be used.
         ResumeError: on entering, if the experiment to go on with runs, is completed, or is not there.
@@ -122,22 +118,11 @@ def experiment(
         >>> with experiment({"lr": 0.1}, name="baseline") as exp:  # doctest: +SKIP
         ...     exp.log(loss=0.3)
     """
-    from runbook.index.opener import registry_for
+    from runbook.index import open_default_index
     from runbook.run.lifecycle import Lifecycle
     from runbook.run.plan import make_plan
 
-    what = make_plan(
-        config,
-        name=name,
-        description=description,
-        tags=tags,
-        hash_exclude=hash_exclude,
-        resume=resume,
-        allow_config_change=allow_config_change,
-        rank=rank,
-        redact=redact,
-    )
-    return ExperimentBlock(Lifecycle(what, registry_for(base_dir)))
+    return ExperimentBlock(Lifecycle(make_plan(config, **options), open_default_index(base_dir)))
 
 
 def current_experiment() -> Experiment | None:
@@ -167,38 +152,8 @@ def tracked(function: Callable[Concatenate[E, P], R], /) -> Callable[P, R]: ...
 @overload
 def tracked(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
-def tracked(
-    *,
-    name: str | None = ...,
-    description: str | None = ...,
-    tags: Iterable[str] | str = ...,
-    config: str | Mapping[str, object] | None = ...,
-    base_dir: StrPath | None = ...,
-    hash_exclude: Iterable[str] = ...,
-    resume: str = ...,
-    allow_config_change: bool = ...,
-    rank: int | None = ...,
-    redact: str | Callable[[JsonObject], Mapping[str, Any]] = ...,
-    save_result: bool = ...,
-    skip_completed: bool = ...,
-) -> TrackedDecorator: ...
-def tracked(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    tags: Iterable[str] | str = (),
-    config: object = None,
-    base_dir: StrPath | None = None,
-    hash_exclude: Iterable[str] = (),
-    resume: str = "never",
-    allow_config_change: bool = False,
-    rank: int | None = None,
-    redact: str | Callable[[JsonObject], Mapping[str, Any]] = "secrets",
-    save_result: bool = True,
-    skip_completed: bool = False,
-) -> Any:
+def tracked(*, base_dir: StrPath | None = ..., **options: Unpack[TrackedOptions]) -> TrackedDecorator: ...
+def tracked(function: Callable[..., Any] | None = None, /, *, base_dir: StrPath | None = None, **options: Any) -> Any:
     """Make every call of a function an experiment.
 
     It goes on plain functions, `async def`, generators, async generators, methods, static and class methods. The
@@ -211,21 +166,18 @@ def tracked(
 
     Args:
         function: the function, where the decorator is written without parentheses.
-        name: the name of the experiments; by default the name of the function.
-        description: what they test; by default the first line of the function's documentation.
-        tags: words to find them by.
-        config: the name of the parameter that is the config, or a config that is the same for each call.
         base_dir: where experiments are kept; by default `RUNBOOK_DIR`, else `./experiments`, asked at each call.
-        hash_exclude: settings that do not count in the config's hash, as for `experiment`.
-        resume: whether to go on with an experiment that did not complete, as for `experiment`.
-        allow_config_change: whether it may go on with another config, as for `experiment`.
-        rank: of this process in a distributed training, as for `experiment`.
-        redact: what is kept out of the recorded config, as for `experiment`.
-        save_result: whether the numbers of a returned mapping become the final metrics.
+        **options: those of `experiment`, which hold for each call, and those below. The name is that of the function
+            and the description the first line of its documentation, unless they are given.
+
+    Options:
+        config: the name of the parameter that is the config, or a config that is the same for each call.
+        save_result: whether the numbers of a returned mapping become the final metrics; they do by default.
         skip_completed: whether a call is skipped, returns None and says so, when an experiment of this function with
             this config has completed before.
 
     Raises:
+        TypeError: for an option that there is not, naming those that there are.
         UsageError: if `config` names no parameter, or what is decorated is no function.
 
     Example:
@@ -237,19 +189,6 @@ def tracked(
         {'accuracy': 0.97}
     """
     from runbook.api.decorator import decorated
-    from runbook.index.opener import registry_for
+    from runbook.index import open_default_index
 
-    given = {
-        "name": name,
-        "description": description,
-        "tags": tags,
-        "config": config,
-        "hash_exclude": hash_exclude,
-        "resume": resume,
-        "allow_config_change": allow_config_change,
-        "rank": rank,
-        "redact": redact,
-        "save_result": save_result,
-        "skip_completed": skip_completed,
-    }
-    return decorated(function, functools.partial(registry_for, base_dir), given)
+    return decorated(function, functools.partial(open_default_index, base_dir), options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from runbook import display
 from runbook.cli.commands.show import environment_of
 from runbook.config.difference import config_diff, differing, without_own_paths
-from runbook.read.view import final_metrics
+from runbook.read.view import final_metrics, layout_of, record_of
 from runbook.serialize.flatten import flatten
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def differences(first: ExperimentView, second: ExperimentView) -> dict[str, Diff
     environments = {view.id: environment_of(view) for view in views}
     known = {owner: _compared(environment) for owner, environment in environments.items() if environment is not None}
     return {
-        "config": config_diff({view.id: without_own_paths(view.record.config, view.id) for view in views}),
+        "config": config_diff({view.id: without_own_paths(record_of(view).config, view.id) for view in views}),
         "environment": differing(known) if len(known) == len(views) else {},
-        "metrics": differing({view.id: flatten(final_metrics(view.layout, view.record)) for view in views}),
+        "metrics": differing({view.id: flatten(final_metrics(layout_of(view), record_of(view))) for view in views}),
     }
 
 

@@ -74,6 +74,17 @@ def fields(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     return _items(ctx, incomplete, offered)
 
 
+def topics(ctx: click.Context, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001 - as click has it
+    """The topics of the guide, each with what its page is about."""
+    from runbook.cli import guide_pages
+
+    return [
+        CompletionItem(topic, help=guide_pages.load_page(topic).summary)
+        for topic in guide_pages.topics()
+        if topic.startswith(incomplete)
+    ]
+
+
 def _description(entry: Entry) -> str:
     parts = [
         str(entry["status"]),

@@ -46,7 +46,10 @@ _SECTIONS: Final = {
         "doctor": "doctor:doctor",
         "repair": "doctor:repair",
     },
-    "Shell": {"completion": "completion:completion"},
+    "Help": {
+        "guide": "guide:guide",
+        "completion": "completion:completion",
+    },
 }
 """Each command, and where it is: `module:function` in `runbook.cli.commands`."""
 
@@ -69,6 +72,7 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(["clean", "prune", "purge"], "gc"),
     **dict.fromkeys(["check", "fsck"], "doctor"),
     "fix": "repair",
+    **dict.fromkeys(["docs", "doc", "man", "manual"], "guide"),
     "cd": "path",
     "help": "--help",
 }

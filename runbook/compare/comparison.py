@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runbook import display
 from runbook.compare.directions import best_of, directions, is_number
 from runbook.config.difference import config_diff, without_own_paths
-from runbook.read.view import final_metrics
+from runbook.read.view import final_metrics, layout_of, record_of
 from runbook.record.status import Status
 from runbook.render import notebook, tables
 from runbook.render.tables import Cell, Column, Table
@@ -159,7 +159,7 @@ def compare(
     Raises:
         ComparisonError: for a metric that none of them has.
     """
-    nested = {view.id: restore_floats(final_metrics(view.layout, view.record)) for view in views}
+    nested = {view.id: restore_floats(final_metrics(layout_of(view), record_of(view))) for view in views}
     metrics: dict[str, dict[str, Json]] = {}
     for experiment_id, saved in nested.items():
         assert isinstance(saved, dict)
@@ -180,7 +180,7 @@ def compare(
                 }
                 for view in views
             ],
-            "config_diff": config_diff({view.id: without_own_paths(view.record.config, view.id) for view in views}),
+            "config_diff": config_diff({view.id: without_own_paths(record_of(view).config, view.id) for view in views}),
             "metrics": metrics,
             "directions": found,
             "best": {name: ids for name, ids in best.items() if ids},

@@ -1,1 +1,9 @@
-"""The index of all experiments of a base directory."""
+"""The index of all experiments of a base directory: a protocol, one opener, and the JSON registry as its engine.
+
+Nobody outside of this package reaches pending entries, the format of the registry or its lock.
+"""
+
+from runbook.index.opener import open_default_index, open_index
+from runbook.index.protocol import LOCK_TIMEOUT_S, Index, Inspection
+
+__all__ = ["LOCK_TIMEOUT_S", "Index", "Inspection", "open_default_index", "open_index"]

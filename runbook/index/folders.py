@@ -122,24 +122,6 @@ class Folders:
 
         return numbers_of(json_text.read_object(self._layout.experiment(experiment_id).final_summary))
 
-    def record(self, experiment_id: str) -> ExperimentRecord:
-        """The record of an experiment, true at this moment: one whose process is dead has ended.
-
-        Raises:
-            FileNotFoundError: if the folder has none.
-            DamagedFileError: if it cannot be understood.
-            NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
-        """
-        from runbook.index import folder_state
-
-        return folder_state.resolve_record(self._layout, experiment_id)[0]
-
-    def bury(self, experiment_id: str) -> None:
-        """Write down the end of an experiment whose process is dead; the registry's lock must be held."""
-        from runbook.index import folder_state
-
-        folder_state.record_death(self._layout, experiment_id)
-
     def fresh(
         self,
         old: Mapping[str, JsonObject],
@@ -182,11 +164,11 @@ class Folders:
         """
         # Records, and what judges them, take longer to import than a registry of ten thousand takes to read, where
         # nothing runs and nothing is out of date.
-        from runbook.index import folder_state
+        from runbook.index import folder_entry
 
         # Where the base directory has several paths, the line keeps the one under which it was first written.
         directory = str(old.get("directory") or self.directory(experiment_id))
-        return folder_state.build_entry(
+        return folder_entry.entry_of_folder(
             self._layout, experiment_id, directory, old, written, record_deaths=record_deaths
         )
 

@@ -20,12 +20,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
-from runbook.index import gc_pause, pending, registry_format
+from runbook.index import pending, registry_format
 from runbook.index.folders import Folders, by_age
+from runbook.index.protocol import LOCK_TIMEOUT_S, Inspection
 from runbook.index.registry_file import IndexFile
 from runbook.messages import warn, warn_once
 from runbook.record import identifiers
 from runbook.record.status import Status
+from runbook.serialize import gc_pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
     Pick: TypeAlias = Callable[[Iterable[JsonObject]], Iterable[JsonObject]]
 
-LOCK_TIMEOUT_S: Final = 60.0
 _UNSETTLED: Final = (Status.RUNNING.value, Status.UNKNOWN.value)
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
 _BYTES_A_MARK: Final = 128 * 1024
@@ -223,15 +224,21 @@ class JsonRegistry:
             line = {**old, **entry, "directory": self._folders.directory(experiment_id)}
             self._file.write(chosen.replaced({experiment_id: line}))
 
-    def record(self, experiment_id: str) -> ExperimentRecord:
-        """The record of an experiment, true at this moment: one whose process is dead has ended.
+    def update_entry(self, experiment_id: str, change: Callable[[JsonObject | None], JsonObject | None]) -> None:
+        """Change the entry of an experiment that has no record; of several processes, one at a time.
+
+        Args:
+            experiment_id: which.
+            change: takes the present entry, None where there is none, and gives fields to replace, or None to leave it.
 
         Raises:
-            FileNotFoundError: if the folder has none.
-            DamagedFileError: if it cannot be understood.
-            NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
+            filelock.Timeout: if another process holds the lock for too long.
+            OSError: if the registry could not be written.
         """
-        return self._folders.record(experiment_id)
+        with pending.locked(self._layout, LOCK_TIMEOUT_S):
+            changed = change(next(iter(self.entries(lambda entry: entry["experiment_id"] == experiment_id)), None))
+            if changed is not None:
+                self.insert({**changed, "experiment_id": experiment_id})
 
     def update_record(
         self, experiment_id: str, change: Callable[[ExperimentRecord], ExperimentRecord]
@@ -248,10 +255,10 @@ class JsonRegistry:
         Raises:
             filelock.Timeout: if another process holds the registry's lock for longer than `LOCK_TIMEOUT_S`.
         """
-        from runbook.storage import experiment_folder
+        from runbook.storage import current_record, experiment_folder
 
         with pending.locked(self._layout, LOCK_TIMEOUT_S):
-            record = change(self.record(experiment_id))
+            record = change(current_record.read_current(self._layout, experiment_id))
             self.mark_pending(experiment_id)
             experiment_folder.write_record(self._layout.experiment(experiment_id), record)
         return record
@@ -358,6 +365,26 @@ class JsonRegistry:
     def folders(self) -> set[str]:
         """The ids for which there is a folder."""
         return self._folders.ids()
+
+    def inspect(self) -> Inspection:
+        """What is stored, without a look at the folders.
+
+        Raises:
+            OSError: if the pending entries cannot be listed.
+        """
+        waiting = frozenset(pending.list_marked(self._layout))
+        try:
+            raw = self._layout.registry.read_bytes()
+            entries = [*registry_format.decode(raw, self._layout.registry).values()]
+        except FileNotFoundError:
+            return Inspection([], is_missing=True, damage=None, has_duplicates=False, pending=waiting)
+        except (OSError, errors.DamagedFileError) as error:
+            damage = error.problem if isinstance(error, errors.DamagedFileError) else str(error)
+            return Inspection([], is_missing=False, damage=damage, has_duplicates=False, pending=waiting)
+        # Decoding each entry by itself takes long, and the count says at once that there is no need.
+        may_repeat = raw.count(b'"experiment_id"') > len(entries)
+        has_duplicates = may_repeat and len(entries) < len(registry_format.recover(raw))
+        return Inspection(entries, is_missing=False, damage=None, has_duplicates=has_duplicates, pending=waiting)
 
     def _apply_pending(self, also: Mapping[str, ExperimentRecord | None] = MappingProxyType({})) -> None:
         """Bring the lines of all marked experiments up to date; the lock must be held.

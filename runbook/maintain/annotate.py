@@ -7,22 +7,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runbook import errors
-from runbook.index import pending
-from runbook.index.registry import LOCK_TIMEOUT_S
 from runbook.messages import warn
 from runbook.record import identifiers
 from runbook.serialize import timestamps
-from runbook.storage import annotation_log, process
+from runbook.storage import annotation_log, current_record, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.typing import JsonObject
 
 
 def annotate(
-    registry: JsonRegistry,
+    registry: Index,
     wanted: str,
     *,
     note: str | None = None,
@@ -72,27 +70,30 @@ def annotate(
     return experiment_id
 
 
-def _has_record(registry: JsonRegistry, experiment_id: str) -> bool:
+def _has_record(registry: Index, experiment_id: str) -> bool:
     try:
-        registry.record(experiment_id)
+        current_record.read_current(registry.layout, experiment_id)
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
 
 
-def _annotate_line(registry: JsonRegistry, experiment_id: str, lines: list[JsonObject]) -> bool:
+def _annotate_line(registry: Index, experiment_id: str, lines: list[JsonObject]) -> bool:
     """The same for one without a record, of the legacy tool: its line in the registry is where its notes are.
 
     Returns:
         Whether it has no record indeed; one that is being restored at this moment may have got it back.
     """
     layout = registry.layout.experiment(experiment_id)
-    with pending.locked(registry.layout, LOCK_TIMEOUT_S):
-        line = next(iter(registry.entries(lambda entry: entry["experiment_id"] == experiment_id)), None)
+    has_record = False
+
+    def annotated(line: JsonObject | None) -> JsonObject | None:
+        nonlocal has_record
         # In this order: the folder may come back in between, and has a record then.
         has_folder = layout.root.exists()
-        if layout.record.exists():
-            return False
+        has_record = layout.record.exists()
+        if has_record:
+            return None
         # Only we write an end reason: of one of ours, whose folder is in the trash, the line alone is no experiment.
         if line is None or ("end_reason" in line and not has_folder):
             raise errors.ExperimentNotFoundError(experiment_id, registry.layout.root)
@@ -102,8 +103,10 @@ def _annotate_line(registry: JsonRegistry, experiment_id: str, lines: list[JsonO
             [str(tag) for tag in tags] if isinstance(tags, list) else [],
         )
         after, kept = annotation_log.apply(lines, *before)
-        registry.insert({"experiment_id": experiment_id, "notes": after, "tags": list(kept)})
-    return True
+        return {"notes": after, "tags": list(kept)}
+
+    registry.update_entry(experiment_id, annotated)
+    return not has_record
 
 
 def _by() -> str:

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import errors
-from runbook.index import pending, registry_format
 from runbook.maintain import disks, leftovers
 from runbook.record import identifiers
 from runbook.record.model import join_notes
 from runbook.record.status import EndReason, Status
-from runbook.storage import base_directory, checksums, death, experiment_folder, files, liveness
+from runbook.storage import base_directory, checksums, current_record, death, experiment_folder, files, liveness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index, Inspection
     from runbook.record.layout import BaseLayout, ExperimentLayout
     from runbook.record.model import ExperimentRecord
     from runbook.typing import JsonObject
@@ -67,7 +66,7 @@ class Finding:
 _REPAIR: Final = "repair() mends it"
 
 
-def diagnose(registry: JsonRegistry) -> list[Finding]:
+def diagnose(registry: Index) -> list[Finding]:
     """Everything that is to be said of a base directory; nothing is changed.
 
     Args:
@@ -80,13 +79,13 @@ def diagnose(registry: JsonRegistry) -> list[Finding]:
     if not layout.root.exists():
         return [_note("base-directory", layout.root, "it does not exist yet", "the first experiment makes it")]
     registry.check()
-    lines, found = _index(registry)
-    found += _experiments(registry, lines)
-    found += _leftovers(registry)
+    stored, found = _index(registry)
+    found += _experiments(registry, stored.entries)
+    found += _leftovers(registry, stored.pending)
     return found + [_note("disk", layout.root, said, remedy) for said, remedy in disks.guarantees(layout.root)]
 
 
-def repair(registry: JsonRegistry) -> list[Finding]:
+def repair(registry: Index) -> list[Finding]:
     """Mend what can be mended.
 
     Returns:
@@ -115,29 +114,26 @@ def _note(kind: str, subject: object, message: str, remedy: str) -> Finding:
     return Finding(kind, Severity.NOTE, str(subject), message, remedy)
 
 
-def _index(registry: JsonRegistry) -> tuple[list[JsonObject], list[Finding]]:
+def _index(registry: Index) -> tuple[Inspection, list[Finding]]:
     path = registry.layout.registry
-    try:
-        raw = path.read_bytes()
-        lines = [*registry_format.decode(raw, path).values()]
-    except FileNotFoundError:
+    stored = registry.inspect()
+    if stored.is_missing:
         missing = "there is no registry, although there are experiments"
-        return [], [_problem("registry", path, missing)] if registry.folders() else []
-    except (OSError, errors.DamagedFileError) as error:
-        problem = error.problem if isinstance(error, errors.DamagedFileError) else str(error)
+        return stored, [_problem("registry", path, missing)] if registry.folders() else []
+    if stored.damage is not None:
         remedy = "repair() moves it aside and rebuilds it from the folders"
-        return [], [_problem("registry", path, f"it cannot be understood: {problem}", remedy)]
+        return stored, [_problem("registry", path, f"it cannot be understood: {stored.damage}", remedy)]
     found = []
-    if raw.count(b'"experiment_id"') > len(lines) and len(lines) < len(registry_format.recover(raw)):
-        found.append(_problem("registry", path, "it has two lines of one experiment"))
-    for line in lines:
+    if stored.has_duplicates:
+        found.append(_problem("registry", path, "it has two entries of one experiment"))
+    for line in stored.entries:
         if not identifiers.is_folder_name(str(line["experiment_id"])):
             odd = f"it has an entry {line['experiment_id']!r}, which can be no folder here"
             found.append(_problem("registry", path, odd, "take the entry out by hand", is_repairable=False))
-    return lines, found
+    return stored, found
 
 
-def _experiments(registry: JsonRegistry, lines: list[JsonObject]) -> Iterator[Finding]:
+def _experiments(registry: Index, lines: list[JsonObject]) -> Iterator[Finding]:
     listed = {str(line["experiment_id"]): line for line in lines}
     folders = registry.folders()
     for experiment_id in sorted(folders | listed.keys()):
@@ -156,11 +152,11 @@ def _experiments(registry: JsonRegistry, lines: list[JsonObject]) -> Iterator[Fi
         yield from _experiment(registry, experiment_id, listed.get(experiment_id))
 
 
-def _experiment(registry: JsonRegistry, experiment_id: str, line: JsonObject | None) -> Iterator[Finding]:
+def _experiment(registry: Index, experiment_id: str, line: JsonObject | None) -> Iterator[Finding]:
     layout = registry.layout.experiment(experiment_id)
     try:
         written = experiment_folder.read_record(layout)
-        record = registry.record(experiment_id)
+        record = current_record.read_current(registry.layout, experiment_id)
     except FileNotFoundError:
         if line is None and not layout.config.exists():
             age_s = time.time() - death.last_sign_of_life(layout).timestamp()
@@ -193,7 +189,7 @@ def _evidence(record: ExperimentRecord) -> str:
     return str(record.attempts[-1].evidence) if record.attempts else "no attempt is recorded"
 
 
-def _running_elsewhere(registry: JsonRegistry, layout: ExperimentLayout, record: ExperimentRecord) -> Iterator[Finding]:
+def _running_elsewhere(registry: Index, layout: ExperimentLayout, record: ExperimentRecord) -> Iterator[Finding]:
     if record.status is not Status.RUNNING:
         return
     verdict = _verdict(registry, record)
@@ -207,7 +203,7 @@ def _running_elsewhere(registry: JsonRegistry, layout: ExperimentLayout, record:
         )
 
 
-def _verdict(registry: JsonRegistry, record: ExperimentRecord) -> liveness.Liveness:
+def _verdict(registry: Index, record: ExperimentRecord) -> liveness.Liveness:
     if not record.attempts:
         return liveness.Liveness(liveness.State.UNKNOWN, "nothing tells in which process it runs")
     return liveness.check(record.attempts[-1].owner, registry.layout.run_lock(record.experiment_id))
@@ -219,7 +215,7 @@ def _checksums(layout: ExperimentLayout, experiment_id: str, recorded: dict[str,
         yield _problem("checksum", experiment_id, f"{name} {problem}", remedy, is_repairable=False)
 
 
-def _leftovers(registry: JsonRegistry) -> Iterator[Finding]:
+def _leftovers(registry: Index, pending: frozenset[str]) -> Iterator[Finding]:
     layout = registry.layout
     for place in (layout.root, *(layout.experiment(name).root for name in sorted(registry.folders()))):
         for path in leftovers.temporaries(place, is_deep=place != layout.root):
@@ -228,7 +224,7 @@ def _leftovers(registry: JsonRegistry) -> Iterator[Finding]:
     for path in leftovers.run_locks(registry):
         if leftovers.is_stale_lock(registry, path):
             yield _problem("lock", path, "the experiment that held it has ended", "repair() moves it aside")
-    for name in sorted(pending.list_marked(layout)):
+    for name in sorted(pending):
         if layout.experiment(name).root.exists():
             yield _problem("mark", layout.mark(name), "the registry does not show the latest of it yet")
 
@@ -240,12 +236,11 @@ def _move_aside(path: Path, layout: BaseLayout, aside: Path) -> None:
         os.replace(path, target)  # noqa: PTH105 - a mark may be there twice
 
 
-def _mend_record(registry: JsonRegistry, layout: ExperimentLayout, aside: Path) -> None:
+def _mend_record(registry: Index, layout: ExperimentLayout, aside: Path) -> None:
     """Put what the registry knows in the place of a record that cannot be read."""
     from runbook.record import schema
 
-    lines, _ = _index(registry)
-    line = next((line for line in lines if line["experiment_id"] == layout.root.name), None)
+    line = next((line for line in registry.inspect().entries if line["experiment_id"] == layout.root.name), None)
     _move_aside(layout.record, registry.layout, aside)
     if line is None or line.get("status") in {Status.RUNNING.value, Status.UNKNOWN.value, None}:
         # Nothing says how it ended, so nothing is written that would.
@@ -255,7 +250,7 @@ def _mend_record(registry: JsonRegistry, layout: ExperimentLayout, aside: Path) 
     experiment_folder.write_record(layout, schema.record_of_entry(line, registry.layout.registry))
 
 
-def declare_ended(registry: JsonRegistry, experiment_id: str, status: Status, notes: str | None) -> None:
+def declare_ended(registry: Index, experiment_id: str, status: Status, notes: str | None) -> None:
     """Record the end of an experiment on somebody's word.
 
     Raises:

@@ -26,7 +26,7 @@ from runbook.storage.meter import Meter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.record.layout import BaseLayout
     from runbook.typing import JsonObject, ProgressHook
 
@@ -68,7 +68,7 @@ class _Piece:
 
 
 def collect(
-    registry: JsonRegistry,
+    registry: Index,
     *,
     older_than: timedelta | None = None,
     is_dry_run: bool = False,
@@ -132,7 +132,7 @@ def _size(path: Path) -> int:
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
-def _trash(registry: JsonRegistry, older_than: timedelta | None) -> Iterator[_Piece]:
+def _trash(registry: Index, older_than: timedelta | None) -> Iterator[_Piece]:
     layout = registry.layout
     # What a killed process moved here may still have its line; without its folder, nobody could tell why it is gone.
     registry.entries()
@@ -155,7 +155,7 @@ def _is_older(moment: datetime | None, than: timedelta) -> bool:
     return moment is not None and datetime.now(UTC) - moment > than
 
 
-def _leftovers(registry: JsonRegistry, older_than: timedelta | None) -> Iterator[_Piece]:
+def _leftovers(registry: Index, older_than: timedelta | None) -> Iterator[_Piece]:
     layout = registry.layout
     for path in _temporaries(layout):
         yield _Piece(path, _call(_remove, path))

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from runbook import errors
 from runbook.record.status import Status
+from runbook.storage import current_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
 
 OLD_S: Final = 3600.0
 """The age from which what cannot be asked after is nobody's any more."""
@@ -51,7 +52,7 @@ def is_old(path: Path) -> bool:
         return False
 
 
-def run_locks(registry: JsonRegistry) -> list[Path]:
+def run_locks(registry: Index) -> list[Path]:
     """The lock files of experiments that run, or ran."""
     try:
         return sorted(registry.layout.run_locks.iterdir())
@@ -59,10 +60,10 @@ def run_locks(registry: JsonRegistry) -> list[Path]:
         return []
 
 
-def is_stale_lock(registry: JsonRegistry, path: Path) -> bool:
+def is_stale_lock(registry: Index, path: Path) -> bool:
     """Whether the experiment that held a lock has ended."""
     try:
-        return registry.record(path.name).status is not Status.RUNNING
+        return current_record.read_current(registry.layout, path.name).status is not Status.RUNNING
     except FileNotFoundError:
         return is_old(path)
     except (OSError, errors.DamagedFileError, errors.NewerFormatError):

@@ -14,24 +14,23 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
-from runbook.index import folder_state
 from runbook.record import identifiers, registry_entry
 from runbook.record.layout import ExperimentLayout
 from runbook.record.status import Status
 from runbook.serialize import json_text, timestamps
-from runbook.storage import experiment_folder, files, staging
+from runbook.storage import current_record, experiment_folder, files, staging
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.record.layout import BaseLayout
     from runbook.typing import JsonObject
 
 _DOOMED: Final = ".doomed-"
 
 
-def delete(registry: JsonRegistry, wanted: str) -> Path:
+def delete(registry: Index, wanted: str) -> Path:
     """Move an experiment into the trash, and take its line out of the registry.
 
     Args:
@@ -54,10 +53,10 @@ def delete(registry: JsonRegistry, wanted: str) -> Path:
         return put(registry.layout, experiment_id, line)
 
 
-def _refuse_running(registry: JsonRegistry, experiment_id: str) -> None:
+def _refuse_running(registry: Index, experiment_id: str) -> None:
     # What has no record, or one that cannot be read, has nobody to be asked about.
     with contextlib.suppress(OSError, errors.DamagedFileError, errors.NewerFormatError):
-        record = registry.record(experiment_id)
+        record = current_record.read_current(registry.layout, experiment_id)
         if record.status is Status.RUNNING:
             owner = f" on {record.host} in process {record.attempts[-1].owner.pid}" if record.attempts else ""
             raise errors.UsageError(f"{experiment_id} is running{owner}; end it first, then delete it")
@@ -102,7 +101,7 @@ def _check_trash(layout: BaseLayout) -> None:
         raise errors.BaseDirectoryError(layout.root, "has a link in the place of its trash, which is not followed")
 
 
-def trashed(registry: JsonRegistry) -> list[JsonObject]:
+def trashed(registry: Index) -> list[JsonObject]:
     """The experiments in the trash, in the order in which they were deleted.
 
     Each is the line that it had in the registry, its `directory` where it is now, with `deleted_at`.
@@ -134,7 +133,7 @@ def _entry(layout: BaseLayout, path: Path) -> JsonObject:
     try:
         record = experiment_folder.read_record(ExperimentLayout(path))
     except (OSError, errors.DamagedFileError, errors.NewerFormatError):
-        record = folder_state.unknown_record(experiment_id, {})
+        record = current_record.unknown_record(experiment_id, {})
     return {**registry_entry.build_entry(record, str(path)), "experiment_id": experiment_id, "deleted_at": None}
 
 
@@ -150,7 +149,7 @@ def _kept(layout: BaseLayout, path: Path) -> tuple[JsonObject | None, str | None
     return line, deleted_at if isinstance(deleted_at, str) else None
 
 
-def restore(registry: JsonRegistry, wanted: str) -> str:
+def restore(registry: Index, wanted: str) -> str:
     """Move an experiment back out of the trash; of several with its id, the one that was deleted last.
 
     Args:
@@ -190,7 +189,7 @@ def restore(registry: JsonRegistry, wanted: str) -> str:
     return experiment_id
 
 
-def empty(registry: JsonRegistry) -> int:
+def empty(registry: Index) -> int:
     """Delete what is in the trash, for good; links are removed, never followed.
 
     Returns:

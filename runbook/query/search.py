@@ -18,7 +18,7 @@ from runbook.record.status import Status
 from runbook.serialize import timestamps
 
 if TYPE_CHECKING:
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.query.parser import Predicate
     from runbook.typing import Entry, JsonObject
 
@@ -115,7 +115,7 @@ def parse(
     )
 
 
-def find(query: Query, registry: JsonRegistry) -> list[JsonObject]:
+def find(query: Query, registry: Index) -> list[JsonObject]:
     """The lines of the registry that a question asks for, in the order that it asks for.
 
     Args:

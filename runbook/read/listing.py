@@ -36,15 +36,6 @@ class ExperimentList(list[dict[str, Any]]):
         >>> best.to_dataframe().groupby("config.lr")["metrics.f1"].mean()  # doctest: +SKIP
     """
 
-    @classmethod
-    def of(cls, entries: Iterable[JsonObject]) -> ExperimentList:
-        """Lines of the registry with every field, whoever wrote them, and with floats where JSON has words for them.
-
-        Args:
-            entries: the lines; they are taken over, and may be changed.
-        """
-        return cls(map(_with_every_field, entries))
-
     @overload
     def __getitem__(self, index: SupportsIndex) -> dict[str, Any]: ...
     @overload
@@ -106,6 +97,15 @@ class ExperimentList(list[dict[str, Any]]):
         from runbook.render import notebook
 
         return notebook.experiments_html(self)
+
+
+def list_of_entries(entries: Iterable[JsonObject]) -> ExperimentList:
+    """Entries of the registry with every field, whoever wrote them, and with floats where JSON has words for them.
+
+    Args:
+        entries: they are taken over, and may be changed.
+    """
+    return ExperimentList(map(_with_every_field, entries))
 
 
 def _dtype(values: Sequence[object]) -> str | None:

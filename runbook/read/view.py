@@ -32,7 +32,7 @@ class ExperimentView:
 
     def __init__(self, layout: ExperimentLayout, record: ExperimentRecord) -> None:
         self._layout = layout
-        self._record = record
+        self._snapshot = record
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status}>"
@@ -40,72 +40,66 @@ class ExperimentView:
     def _repr_html_(self) -> str:
         from runbook.render import notebook
 
-        return notebook.record_html(self.record)
+        return notebook.record_html(self._record)
 
     @property
-    def layout(self) -> ExperimentLayout:
-        """The names of its files."""
-        return self._layout
-
-    @property
-    def record(self) -> ExperimentRecord:
-        """Everything that is known about it."""
-        return self._record
+    def _record(self) -> ExperimentRecord:
+        return self._snapshot
 
     @property
     def id(self) -> str:
         """The name of its folder, unique in the base directory."""
-        return self.record.experiment_id
+        return self._record.experiment_id
 
     @property
     def name(self) -> str | None:
         """The name that the user gave it, exactly."""
-        return self.record.custom_name
+        return self._record.custom_name
 
     @property
     def description(self) -> str | None:
         """What it tests."""
-        return self.record.description
+        return self._record.description
 
     @property
     def status(self) -> Status:
         """What became of it."""
-        return self.record.status
+        return self._record.status
 
     @property
     def end_reason(self) -> EndReason | None:
         """What ended it; None while it runs."""
-        return self.record.end_reason
+        return self._record.end_reason
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The words to find it by."""
-        return self.record.tags
+        return self._record.tags
 
     @property
     def notes(self) -> str | None:
         """The user's notes, one a line."""
-        return self.record.notes
+        return self._record.notes
 
     @property
     def metrics(self) -> dict[str, Any]:
         """The final metrics, flat with dotted names; the last logged ones where none were saved."""
-        return _restored(self.record.metrics)
+        return _restored(self._record.metrics)
 
     @property
     def attempt(self) -> int:
         """Which attempt at the experiment it is, or was: 1 unless it was resumed."""
-        return max(1, len(self.record.attempts))
+        return max(1, len(self._record.attempts))
 
     @property
     def parent(self) -> str | None:
         """The id of the experiment inside which it was started."""
-        return self.record.parent
+        return self._record.parent
 
     @property
     def config(self) -> Any:
         """The config as plain data."""
-        return self.record.config
+        return self._record.config
 
     def _folder(self) -> ExperimentLayout:
         return self._layout
@@ -150,7 +144,7 @@ class ExperimentView:
             [0.9, 0.5, 0.3]
         """
         rows = history.read_rows(self._layout.history)
-        starts = [attempt.history_lines for attempt in self.record.attempts[1:]]
+        starts = [attempt.history_lines for attempt in self._record.attempts[1:]]
         if not rewound:
             return history.columns(history.without_rewound(rows, starts))
         attempts = [1 + sum(start <= line for start in starts) for line in range(len(rows))]
@@ -212,3 +206,13 @@ def final_metrics(layout: ExperimentLayout, record: ExperimentRecord) -> dict[st
         return json_text.read_object(layout.final_summary)
     except FileNotFoundError:
         return record.metrics
+
+
+def record_of(view: ExperimentView) -> ExperimentRecord:
+    """The record behind a view, which users see field by field."""
+    return view._record  # noqa: SLF001 - the public class shows what users may call, and nothing else
+
+
+def layout_of(view: ExperimentView) -> ExperimentLayout:
+    """The names of the files of the experiment that a view shows."""
+    return view._layout  # noqa: SLF001 - see above

@@ -18,12 +18,12 @@ from runbook.messages import warn
 from runbook.record import identifiers
 from runbook.record.status import Status
 from runbook.serialize import json_text
-from runbook.storage import files
+from runbook.storage import current_record, files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.record.model import ExperimentRecord
 
 EXPERIMENT_VARIABLE: Final = "RUNBOOK_EXPERIMENT_ID"
@@ -68,7 +68,7 @@ def is_distributed(argument: int | None) -> bool:
     return os.environ.get("SLURM_NTASKS", "1") != "1"
 
 
-def open_rendezvous(registry: JsonRegistry) -> Path:
+def open_rendezvous(registry: Index) -> Path:
     """The file over which the processes of a launch agree on their next experiment in a base directory.
 
     Each process counts its experiments there: the third of one rank is the third of every other.
@@ -98,7 +98,7 @@ def publish_id(meeting: Path, experiment_id: str) -> None:
     files.write_whole(meeting, json_text.encode({"experiment_id": experiment_id}))
 
 
-def wait_for_rank_0(registry: JsonRegistry, meeting: Path, rank: int) -> ExperimentRecord | None:
+def wait_for_rank_0(registry: Index, meeting: Path, rank: int) -> ExperimentRecord | None:
     """The record of the experiment that rank 0 has made; None if it made none in time, which is said.
 
     Args:
@@ -120,7 +120,7 @@ def wait_for_rank_0(registry: JsonRegistry, meeting: Path, rank: int) -> Experim
     return None
 
 
-def _met(registry: JsonRegistry, meeting: Path, waited_s: float) -> ExperimentRecord | None:
+def _met(registry: Index, meeting: Path, waited_s: float) -> ExperimentRecord | None:
     try:
         said = json_text.decode_object(meeting.read_bytes(), meeting)
     except (FileNotFoundError, errors.DamagedFileError):
@@ -134,10 +134,10 @@ def _met(registry: JsonRegistry, meeting: Path, waited_s: float) -> ExperimentRe
     return record if waited_s > _PATIENCE_S and age_s < waited_s + _SKEW_S else None
 
 
-def _record(registry: JsonRegistry, experiment_id: str) -> ExperimentRecord | None:
+def _record(registry: Index, experiment_id: str) -> ExperimentRecord | None:
     if not identifiers.is_folder_name(experiment_id):
         return None
     try:
-        return registry.record(experiment_id)
+        return current_record.read_current(registry.layout, experiment_id)
     except (OSError, errors.DamagedFileError, errors.NewerFormatError):
         return None

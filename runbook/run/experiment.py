@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import threading
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import attrs
-
 from runbook import errors
-from runbook.messages import warn, warn_once
-from runbook.read.view import ExperimentView, final_metrics
+from runbook.messages import warn_once
+from runbook.read.view import ExperimentView
 from runbook.record import identifiers
 from runbook.record.model import ExperimentRecord, join_notes
 from runbook.record.status import EndReason, Status
 from runbook.run.endings import Ending
 from runbook.serialize import training_history
-from runbook.serialize.json_text import encode
 from runbook.serialize.jsonable import numbers_of, to_jsonable
-from runbook.serialize.timestamps import format_time
-from runbook.storage import history, metric_log
-from runbook.storage.progress import ProgressLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from runbook.record.layout import ExperimentLayout
-    from runbook.run.writer import Writer
-    from runbook.typing import Json, JsonObject, StrPath
+    from runbook.run.recorder import Recorder
+    from runbook.typing import Json, StrPath
 
 _PATH_SHOWN: Final = 200
 ENDED: Final = (Status.COMPLETED, Status.FAILED, Status.INTERRUPTED)
@@ -47,19 +37,20 @@ class Experiment(ExperimentView):
     end a training that runs.
 
     Args:
-        store: where things go.
-        record: the record as it was born.
+        recorder: writes what it records.
         config: the user's own config object.
     """
 
-    def __init__(self, store: Writer, record: ExperimentRecord, config: object) -> None:
-        super().__init__(store.folder, record)
-        self._store = store
+    def __init__(self, recorder: Recorder, config: object) -> None:
+        super().__init__(recorder.layout, recorder.record)
+        self._recorder = recorder
         self._config = config
-        self._pid = os.getpid()
-        self._lock = threading.RLock()
-        self._log = metric_log.MetricLog(store.append_history)
-        self._progress = ProgressLog(store.write_progress)
+        # `log` is called a million times, and one step more on the way to the log can be measured.
+        self._log = recorder.metrics
+
+    @property
+    def _record(self) -> ExperimentRecord:
+        return self._recorder.record
 
     @property
     def config(self) -> Any:
@@ -69,7 +60,7 @@ class Experiment(ExperimentView):
     @property
     def is_ended(self) -> bool:
         """Whether its ending is recorded."""
-        return self.status is not Status.RUNNING
+        return self._recorder.is_ended
 
     def log(self, metrics: Mapping[str, object] | None = None, /, *, step: object = None, **named: object) -> None:
         """Add one line to the live history; it survives the death of the process from here on.
@@ -109,7 +100,7 @@ class Experiment(ExperimentView):
             ...     exp.progress(number, len(batches))
         """
         try:
-            self._progress.report(done, total)
+            self._recorder.progress.report(done, total)
         except OSError as error:
             warn_once(f"progress {self.id}", f"{self.id}: its progress cannot be shown ({error}); the training goes on")
 
@@ -127,7 +118,7 @@ class Experiment(ExperimentView):
             OSError: if it cannot be written.
         """
         columns: Json = to_jsonable(self.history()) if history_ is None else training_history.as_columns(history_)
-        return self._save_json(self._layout.training_history, columns)
+        return self._recorder.save_json(self._layout.training_history, columns)
 
     def save_predictions(self, results: object, filename: str = "test_predictions.pkl") -> Path:
         """Write predictions into `results/`, in the format that the suffix of the name stands for.
@@ -145,17 +136,17 @@ class Experiment(ExperimentView):
         """
         identifiers.check_file_name("file name", filename)
         path = self._layout.results / filename
-        self._store.save_object(path, results)
-        return self._saved(path)
+        self._recorder.writer.save_object(path, results)
+        return self._recorder.note_saved(path)
 
     def save_bias_metrics(self, gmb_metrics: object, bias_details: object = None) -> Path:
         """Write `metrics/bias_metrics.json`: `{"gmb_metrics": …, "bias_details": …}`."""
         both = {"gmb_metrics": to_jsonable(gmb_metrics), "bias_details": to_jsonable(bias_details)}
-        return self._save_json(self._layout.metrics_file("bias_metrics"), both)
+        return self._recorder.save_json(self._layout.metrics_file("bias_metrics"), both)
 
     def save_xai_metrics(self, xai_metrics: object) -> Path:
         """Write `metrics/xai_metrics.json`."""
-        return self._save_json(self._layout.metrics_file("xai_metrics"), to_jsonable(xai_metrics))
+        return self._recorder.save_json(self._layout.metrics_file("xai_metrics"), to_jsonable(xai_metrics))
 
     def save_eraser_results(self, results_path: StrPath) -> Path:
         """Copy rationales in ERASER's form to `results/eraser_formatted_results.jsonl`.
@@ -166,8 +157,8 @@ class Experiment(ExperimentView):
         source = _existing(results_path)
         if not source.is_file():
             raise IsADirectoryError(f"{source} is no file; pass the JSONL file with the rationales")
-        self._store.copy(source, self._layout.eraser_results)
-        return self._saved(self._layout.eraser_results)
+        self._recorder.writer.copy(source, self._layout.eraser_results)
+        return self._recorder.note_saved(self._layout.eraser_results)
 
     def save_final_metrics(self, metrics: Mapping[str, object]) -> Path:
         """Write `metrics/final_summary.json`, and show its numbers in the registry.
@@ -179,7 +170,7 @@ class Experiment(ExperimentView):
             TypeError: if it is not a mapping.
         """
         path = self._save_mapping("final_summary", metrics)
-        self._change(metrics=numbers_of(metrics))
+        self._recorder.change(metrics=numbers_of(metrics))
         return path
 
     def save_metrics(self, name: str, metrics: Mapping[str, object]) -> Path:
@@ -212,14 +203,14 @@ class Experiment(ExperimentView):
         if isinstance(artifact, str | os.PathLike):
             source = _existing(artifact)
             path = self._layout.results / identifiers.check_file_name("artifact name", name or source.name)
-            self._store.copy(source, path)
-            return self._saved(path)
+            self._recorder.writer.copy(source, path)
+            return self._recorder.note_saved(path)
         path = self._layout.results / identifiers.check_file_name("artifact name", name or "artifact")
         if isinstance(artifact, bytes | bytearray):
-            self._store.write_bytes(path, bytes(artifact))
+            self._recorder.writer.write_bytes(path, bytes(artifact))
         else:
-            self._store.save_object(path, artifact)
-        return self._saved(path)
+            self._recorder.writer.save_object(path, artifact)
+        return self._recorder.note_saved(path)
 
     def save_figure(self, figure: object, name: str) -> Path:
         """Write a figure of matplotlib or plotly into `results/`; a report shows it.
@@ -247,18 +238,18 @@ class Experiment(ExperimentView):
 
         filename, content = figures.as_file(figure, identifiers.check_file_name("figure name", name))
         path = self._layout.results / identifiers.check_file_name("figure name", filename)
-        self._store.write_bytes(path, content)
-        return self._saved(path)
+        self._recorder.writer.write_bytes(path, content)
+        return self._recorder.note_saved(path)
 
     def note(self, text: str) -> None:
         """Add a line to the notes."""
-        with self._lock:
-            self._change_quietly(notes=join_notes(self.notes, str(text)))
+        with self._recorder.lock:
+            self._recorder.change_quietly(notes=join_notes(self.notes, str(text)))
 
     def add_tags(self, *tags: str) -> None:
         """Add words to find the experiment by; those it has already are not added twice."""
-        with self._lock:
-            self._change_quietly(tags=tuple(dict.fromkeys([*self.tags, *as_tags(tags)])))
+        with self._recorder.lock:
+            self._recorder.change_quietly(tags=tuple(dict.fromkeys([*self.tags, *as_tags(tags)])))
 
     def finish(self, status: str = "completed", notes: str | None = None) -> None:
         """Say how the experiment ended; what happens to the block afterwards does not change it.
@@ -271,83 +262,10 @@ class Experiment(ExperimentView):
             UnknownStatusError: for any other status.
             OSError: if it cannot be written.
         """
-        self.end(Ending(ending_status(status), EndReason.MARKED), notes=notes, overwrite=True)
-
-    def end(
-        self, ending: Ending, *, notes: str | None = None, overwrite: bool = False, moment: datetime | None = None
-    ) -> None:
-        """Record an ending; the lifecycle calls this.
-
-        Args:
-            ending: what became of it.
-            notes: added to the notes.
-            overwrite: whether an ending that is recorded already gives way.
-            moment: when it was; None means now.
-
-        Raises:
-            OSError: if it cannot be written; the experiment has not ended then.
-        """
-        with self._lock:
-            if self.is_ended and not overwrite:
-                return
-            moment = moment or datetime.now(UTC)
-            try:
-                if ending.failure is not None:
-                    self._store.write_bytes(self._layout.traceback, ending.failure.traceback.encode())
-                self._store.sync_history()
-                self._progress.flush()
-            except OSError as error:
-                # The status matters more; the record holds the traceback as well.
-                warn(f"{self.id}: its logs are not whole ({error})")
-            *earlier, last = self.record.attempts
-            self._change(
-                status=ending.status,
-                end_reason=ending.reason,
-                completed_at=moment,
-                failure=ending.failure,
-                notes=join_notes(self.notes, notes),
-                metrics=self._last_metrics(),
-                checksums={**self.record.checksums, **self._store.checksums()},
-                attempts=(*earlier, attrs.evolve(last, ended_at=moment, end_reason=ending.reason)),
-            )
-
-    def add_final_metrics(self, metrics: Mapping[str, object]) -> None:
-        """Add numbers to the final metrics; those that were saved by hand stay as they are."""
-        numbers = numbers_of(metrics)
-        if numbers:
-            saved = final_metrics(self._layout, attrs.evolve(self.record, metrics={}))
-            self._save_json(self._layout.final_summary, {**numbers, **saved})
-            if self.is_ended:
-                self._change_quietly(metrics=self._last_metrics())
-
-    def note_signal(self, signum: int) -> None:
-        """Leave evidence of a signal, at once: the process may be killed before its record is written."""
-        line: JsonObject = {"time": format_time(datetime.now(UTC)), "signal": signal.Signals(signum).name}
-        # A full disk must not turn one signal into another error.
-        with contextlib.suppress(OSError):
-            self._store.append_signal(encode(line, indent=None))
-
-    def go_on_logging(self) -> None:
-        """Count steps up from where an earlier attempt stopped; the lifecycle calls this."""
-        self._log.go_on(history.read_rows(self._layout.history))
-
-    def forget_parent(self) -> None:
-        """Start over with open locks, in a forked child whose parent may have held them."""
-        self._lock = threading.RLock()
-        self._log.forget_lock()
-        self._progress.forget_lock()
+        self._recorder.end(Ending(ending_status(status), EndReason.MARKED), notes=notes, overwrite=True)
 
     def _folder(self) -> ExperimentLayout:
-        return self._store.shown_folder()
-
-    def _save_json(self, path: Path, data: Json) -> Path:
-        self._store.write_json(path, data)
-        return self._saved(path)
-
-    def _saved(self, path: Path) -> Path:
-        if self.is_ended:
-            self._change_quietly(checksums={**self.record.checksums, **self._store.checksums()})
-        return path
+        return self._recorder.writer.shown_folder()
 
     def _save_mapping(self, name: str, metrics: Mapping[str, object]) -> Path:
         plain = to_jsonable(metrics)
@@ -355,48 +273,9 @@ class Experiment(ExperimentView):
             raise TypeError(
                 f"metrics of type {type(metrics).__name__} have no names; pass a mapping such as {{'f1': 0.9}}"
             )
-        return self._save_json(self._layout.metrics_file(identifiers.check_file_name("metrics name", name)), plain)
-
-    def _last_metrics(self) -> dict[str, Json]:
-        """The numbers that were saved as final, by whomever; else the last that were logged."""
-        try:
-            return numbers_of(final_metrics(self._layout, attrs.evolve(self.record, metrics=self._log.latest)))
-        except (errors.DamagedFileError, OSError) as error:
-            warn(f"{self.id}: the final metrics cannot be read ({error})")
-            return self.record.metrics
-
-    def _change_quietly(self, **changes: object) -> None:
-        try:
-            self._change(**changes)
-        except OSError as error:
-            warn_once(
-                f"record {self.id}",
-                f"{self.id}: its record cannot be brought up to date ({error}); that is tried again when it ends",
-            )
-
-    def _change(self, **changes: object) -> None:
-        if os.getpid() != self._pid:
-            # A record has one writer, or the last of two would win.
-            warn_once(
-                f"child of {self.id}",
-                f"{self.id}: only the process that started it can change its record, this one is a child of it; "
-                "files are saved and metrics logged all the same",
-            )
-            return
-        with self._lock:
-            before = self._record
-            ours = self._record = attrs.evolve(before, **changes)  # type: ignore[arg-type]
-            try:
-                self._store.save_record(ours)
-            except BaseException as error:
-                # What a full disk refused is tried again with the next change, but for an ending, which did not happen.
-                if self._record is ours and ("status" in changes or not isinstance(error, OSError)):
-                    self._record = before
-                raise
-            while self._record is not ours:
-                # A signal handler of the program has changed it meanwhile, and we may have written ours over its own.
-                ours = self._record
-                self._store.save_record(ours)
+        return self._recorder.save_json(
+            self._layout.metrics_file(identifiers.check_file_name("metrics name", name)), plain
+        )
 
 
 def _together(metrics: object, named: dict[str, object]) -> Mapping[str, object] | None:

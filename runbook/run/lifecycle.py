@@ -17,23 +17,24 @@ from typing import TYPE_CHECKING
 
 from runbook.messages import warn
 from runbook.run import endings, signals
+from runbook.run.experiment import Experiment
 from runbook.run.start import start_experiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.run.endings import Ending
-    from runbook.run.experiment import Experiment
     from runbook.run.plan import Plan
+    from runbook.run.recorder import Recorder
     from runbook.storage.run_lock import RunLock
 
 _current: ContextVar[tuple[Lifecycle, ...]] = ContextVar("runbook_current", default=())
 _open: dict[int, Lifecycle] = {}
 _prepared: set[int] = set()
-_unrecorded: list[tuple[int, Experiment, Ending, datetime]] = []
-_written: dict[Path, JsonRegistry] = {}
+_unrecorded: list[tuple[int, Recorder, Ending, datetime]] = []
+_written: dict[Path, Index] = {}
 
 
 class Lifecycle:
@@ -45,11 +46,12 @@ class Lifecycle:
         is_manual: whether the program says its end by `mark_complete`, and no block does.
     """
 
-    def __init__(self, what: Plan, registry: JsonRegistry | None, *, is_manual: bool = False) -> None:
+    def __init__(self, what: Plan, registry: Index | None, *, is_manual: bool = False) -> None:
         self._plan = what
         self._registry = registry
         self.is_manual = is_manual
         self._experiment: Experiment | None = None
+        self._recorder: Recorder | None = None
         self._pid = os.getpid()
         self._thread = threading.get_ident()
         self._is_open = False
@@ -63,7 +65,13 @@ class Lifecycle:
         return self._experiment
 
     @property
-    def registry(self) -> JsonRegistry | None:
+    def recorder(self) -> Recorder:
+        """What records it; there is one from `open` on."""
+        assert self._recorder is not None
+        return self._recorder
+
+    @property
+    def registry(self) -> Index | None:
         """The index of the base directory it goes into; None where tracking is disabled."""
         return self._registry
 
@@ -93,9 +101,9 @@ class Lifecycle:
 
     def _begin(self) -> None:
         parent = current_experiment()
-        self._experiment, self._run_lock = start_experiment(
-            self._plan, self._registry, None if parent is None else parent.id
-        )
+        started = start_experiment(self._plan, self._registry, None if parent is None else parent.id)
+        self._recorder, self._run_lock = started.recorder, started.lock
+        self._experiment = Experiment(started.recorder, started.config)
         self._pid = os.getpid()
         self._thread = threading.get_ident()
         _prepare_process()
@@ -150,14 +158,14 @@ class Lifecycle:
 
     def _end(self, ending: Ending) -> None:
         try:
-            self.experiment.end(ending)
+            self.recorder.end(ending)
         except Exception as problem:
             # The training is over and its result counts; what it lacks is only the last line of its record.
             warn(
                 f"{self.experiment.id}: its ending could not be recorded ({type(problem).__name__}: {problem}); "
                 "that is tried once more when the program ends: free the disk until then"
             )
-            _unrecorded.append((os.getpid(), self.experiment, ending, datetime.now(UTC)))
+            _unrecorded.append((os.getpid(), self.recorder, ending, datetime.now(UTC)))
 
     def _leave(self) -> None:
         self.deactivate()
@@ -234,13 +242,13 @@ def _at_exit() -> None:
 def _retry_unrecorded_endings() -> None:
     """Record the endings that could not be recorded when they happened; nobody else can have ended these meanwhile."""
     while _unrecorded:
-        pid, experiment, ending, moment = _unrecorded.pop()
+        pid, recorder, ending, moment = _unrecorded.pop()
         if pid != os.getpid():
             continue
         try:
-            experiment.end(ending, moment=moment)
+            recorder.end(ending, moment=moment)
         except Exception as problem:
-            warn(f"{experiment.id}: its ending ({ending.status.value}) is not recorded ({problem})")
+            warn(f"{recorder.id}: its ending ({ending.status.value}) is not recorded ({problem})")
 
 
 def _flush_indexes() -> None:
@@ -269,12 +277,12 @@ def _close_all(signum: int) -> None:
 
 def _on_signal(signum: int) -> None:
     for lifecycle in list(_open.values()):
-        lifecycle.experiment.note_signal(signum)
+        lifecycle.recorder.note_signal(signum)
 
 
 def _in_forked_child() -> None:
     for lifecycle in _open.values():
-        lifecycle.experiment.forget_parent()
+        lifecycle.recorder.reset_locks()
     _open.clear()
     _written.clear()
     signals.forget_parent()

@@ -53,16 +53,21 @@ class Plan:
     is_arguments: bool = False
 
 
-def check_options(options: Mapping[str, object]) -> None:
-    """Refuse what cannot be said of an experiment.
+def check_options(options: Mapping[str, object], known: type = ExperimentOptions) -> None:
+    """Refuse an option that there is not.
+
+    Args:
+        options: what was given.
+        known: the class that lists the options there are.
 
     Raises:
-        TypeError: naming it.
+        TypeError: naming it, and those that there are.
     """
-    unknown = options.keys() - ExperimentOptions.__annotations__.keys()
+    unknown = options.keys() - known.__annotations__.keys()
     if unknown:
-        known = ", ".join(ExperimentOptions.__annotations__)
-        raise TypeError(f"unknown option {min(unknown)!r} of an experiment; use one of: {known}")
+        raise TypeError(
+            f"unknown option {min(unknown)!r} of an experiment; use one of: {', '.join(known.__annotations__)}"
+        )
 
 
 def make_plan(

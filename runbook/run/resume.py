@@ -13,11 +13,12 @@ from runbook.record import identifiers
 from runbook.record.model import Attempt, ExperimentRecord, Job
 from runbook.record.status import Status
 from runbook.run.plan import RESUME_WORDS
+from runbook.storage import current_record
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.run.plan import Plan
     from runbook.typing import Entry, JsonObject
 
@@ -37,7 +38,7 @@ def current_job() -> Job | None:
     return Job(id="slurm:" + ".".join(parts), restarts=int(restarts) if restarts.isdecimal() else 0)
 
 
-def find(plan: Plan, registry: JsonRegistry) -> str | None:
+def find(plan: Plan, registry: Index) -> str | None:
     """The experiment to go on with; None for a new one.
 
     Raises:
@@ -59,7 +60,7 @@ def find(plan: Plan, registry: JsonRegistry) -> str | None:
     return found
 
 
-def _named(wanted: str, registry: JsonRegistry) -> str:
+def _named(wanted: str, registry: Index) -> str:
     import difflib
 
     try:
@@ -87,7 +88,7 @@ def _is_same(plan: Plan, entry: Entry) -> bool:
     return str(entry["experiment_id"]).endswith(f"_{plan.config_hash}") and entry.get("custom_name") is None
 
 
-def _of_this_job(registry: JsonRegistry, same: list[JsonObject]) -> str | None:
+def _of_this_job(registry: Index, same: list[JsonObject]) -> str | None:
     job = current_job()
     if job is None or job.restarts == 0:
         return None
@@ -96,7 +97,7 @@ def _of_this_job(registry: JsonRegistry, same: list[JsonObject]) -> str | None:
             continue
         experiment_id = str(entry["experiment_id"])
         try:
-            record = registry.record(experiment_id)
+            record = current_record.read_current(registry.layout, experiment_id)
         except (OSError, errors.DamagedFileError, errors.NewerFormatError):
             continue
         last = record.attempts[-1].job if record.attempts else None
@@ -178,7 +179,7 @@ def _config_changes(record: ExperimentRecord, plan: Plan) -> JsonObject:
     return dict(configs.without_outputs(difference, plan.hash_exclude))
 
 
-def completed(plan: Plan, registry: JsonRegistry) -> ExperimentRecord | None:
+def completed(plan: Plan, registry: Index) -> ExperimentRecord | None:
     """The latest completed experiment of the same function with the same config; None if there is none."""
 
     def is_like_it(entry: Entry) -> bool:
@@ -186,7 +187,7 @@ def completed(plan: Plan, registry: JsonRegistry) -> ExperimentRecord | None:
 
     for entry in reversed(registry.entries(is_like_it)):
         try:
-            record = registry.record(str(entry["experiment_id"]))
+            record = current_record.read_current(registry.layout, str(entry["experiment_id"]))
         except (OSError, errors.DamagedFileError, errors.NewerFormatError):
             continue
         # An attempt may have gone on with another config, under the id of the first.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -15,7 +15,7 @@ from runbook.record import identifiers
 from runbook.record.model import Attempt, ExperimentRecord
 from runbook.record.status import Status
 from runbook.run import distributed, resume
-from runbook.run.experiment import Experiment
+from runbook.run.recorder import Recorder
 from runbook.run.writer import DiskWriter, NullWriter, RankWriter
 from runbook.storage import base_directory, experiment_folder, history
 from runbook.storage.process import current_owner
@@ -24,14 +24,26 @@ from runbook.storage.run_lock import RunLock
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.run.plan import Plan
     from runbook.typing import JsonObject
 
 
-def start_experiment(
-    plan: Plan, registry: JsonRegistry | None, parent: str | None
-) -> tuple[Experiment, RunLock | None]:
+class Started(NamedTuple):
+    """An experiment that has started.
+
+    Args:
+        recorder: writes what it records.
+        config: the user's config object, its `save_dir` pointed at the experiment.
+        lock: held while it runs; None where nothing is written.
+    """
+
+    recorder: Recorder
+    config: object
+    lock: RunLock | None = None
+
+
+def start_experiment(plan: Plan, registry: Index | None, parent: str | None) -> Started:
     """Begin an experiment; it is on disk when this returns.
 
     Args:
@@ -39,39 +51,37 @@ def start_experiment(
         registry: the index of its base directory; None where tracking is disabled.
         parent: the id of the experiment inside which it is started.
 
-    Returns:
-        The live experiment, and the lock that is held while it lives.
-
     Raises:
         BaseDirectoryError: if the base directory cannot be used; nothing is left behind.
         ResumeError: if it was to go on with an experiment and cannot.
     """
     draft = _draft(plan, parent)
     if registry is None:
-        return Experiment(NullWriter(draft.experiment_id), draft, plan.config), None
+        return Started(Recorder(NullWriter(draft.experiment_id), draft), plan.config)
     base_directory.prepare(registry.layout)
     rank = distributed.rank_of(plan.rank)
     meeting = distributed.open_rendezvous(registry) if rank > 0 or distributed.is_distributed(plan.rank) else None
     if rank > 0 and meeting is not None:
-        return _follower(plan, registry, draft, distributed.wait_for_rank_0(registry, meeting, rank)), None
+        return _follower(plan, registry, draft, distributed.wait_for_rank_0(registry, meeting, rank))
     found = resume.find(plan, registry)
     lock, record = _new(plan, registry, draft) if found is None else _another_attempt(plan, registry, draft, found)
     place = registry.layout.experiment(record.experiment_id)
-    experiment = Experiment(DiskWriter(place, registry), record, _pointed_config(plan, place.checkpoints))
+    recorder = Recorder(DiskWriter(place, registry), record)
+    config = _pointed_config(plan, place.checkpoints)
     if found is not None:
-        experiment.go_on_logging()
+        recorder.resume_logging()
     if meeting is not None:
         _announce(meeting, record.experiment_id)
-    return experiment, lock
+    return Started(recorder, config, lock)
 
 
-def _follower(plan: Plan, registry: JsonRegistry, draft: ExperimentRecord, met: ExperimentRecord | None) -> Experiment:
+def _follower(plan: Plan, registry: Index, draft: ExperimentRecord, met: ExperimentRecord | None) -> Started:
     if met is None:
-        return Experiment(NullWriter(draft.experiment_id), draft, plan.config)
+        return Started(Recorder(NullWriter(draft.experiment_id), draft), plan.config)
     place = registry.layout.experiment(met.experiment_id)
     # For this rank it runs, even where rank 0 was faster and has ended.
     record = attrs.evolve(met, status=Status.RUNNING, end_reason=None, completed_at=None)
-    return Experiment(RankWriter(place), record, _pointed_config(plan, place.checkpoints))
+    return Started(Recorder(RankWriter(place), record), _pointed_config(plan, place.checkpoints))
 
 
 def _announce(meeting: Path, experiment_id: str) -> None:
@@ -99,7 +109,7 @@ def _draft(plan: Plan, parent: str | None) -> ExperimentRecord:
     )
 
 
-def _new(plan: Plan, registry: JsonRegistry, draft: ExperimentRecord) -> tuple[RunLock, ExperimentRecord]:
+def _new(plan: Plan, registry: Index, draft: ExperimentRecord) -> tuple[RunLock, ExperimentRecord]:
     layout = registry.layout
     record = experiment_folder.reserve(layout, draft)
     place = layout.experiment(record.experiment_id)
@@ -112,7 +122,7 @@ def _new(plan: Plan, registry: JsonRegistry, draft: ExperimentRecord) -> tuple[R
 
 
 def _another_attempt(
-    plan: Plan, registry: JsonRegistry, draft: ExperimentRecord, experiment_id: str
+    plan: Plan, registry: Index, draft: ExperimentRecord, experiment_id: str
 ) -> tuple[RunLock, ExperimentRecord]:
     place = registry.layout.experiment(experiment_id)
     lock = RunLock(registry.layout.run_lock(experiment_id))

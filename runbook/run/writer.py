@@ -13,7 +13,7 @@ from runbook.serialize import json_text
 from runbook.storage import checksums, experiment_folder, files
 
 if TYPE_CHECKING:
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.record.model import ExperimentRecord
     from runbook.typing import Json
 
@@ -67,7 +67,7 @@ class DiskWriter:
         registry: the index of the base directory that it lies in.
     """
 
-    def __init__(self, layout: ExperimentLayout, registry: JsonRegistry) -> None:
+    def __init__(self, layout: ExperimentLayout, registry: Index) -> None:
         self._folder = layout
         self._registry = registry
         self._history = files.LineLog(layout.history)

@@ -24,7 +24,7 @@ from runbook.typing import JsonObject
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.record.layout import BaseLayout
     from runbook.storage.meter import Meter
 
@@ -220,7 +220,7 @@ def _is_same_bytes(one: Path, other: Path) -> bool:
     return False
 
 
-def admit(registry: JsonRegistry, arrival: StagedExperiment, experiment_id: str) -> None:
+def admit(registry: Index, arrival: StagedExperiment, experiment_id: str) -> None:
     """Let an experiment in: it is there whole, and announced, when this returns.
 
     `registry.publish` remains to be called, once for any number of them.

@@ -23,6 +23,7 @@ import attrs
 
 from runbook import errors
 from runbook.messages import warn
+from runbook.read.view import layout_of, record_of
 from runbook.record import identifiers, schema
 from runbook.record.layout import MANIFEST_FILE, ExperimentLayout
 from runbook.record.model import FORMAT_VERSION, ExperimentRecord
@@ -161,7 +162,7 @@ def export_zip(view: ExperimentView, path: Path, progress: ProgressHook | None =
     with files.replacing(path) as file:
         with zipfile.ZipFile(file, "w") as archive:
             stored = list(_store(archive, view, found, meter))
-            manifest = Manifest(experiment_id=view.id, record=view.record, files=tuple(stored))
+            manifest = Manifest(experiment_id=view.id, record=record_of(view), files=tuple(stored))
             info = _info(MANIFEST_FILE, None, zipfile.ZIP_DEFLATED)
             archive.writestr(info, json_text.encode(schema.to_json(manifest)))
         _check_free(path)
@@ -189,7 +190,7 @@ def _store(
     archive: zipfile.ZipFile, view: ExperimentView, found: Iterable[Member], meter: Meter
 ) -> Iterator[BundledFile]:
     for member in found:
-        with unless_removed(view.layout), member.path.open("rb") as source:
+        with unless_removed(layout_of(view)), member.path.open("rb") as source:
             yield _store_one(archive, f"{view.id}/{member.name}", member.name, source, meter)
 
 

@@ -25,7 +25,7 @@ from runbook.transfer.archive import LIMITS, Limits
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runbook.index.registry import JsonRegistry
+    from runbook.index import Index
     from runbook.typing import ProgressHook
 
 OnConflict = Literal["error", "rename", "skip"]
@@ -35,7 +35,7 @@ _CHOICES: Final = ("error", "rename", "skip")
 
 
 def import_bundle(
-    registry: JsonRegistry,
+    registry: Index,
     path: Path,
     on_conflict: OnConflict = "error",
     limits: Limits = LIMITS,
@@ -85,7 +85,7 @@ def import_bundle(
     return found if is_new else None
 
 
-def _let_in(registry: JsonRegistry, arrival: StagedExperiment, on_conflict: OnConflict) -> tuple[str | None, bool]:
+def _let_in(registry: Index, arrival: StagedExperiment, on_conflict: OnConflict) -> tuple[str | None, bool]:
     """The id under which it is there, and whether it has just come in."""
     experiment_id = arrival.experiment_id
     while (there := _same_here(registry.layout, arrival)) is None:

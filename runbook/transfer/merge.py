@@ -26,14 +26,14 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import errors
-from runbook.index.registry import JsonRegistry
+from runbook.index import Index, open_index
 from runbook.maintain import trash
 from runbook.messages import warn
 from runbook.record import schema
 from runbook.record.layout import REGISTRY_FILE, BaseLayout, ExperimentLayout
 from runbook.record.model import Attempt, ExperimentRecord
 from runbook.record.status import Status
-from runbook.storage import annotation_log, base_directory, experiment_folder, staging
+from runbook.storage import annotation_log, base_directory, current_record, experiment_folder, staging
 from runbook.storage.meter import Meter
 from runbook.transfer import admission, bundle
 from runbook.transfer.admission import StagedExperiment
@@ -79,7 +79,7 @@ class _Relation(Enum):
     OTHER = "other"
 
 
-def merge(registry: JsonRegistry, other_base: Path, progress: ProgressHook | None = None) -> MergeReport:
+def merge(registry: Index, other_base: Path, progress: ProgressHook | None = None) -> MergeReport:
     """Bring in every experiment of another base directory that is not here yet.
 
     A merge that is interrupted can be made again. An experiment that runs there comes in as far as it has come, with
@@ -103,14 +103,14 @@ def merge(registry: JsonRegistry, other_base: Path, progress: ProgressHook | Non
     return _Merge(registry, other).run(progress)
 
 
-def _other(layout: BaseLayout, base: Path) -> JsonRegistry:
+def _other(layout: BaseLayout, base: Path) -> Index:
     root = base.expanduser().absolute()
     if not root.is_dir():
         raise errors.BaseDirectoryError(base, "that is to be merged is not there")
     if layout.root.is_dir() and root.samefile(layout.root):
         raise errors.BaseDirectoryError(base, "cannot be merged with itself")
     named = BaseLayout(root, layout.registry_name)
-    return JsonRegistry(named if named.registry.exists() else BaseLayout(root, REGISTRY_FILE), str(base))
+    return open_index(named if named.registry.exists() else BaseLayout(root, REGISTRY_FILE), str(base))
 
 
 @attrs.frozen
@@ -146,10 +146,10 @@ class _Seen:
         )
 
 
-def _look(registry: JsonRegistry, experiment_id: str, line: JsonObject | None) -> _Seen:
+def _look(registry: Index, experiment_id: str, line: JsonObject | None) -> _Seen:
     layout = registry.layout.experiment(experiment_id)
     try:
-        return _Seen(layout, line, has_record=True, record=registry.record(experiment_id))
+        return _Seen(layout, line, has_record=True, record=current_record.read_current(registry.layout, experiment_id))
     except (FileNotFoundError, NotADirectoryError):
         problem = None
     except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
@@ -169,7 +169,7 @@ class _Merge:
         other: the index of the one that they come from.
     """
 
-    def __init__(self, registry: JsonRegistry, other: JsonRegistry) -> None:
+    def __init__(self, registry: Index, other: Index) -> None:
         self._registry = registry
         self._other = other
         self._lines = {str(entry["experiment_id"]): entry for entry in registry.entries()}

@@ -16,6 +16,7 @@ import runbook as rb
 from runbook import Experiment, ExperimentManager, UsageError, tracked
 from runbook import Experiment as Exp
 from runbook.api.arguments import Binding
+from runbook.read.view import record_of
 
 
 @dataclass
@@ -349,8 +350,8 @@ def test_the_receiver_gets_the_live_experiment_and_vanishes(base, function):
     exp = wrapped(5)
     assert isinstance(exp, Experiment)
     assert not {"exp", "run"} & set(inspect.signature(wrapped).parameters)
-    assert not {"exp", "run"} & set(exp.record.config)
-    assert 5 in exp.record.config.values() or [5] in exp.record.config.values()
+    assert not {"exp", "run"} & set(record_of(exp).config)
+    assert 5 in record_of(exp).config.values() or [5] in record_of(exp).config.values()
 
 
 def test_a_receiver_that_is_passed_by_keyword_is_refused(base):
@@ -439,7 +440,7 @@ def test_self_is_no_setting(base):
     got_self, got_config, exp = trainer.fit(config)
     assert got_self is trainer
     assert got_config is config
-    assert set(exp.record.config) == {"lr", "save_dir"}
+    assert set(record_of(exp).config) == {"lr", "save_dir"}
     assert trainer.plain(0.5) == (trainer, 0.5, 2)
     assert ExperimentManager(base).get_experiment("plain").config == {"lr": 0.5, "epochs": 2}
 

@@ -25,6 +25,7 @@ from runbook import (
     experiment,
     tracked,
 )
+from runbook.read.view import record_of
 
 
 class Kind:
@@ -144,7 +145,7 @@ def test_a_call_is_an_experiment(base, kind):
     assert (entry["custom_name"], entry["description"]) == ("train", "Train it.")
     assert entry["config"] == {"lr": 0.1, "epochs": 3}
     assert (entry["status"], entry["end_reason"]) == ("completed", "returned")
-    record = ExperimentManager(base).get_experiment("train").record
+    record = record_of(ExperimentManager(base).get_experiment("train"))
     assert record.function == f"{__name__}.Kind.make.<locals>.train"
 
 
@@ -186,7 +187,7 @@ def test_the_exception_comes_out_as_it_went_in(base, kind):
         kind.run(train(0.1))
     assert caught.value is error
     assert error.__cause__ is None
-    record = ExperimentManager(base).get_experiment("train").record
+    record = record_of(ExperimentManager(base).get_experiment("train"))
     assert (record.status, record.end_reason) == (Status.FAILED, EndReason.EXCEPTION)
     assert (record.failure.type, record.failure.message) == ("ValueError", "bad loss")
     assert "raise error" in record.failure.traceback

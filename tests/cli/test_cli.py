@@ -19,6 +19,7 @@ from click.testing import CliRunner
 import runbook
 from runbook import errors
 from runbook.cli import exit_codes, main
+from runbook.read.view import layout_of
 
 COMMANDS = main.list_commands(click.Context(main))
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -204,6 +205,7 @@ EMPTY = {
     "merge": (None, ["merge", "nothing"]),
     "rm": ({"deleted", "failed", "dry_run"}, ["rm", "nothing", "--yes"]),
     "restore": ([], ["restore", "--list"]),
+    "guide": ([], ["guide", "--search", "no such word"]),
 }
 """What `--json` prints where nothing is found: all of it, or the keys of an object that says what failed."""
 
@@ -305,7 +307,7 @@ def test_exit_codes_are_as_documented(words, code, shelf, program):
 
 def test_damage_is_3(shelf, manager, program):
     """A history that cannot be understood is neither nothing nor a mistake of the caller."""
-    layout = manager.get_experiment("latest").layout
+    layout = layout_of(manager.get_experiment("latest"))
     layout.history.write_text("no JSON\n{}\n")
     done = program("history", "latest")
     assert done.returncode == 3

@@ -11,6 +11,7 @@ import stat
 import pytest
 
 from runbook.cli.commands import path as path_command
+from runbook.read.view import layout_of
 
 ENTRY = {
     "experiment_id", "timestamp", "status", "custom_name", "description", "config", "directory", "completed_at",
@@ -167,7 +168,7 @@ def test_show_reads_what_the_old_tool_left(base, run):
 
 def test_a_damaged_record_is_not_shown_as_if_it_were_whole(run, shelf, manager):
     """What the registry has of it is shown, the damage is said, and the code is 3; `why` names it as well."""
-    layout = manager.get_experiment("latest").layout
+    layout = layout_of(manager.get_experiment("latest"))
     layout.record.write_text("{ torn")
     result = run("show", "latest")
     assert result.exit_code == 3
@@ -268,7 +269,7 @@ def test_diff_has_only_what_differs(ask, run, shelf):
 def test_diff_sees_another_environment(ask, shelf, manager):
     """Commit, packages and command line are what makes two runs different; the process id is not."""
     first, second = shelf["completed 0"], shelf["completed 1"]
-    path = manager.get_experiment(second).layout.environment
+    path = layout_of(manager.get_experiment(second)).environment
     environment = json.loads(path.read_text())
     environment |= {"argv": ["train.py", "--fast"], "pid": 1, "git": {"commit": "f" * 40}}
     environment["packages"] |= {"torch": "9.9"}

@@ -16,6 +16,7 @@ import attrs
 import pytest
 
 from runbook.cli import follow
+from runbook.read.view import layout_of
 from runbook.storage import experiment_folder
 from runbook.storage.progress import Progress
 
@@ -197,7 +198,7 @@ def _read_until(descriptor, wanted) -> bytes:
 def test_one_on_another_machine_cannot_be_seen(training, run, manager):
     """It is not said to be alive, and not said to be dead: its last sign of life is what there is."""
     experiment_id, _ = training
-    layout = manager.get_experiment(experiment_id).layout
+    layout = layout_of(manager.get_experiment(experiment_id))
     record = experiment_folder.read_record(layout)
     owner = attrs.evolve(
         record.attempts[-1].owner, host="elsewhere", boot_id="another", machine_id="another", is_locked=False
@@ -232,7 +233,7 @@ def test_one_that_is_stopped_is_silent(training, run, manager):
     """Neither the rate nor the remaining time of a process that says nothing is known."""
     experiment_id, process = training
     process.send_signal(signal.SIGSTOP)
-    layout = manager.get_experiment(experiment_id).layout
+    layout = layout_of(manager.get_experiment(experiment_id))
     moment = time.time() - 25
     for path in (layout.root, *layout.root.rglob("*")):
         os.utime(path, (moment, moment))

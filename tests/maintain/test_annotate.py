@@ -15,6 +15,7 @@ import pytest
 
 from runbook import ExperimentManager, ExperimentNotFoundError, errors
 from runbook.index.registry import JsonRegistry
+from runbook.read.view import record_of
 from runbook.record.layout import BaseLayout
 
 SEED_ID = "20241216_143052_baseline_a1b2c3d4"
@@ -103,7 +104,7 @@ def test_a_record_from_before_reads_the_same(base):
     folder = golden(base)
     manager = ExperimentManager(base)
     view = manager.get_experiment("before")
-    assert (view.notes, view.tags, view.record.format_version) == ("from before", ("old",), 1)
+    assert (view.notes, view.tags, record_of(view).format_version) == ("from before", ("old",), 1)
     manager.add_note("before", "and after")
     manager.remove_tags("before", "old")
     assert said(manager, GOLDEN["experiment_id"]) == ("from before\nand after", [])
@@ -258,8 +259,8 @@ def test_a_late_note_is_no_sign_of_life(manager, script, base):
     (base / "experiment_registry.json").unlink()
     manager.add_note(one, "is it dead?")
     manager.declare_ended(one)
-    ended = manager.get_experiment(one).record.completed_at
-    assert abs(ended.timestamp() - max(long_ago, manager.get_experiment(one).record.timestamp.timestamp())) < 2
+    ended = record_of(manager.get_experiment(one)).completed_at
+    assert abs(ended.timestamp() - max(long_ago, record_of(manager.get_experiment(one)).timestamp.timestamp())) < 2
     assert said(manager, one)[0] == "is it dead?"
 
 

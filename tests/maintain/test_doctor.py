@@ -14,6 +14,7 @@ import pytest
 from runbook import ExperimentManager, ResumeError, Status, UsageError, experiment
 from runbook.maintain import disks
 from runbook.maintain.doctor import Severity
+from runbook.read.view import record_of
 
 OLD = time.time() - 2 * 3600
 
@@ -132,7 +133,7 @@ def test_an_experiment_on_another_host_is_a_note_with_its_last_sign_of_life(mana
     manager.declare_ended("x", "failed", notes="the node was taken down")
     view = manager.get_experiment("x")
     assert (view.status, view.end_reason, view.notes) == ("failed", "marked", "the node was taken down")
-    assert view.record.attempts[0].evidence == "declared by a person"
+    assert record_of(view).attempts[0].evidence == "declared by a person"
     with pytest.raises(UsageError, match="has ended already"):
         manager.declare_ended("x")
 

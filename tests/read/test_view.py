@@ -23,6 +23,7 @@ from runbook import (
     Status,
     UnknownSuffixError,
 )
+from runbook.read.view import record_of
 
 
 @pytest.fixture
@@ -48,9 +49,9 @@ def test_a_view_shows_the_whole_record(manager, base, ended):
     assert isinstance(view.status, Status)
     assert isinstance(view.end_reason, EndReason)
     assert view.config == {"lr": 0.1, "deep": {"a": [1]}}
-    assert view.record.experiment_id == ended
-    assert view.record.host
-    assert view.record.timestamp <= view.record.completed_at
+    assert record_of(view).experiment_id == ended
+    assert record_of(view).host
+    assert record_of(view).timestamp <= record_of(view).completed_at
     assert view.metrics["f1"] == 0.9
     assert math.isnan(view.metrics["nested.bad"])
     assert view.path == base / ended
@@ -66,7 +67,7 @@ def test_a_running_experiment_can_be_viewed(manager):
     with manager.experiment({"lr": 0.1}) as exp:
         exp.log(loss=0.5)
         view = ExperimentManager(manager.base_dir).get_experiment(exp.id)
-        assert (view.status, view.end_reason, view.record.completed_at) == ("running", None, None)
+        assert (view.status, view.end_reason, record_of(view).completed_at) == ("running", None, None)
         assert view.history()["loss"] == [0.5]
         exp.log(loss=0.25)
         assert view.history()["loss"] == [0.5, 0.25]
@@ -80,7 +81,7 @@ def test_a_view_cannot_write(manager, ended, method):
     assert not hasattr(manager.get_experiment(ended), method)
 
 
-@pytest.mark.parametrize("attribute", ["id", "status", "config", "notes", "record", "path"])
+@pytest.mark.parametrize("attribute", ["id", "status", "config", "notes", "path"])
 def test_a_view_cannot_be_set(manager, ended, attribute):
     """An assignment would change nothing on disk, so it is an error."""
     with pytest.raises(AttributeError):

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import pytest
 
 from runbook import ExperimentManager
+from runbook.read.view import record_of
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork"),
@@ -545,7 +546,7 @@ def test_the_record_names_what_the_terminal_showed(server, base, way, ending, ty
         way = "generator"
     ended = server.run(base, way=way, ending=ending)
     (entry,) = ExperimentManager(base).list_experiments()
-    record = ExperimentManager(base).get_experiment(entry["experiment_id"]).record
+    record = record_of(ExperimentManager(base).get_experiment(entry["experiment_id"]))
     assert (record.failure.type, record.failure.message) == (type_, message)
     text = (base / entry["experiment_id"] / "logs" / "traceback.txt").read_text()
     assert text == record.failure.traceback
@@ -805,7 +806,7 @@ def test_an_exception_in_the_middle_of_the_seeds_pipeline(program, endings, base
     )
     assert ended.visible == (1, "", "ValueError: diverged")
     assert endings() == [MARKED, EXCEPTION]
-    failure = ExperimentManager(base).get_experiment("second").record.failure
+    failure = record_of(ExperimentManager(base).get_experiment("second")).failure
     assert "in train" in failure.traceback
 
 

@@ -16,6 +16,7 @@ import attrs
 import pytest
 
 from runbook import EndReason, ExperimentManager, Status
+from runbook.read.view import record_of
 from runbook.record.layout import BaseLayout
 from runbook.record.model import Owner
 from runbook.storage import liveness
@@ -77,7 +78,7 @@ def test_a_process_that_died_without_a_word_is_interrupted_and_vanished(script, 
     try:
         assert (entry["status"], entry["end_reason"]) == ("interrupted", "vanished")
         assert entry["timestamp"] <= entry["completed_at"]
-        (attempt,) = manager.get_experiment("x").record.attempts
+        (attempt,) = record_of(manager.get_experiment("x")).attempts
         assert attempt.end_reason is EndReason.VANISHED
         assert "is gone" in attempt.evidence
         assert registry_of(base) == json.loads(json.dumps(registry_of(base)))
@@ -117,7 +118,7 @@ def test_a_zombie_is_dead(sleeper, base):
     sleeper.kill()
     os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
     assert ExperimentManager(base).get_experiment("x").status is Status.INTERRUPTED
-    (attempt,) = ExperimentManager(base).get_experiment("x").record.attempts
+    (attempt,) = record_of(ExperimentManager(base).get_experiment("x")).attempts
     assert "waits to be reaped" in attempt.evidence
 
 
@@ -164,7 +165,7 @@ def test_dead_is_said_on_proof_only(sleeper, base, changes, status, evidence):
     view = ExperimentManager(base).get_experiment("x")
     assert view.status == status
     if evidence:
-        assert evidence in view.record.attempts[0].evidence
+        assert evidence in record_of(view).attempts[0].evidence
 
 
 @LINUX
@@ -176,7 +177,7 @@ def test_another_container_is_dead_when_its_lock_is_free(sleeper, base):
     sleeper.wait()
     view = ExperimentManager(base).get_experiment("x")
     assert view.status is Status.INTERRUPTED
-    assert "lock is free" in view.record.attempts[0].evidence
+    assert "lock is free" in record_of(view).attempts[0].evidence
 
 
 def can_unshare() -> bool:
@@ -202,7 +203,7 @@ def test_a_real_container_on_this_kernel(script, base):
     try:
         assert process.stdout.readline() == "ready\n"
         manager = ExperimentManager(base)
-        owner = manager.get_experiment("x").record.attempts[0].owner
+        owner = record_of(manager.get_experiment("x")).attempts[0].owner
         assert owner.pid_namespace != current_owner().pid_namespace
         assert manager.get_experiment("x").status is Status.RUNNING
     finally:
@@ -244,7 +245,7 @@ with experiment({}, name='x') as exp:
     process.communicate()
     view = ExperimentManager(base).get_experiment("x")
     assert (view.status, view.end_reason) == ("interrupted", "sigterm")
-    assert "SIGTERM had arrived" in view.record.attempts[0].evidence
+    assert "SIGTERM had arrived" in record_of(view).attempts[0].evidence
 
 
 @LINUX
@@ -277,7 +278,7 @@ def test_a_kill_for_lack_of_memory_is_named_where_the_kernel_counted_it(script, 
     change_owner(base, memory_events=str(events), oom_kills=2)
     view = ExperimentManager(base).get_experiment("x")
     assert (view.status, view.end_reason) == ("interrupted", "memory")
-    assert "lack of memory" in view.record.attempts[0].evidence
+    assert "lack of memory" in record_of(view).attempts[0].evidence
 
 
 @LINUX
@@ -294,7 +295,7 @@ with experiment({}, name='x') as exp:
     )
     assert "MemoryError" in done.stderr
     view = ExperimentManager(base).get_experiment("x")
-    assert (view.status, view.end_reason, view.record.failure.type) == ("failed", "exception", "MemoryError")
+    assert (view.status, view.end_reason, record_of(view).failure.type) == ("failed", "exception", "MemoryError")
 
 
 @LINUX
@@ -376,4 +377,4 @@ with experiment({}, name='x'):
     assert done.returncode == -signal.SIGKILL, done.stderr
     view = ExperimentManager(base).get_experiment("x")
     assert (view.status, view.end_reason) == ("interrupted", "memory")
-    assert "lack of memory" in view.record.attempts[0].evidence
+    assert "lack of memory" in record_of(view).attempts[0].evidence

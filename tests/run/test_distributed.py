@@ -187,7 +187,7 @@ def test_a_damaged_or_hostile_meeting_file_is_waited_out(base, monkeypatch, capl
     monkeypatch.setattr(distributed, "WAIT_S", 0.2)
     for content in ("{", '{"experiment_id": "../outside"}', '{"experiment_id": "none"}'):
         distributed._begun.clear()
-        meeting = distributed.open_rendezvous(ExperimentManager(base)._registry)
+        meeting = distributed.open_rendezvous(ExperimentManager(base)._index)
         distributed._begun.clear()
         meeting.parent.mkdir(parents=True, exist_ok=True)
         meeting.write_text(content)

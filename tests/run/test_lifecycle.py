@@ -18,6 +18,7 @@ import traceback
 import pytest
 
 from runbook import ExperimentManager, current_experiment, errors, experiment, tracked
+from runbook.read.view import record_of
 from runbook.run import lifecycle
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -163,7 +164,7 @@ def test_the_exception_of_a_tracked_function_is_its_own(manager, kind):
     assert (error.__context__, error.__cause__) == (None, None)
     assert traceback.extract_tb(error.__traceback__)[-1].name.startswith("fail")
     (entry,) = manager.list_experiments()
-    failure = manager.get_experiment(entry["experiment_id"]).record.failure
+    failure = record_of(manager.get_experiment(entry["experiment_id"])).failure
     assert failure.type.endswith("Boom")
     first = next(line for line in failure.traceback.splitlines() if line.lstrip().startswith("File"))
     assert "fail" in first
@@ -224,7 +225,7 @@ def test_an_error_in_finally_is_the_one_that_counts(manager):
             raise Boom("first")
         finally:
             raise KeyError("second")
-    record = manager.get_experiment(exp.id).record
+    record = record_of(manager.get_experiment(exp.id))
     assert record.failure.type == "KeyError"
     assert "first" in record.failure.traceback
     assert (exp.logs_dir / "traceback.txt").read_text() == record.failure.traceback
@@ -808,7 +809,7 @@ def test_a_task_group_that_fails_fails_the_block_and_cancels_the_siblings(manage
     assert read(manager, ids["sibling"]) == ("interrupted", "cancelled")
     assert read(manager, ids["breaks"]) == ("failed", "exception")
     assert read(manager, ids["outer"]) == ("failed", "exception")
-    assert "in a task" in manager.get_experiment(ids["outer"]).record.failure.traceback
+    assert "in a task" in record_of(manager.get_experiment(ids["outer"])).failure.traceback
 
 
 def test_a_cancelled_task_is_cancelled_and_its_cancellation_comes_out(manager):
@@ -1176,7 +1177,7 @@ def test_ending_times_are_in_order(manager):
     """An experiment ends after it began, in UTC, and its attempt ends with it."""
     with manager.experiment({"a": 1}) as exp:
         time.sleep(0)
-    record = manager.get_experiment(exp.id).record
+    record = record_of(manager.get_experiment(exp.id))
     assert record.timestamp <= record.completed_at
     assert record.completed_at.utcoffset().total_seconds() == 0
     assert record.attempts[-1].ended_at == record.completed_at

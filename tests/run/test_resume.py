@@ -19,6 +19,7 @@ from runbook import (
     experiment,
     tracked,
 )
+from runbook.read.view import record_of
 
 CONFIG = {"lr": 0.1, "model": {"layers": 2}, "save_dir": "./out"}
 
@@ -51,12 +52,12 @@ def test_a_failed_experiment_goes_on_in_its_folder(base):
     second = attempt(base, range(3, 8), name="run", resume="allow", tags=["again"])
     assert (second.id, second.path, second.attempt) == (first.id, first.path, 2)
     view = ExperimentManager(base).get_experiment(first.id)
-    assert (view.status, view.end_reason, view.record.failure) == ("completed", "returned", None)
-    before, after = view.record.attempts
+    assert (view.status, view.end_reason, record_of(view).failure) == ("completed", "returned", None)
+    before, after = record_of(view).attempts
     assert (before.end_reason, after.end_reason) == (EndReason.EXCEPTION, EndReason.RETURNED)
     assert before.failure.message == "the node went away"
     assert before.started_at <= before.ended_at <= after.started_at <= after.ended_at
-    assert before.owner.host == after.owner.host == view.record.host
+    assert before.owner.host == after.owner.host == record_of(view).host
     assert view.tags == ("again",)
     assert (view.logs_dir / "environment-2.json").exists()
     assert [entry["experiment_id"] for entry in ExperimentManager(base).list_experiments()] == [first.id]
@@ -156,7 +157,7 @@ def test_another_config_is_recorded_where_it_was_allowed(base):
     view = ExperimentManager(base).get_experiment("run")
     assert view.config["lr"] == 0.2
     assert json.loads((view.path / "config.json").read_text())["lr"] == 0.2
-    assert view.record.attempts[1].config_changes == {"lr": {"before": 0.1, "now": 0.2}}
+    assert record_of(view).attempts[1].config_changes == {"lr": {"before": 0.1, "now": 0.2}}
     assert view.config["save_dir"] == str(view.checkpoints_dir)
 
 
@@ -198,7 +199,7 @@ def test_a_running_experiment_cannot_be_resumed(script, base):
     finally:
         process.kill()
         process.communicate()
-    before, _ = ExperimentManager(base).get_experiment(running).record.attempts
+    before, _ = record_of(ExperimentManager(base).get_experiment(running)).attempts
     assert before.end_reason is EndReason.VANISHED
 
 
@@ -260,7 +261,7 @@ def test_a_requeued_job_takes_over_from_a_node_that_is_gone(script, base):
     assert again.stdout.split() == [first, "2"], again.stderr
     view = ExperimentManager(base).get_experiment(first)
     assert view.status is Status.COMPLETED
-    assert "started anew by the scheduler" in view.record.attempts[0].evidence
+    assert "started anew by the scheduler" in record_of(view).attempts[0].evidence
 
 
 def test_a_completed_call_is_skipped_and_says_so(base, caplog):
@@ -395,7 +396,7 @@ def test_the_same_job_started_anew_goes_on_and_another_job_does_not(base, monkey
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     second = attempt(base, [1], name="run", resume="auto")
     assert (second.id, second.attempt) == (first.id, 2)
-    assert second.record.attempts[1].job.restarts == 1
+    assert record_of(second).attempts[1].job.restarts == 1
     monkeypatch.setenv("SLURM_JOB_ID", "78")
     assert attempt(base, [1], name="run", resume="auto").id != first.id
 

@@ -429,7 +429,7 @@ def test_signals_find_every_experiment_while_another_begins(manager):
     signal.signal(SIGTERM, Host())
     with manager.experiment({"main": 1}) as exp:
         life = next(lifecycle.open_here())
-        note = life.experiment.note_signal
+        note = life.recorder.note_signal
 
         def note_and_begin(signum):
             note(signum)
@@ -437,7 +437,7 @@ def test_signals_find_every_experiment_while_another_begins(manager):
             thread.start()
             thread.join()
 
-        life.experiment.note_signal = note_and_begin
+        life.recorder.note_signal = note_and_begin
         signal.raise_signal(SIGTERM)
     assert ending(manager, exp.id) == ("completed", "returned")
 
@@ -588,15 +588,15 @@ def test_a_child_forked_while_signals_are_held_is_not_deaf(manager):
 def test_an_experiment_ended_by_a_held_signal_says_what_ended_it(manager, monkeypatch):
     """A host's handler raises while the record of a block that returned is being written: it had returned."""
     signal.signal(SIGTERM, Host(raises=Preempted()))
-    from runbook.run.experiment import Experiment
+    from runbook.run.recorder import Recorder
 
-    end = Experiment.end
+    end = Recorder.end
 
     def end_with_signal(self, *args, **kwargs):
         signal.raise_signal(SIGTERM)
         end(self, *args, **kwargs)
 
-    monkeypatch.setattr(Experiment, "end", end_with_signal)
+    monkeypatch.setattr(Recorder, "end", end_with_signal)
     with pytest.raises(Preempted), manager.experiment({"a": 1}) as exp:
         pass
     assert ending(manager, exp.id) == ("completed", "returned")

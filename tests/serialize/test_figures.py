@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from runbook import ExperimentManager, InvalidNameError, MissingExtraError, UnknownSuffixError
+from runbook.read.view import record_of
 
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF", ".jpg": b"\xff\xd8\xff", ".webp": b"RIFF"}
 
@@ -149,4 +150,4 @@ def test_a_saved_figure_is_in_the_checksums(manager, live):
     """The doctor can tell later whether it is still what was saved."""
     with manager.experiment({}) as exp:
         exp.save_figure(live, "curve")
-    assert "results/curve.json" in json.dumps(list(manager.get_experiment(exp.id).record.checksums))
+    assert "results/curve.json" in json.dumps(list(record_of(manager.get_experiment(exp.id)).checksums))

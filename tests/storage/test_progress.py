@@ -9,6 +9,7 @@ from fractions import Fraction
 import pytest
 
 from runbook import Progress
+from runbook.read.view import layout_of
 from runbook.storage import progress
 from runbook.storage.progress import ProgressLog
 
@@ -131,8 +132,8 @@ def test_a_file_that_cannot_be_read_says_nothing(content, tmp_path):
 def test_a_disk_that_refuses_is_said_once(manager, caplog):
     """A full disk does not end a training."""
     with manager.experiment({"lr": 1}) as exp:
-        exp.layout.progress.mkdir()
-        (exp.layout.progress / "in the way").touch()
+        layout_of(exp).progress.mkdir()
+        (layout_of(exp).progress / "in the way").touch()
         exp.progress(1, 2)
         exp.progress(2, 2)
     assert manager.get_experiment(exp.id).status == "completed"

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook import errors
+from runbook.read.view import layout_of
 from runbook.record.layout import MANIFEST_FILE
 from runbook.transfer import bundle
 from runbook.transfer.bundle import Names, export_zip
@@ -284,7 +285,7 @@ def test_a_file_that_goes_while_it_is_bundled_is_missed_only_where_nobody_works(
     """A running experiment removes old checkpoints; anything else that loses a file is not whole."""
     block = manager.experiment({}, name="x")
     with block as exp:
-        layout = manager.get_experiment(exp.id).layout
+        layout = layout_of(manager.get_experiment(exp.id))
         if is_running:
             with bundle.unless_removed(layout), (layout.root / "gone").open("rb"):
                 pytest.fail("there is no such file")
@@ -297,7 +298,7 @@ def test_a_file_that_goes_while_it_is_bundled_is_missed_only_where_nobody_works(
 def test_an_experiment_that_is_taken_away_while_it_is_bundled_is_an_error(manager, tmp_path):
     """A bundle of half of it would look whole."""
     with manager.experiment({}, name="x") as exp:
-        layout = manager.get_experiment(exp.id).layout
+        layout = layout_of(manager.get_experiment(exp.id))
         found = bundle.members(layout.root)
         exp.path.rename(tmp_path / "elsewhere")
         with pytest.raises(FileNotFoundError), bundle.unless_removed(layout), found[0].path.open("rb"):

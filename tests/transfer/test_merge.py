@@ -20,6 +20,7 @@ from runbook import ExperimentManager, errors
 from runbook.index.registry import JsonRegistry
 from runbook.maintain import trash
 from runbook.record.layout import BaseLayout
+from runbook.storage import current_record
 from runbook.transfer.merge import MergeReport, merge
 
 SEED_ID = "20241216_143052_my model_a1b2c3d4"
@@ -104,7 +105,9 @@ def contents(base):
     for one in listed(base):
         files = files_in(base / one)
         has_record = files.pop("experiment.json", None) is not None
-        record = attrs.evolve(registry_at(base).record(one), experiment_id="") if has_record else None
+        record = (
+            attrs.evolve(current_record.read_current(BaseLayout(base), one), experiment_id="") if has_record else None
+        )
         found.append((repr(record), tuple(sorted(files.items()))))
     return sorted(found)
 
@@ -445,6 +448,7 @@ MERGE = """
 import sys
 from pathlib import Path
 from runbook.record.layout import BaseLayout
+from runbook.storage import current_record
 from runbook.transfer.merge import merge
 from runbook.index.registry import JsonRegistry
 here, there = sys.argv[1:]

@@ -13,6 +13,7 @@ from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED, say
 from runbook.cli.options import experiment_argument
 from runbook.display import age, duration, one_line, visible
+from runbook.read.view import layout_of, record_of
 from runbook.record.status import Status
 from runbook.render import grid
 from runbook.serialize.flatten import flatten
@@ -57,7 +58,7 @@ def show(context: Context, experiment: str) -> int | None:
 def damage_of(view: ExperimentView) -> str | None:
     """What is wrong with its record; None where nothing is, or where there is none, as of the legacy tool."""
     try:
-        experiment_folder.read_record(view.layout)
+        experiment_folder.read_record(layout_of(view))
     except (errors.DamagedFileError, errors.NewerFormatError) as error:
         return str(error)
     except OSError:
@@ -70,7 +71,7 @@ def describe(context: Context, view: ExperimentView) -> JsonObject:
     from runbook.record import schema
 
     entry = next(entry for entry in context.entries if entry["experiment_id"] == view.id)
-    record = schema.to_json(view.record)
+    record = schema.to_json(record_of(view))
     data = to_jsonable(
         {
             **entry,
@@ -88,10 +89,10 @@ def describe(context: Context, view: ExperimentView) -> JsonObject:
 
 def duration_s(view: ExperimentView) -> float | None:
     """How long it ran, or has run so far, in seconds."""
-    ended = view.record.completed_at
+    ended = record_of(view).completed_at
     if ended is None and view.status is Status.RUNNING:
         ended = datetime.now(UTC)
-    return None if ended is None else max(0.0, (ended - view.record.timestamp).total_seconds())
+    return None if ended is None else max(0.0, (ended - record_of(view).timestamp).total_seconds())
 
 
 def environment_of(view: ExperimentView) -> JsonObject | None:
@@ -119,15 +120,15 @@ def _lines(context: Context, view: ExperimentView) -> Iterator[str]:
     yield ""
     styles = {"status": view.status} if context.is_coloured else {}
     yield from grid.fact_lines(_facts(view), width, whole=("folder",), styles=styles)
-    for title, values in (("config", view.record.config), ("metrics", view.record.metrics)):
+    for title, values in (("config", record_of(view).config), ("metrics", record_of(view).metrics)):
         if values:
             yield f"\n{context.title(title)}"
             yield from grid.fact_lines(
                 [(visible(key), one_line(value)) for key, value in flatten(values).items()], width
             )
-    if len(view.record.attempts) > 1:
+    if len(record_of(view).attempts) > 1:
         yield f"\n{context.title('attempts')}"
-        attempts = enumerate(view.record.attempts, start=1)
+        attempts = enumerate(record_of(view).attempts, start=1)
         yield from grid.fact_lines([(str(number), _attempt(attempt)) for number, attempt in attempts], width)
     if view.notes:
         yield f"\n{context.title('notes')}"
@@ -141,12 +142,14 @@ def _lines(context: Context, view: ExperimentView) -> Iterator[str]:
 
 
 def _facts(view: ExperimentView) -> list[tuple[str, str]]:
-    record = view.record
+    record = record_of(view)
     seconds = duration_s(view)
     facts = {
         "status": status_of(view),
         "error": "" if record.failure is None else f"{record.failure.type}: {record.failure.message}",
-        "traceback": str(view.layout.traceback.relative_to(view.path)) if view.layout.traceback.exists() else "",
+        "traceback": str(layout_of(view).traceback.relative_to(view.path))
+        if layout_of(view).traceback.exists()
+        else "",
         "evidence": (record.attempts[-1].evidence or "") if record.attempts else "",
         "name": record.custom_name or "",
         "description": record.description or "",
@@ -172,7 +175,9 @@ def _origin(environment: JsonObject, view: ExperimentView) -> dict[str, str]:
     if isinstance(git, dict):
         branch = f" on {git['branch']}" if git.get("branch") else ""
         changed = " with uncommitted changes" if git.get("dirty") else ""
-        where = f" ({view.layout.patch.relative_to(view.path)})" if changed and view.layout.patch.exists() else ""
+        where = (
+            f" ({layout_of(view).patch.relative_to(view.path)})" if changed and layout_of(view).patch.exists() else ""
+        )
         facts["git"] = f"{str(git.get('commit') or 'no commit')[:_COMMIT_SHOWN]}{branch}{changed}{where}"
     return facts
 

@@ -12,6 +12,7 @@ from runbook.cli.exit_codes import NothingFoundError
 from runbook.cli.follow import last_logged
 from runbook.cli.options import experiment_argument
 from runbook.cli.reasons import sentence
+from runbook.read.view import layout_of, record_of
 from runbook.record.status import Status
 from runbook.render import grid
 
@@ -46,9 +47,9 @@ def why(context: Context, experiment: str) -> None:
     former = _last_completed(context, view)
     found = {} if former is None else differences(former, view)
     differing = {part: found.get(part, {}) for part in ("config", "environment")}
-    step, logged = last_logged(view.layout.history)
+    step, logged = last_logged(layout_of(view).history)
     if context.as_json:
-        failure = view.record.failure
+        failure = record_of(view).failure
         context.print_json(
             {
                 "experiment_id": view.id,
@@ -57,7 +58,7 @@ def why(context: Context, experiment: str) -> None:
                 "reason": sentence(view),
                 "evidence": _evidence(view),
                 "failure": failure and {name: getattr(failure, name) for name in ("type", "message", "traceback")},
-                "traceback_path": str(view.layout.traceback) if view.layout.traceback.exists() else None,
+                "traceback_path": str(layout_of(view).traceback) if layout_of(view).traceback.exists() else None,
                 "step": step,
                 "metrics": logged or view.metrics,
                 "duration_s": duration_s(view),
@@ -84,7 +85,7 @@ def _is(view: ExperimentView) -> str:
 
 
 def _evidence(view: ExperimentView) -> str | None:
-    return view.record.attempts[-1].evidence if view.record.attempts else None
+    return record_of(view).attempts[-1].evidence if record_of(view).attempts else None
 
 
 def _last_completed(context: Context, view: ExperimentView) -> ExperimentView | None:
@@ -96,18 +97,18 @@ def _last_completed(context: Context, view: ExperimentView) -> ExperimentView | 
 
 
 def _lines(context: Context, view: ExperimentView, step: float | None, metrics: dict[str, Any]) -> Iterator[str]:
-    failure = view.record.failure
+    failure = record_of(view).failure
     seconds = duration_s(view)
     after = [] if seconds is None else [f"after {display.duration(seconds)}"]
     at = [] if step is None else [f"at step {display.number(step)}"]
-    ended = view.record.completed_at
+    ended = record_of(view).completed_at
     facts = {
         "status": f"{status_of(view)}: {sentence(view)}",
         "error": "" if failure is None else f"{failure.type}: {failure.message}",
         "damage": damage_of(view) or "",
         "evidence": _evidence(view) or "",
         "ended": ", ".join([*([] if ended is None else [moment(ended)]), *after, *at]),
-        "host": view.record.host or "",
+        "host": record_of(view).host or "",
         "notes": (view.notes or "").replace("\n", "; "),
     }
     shown = [(name, display.visible(value)) for name, value in facts.items() if value]
@@ -118,7 +119,7 @@ def _lines(context: Context, view: ExperimentView, step: float | None, metrics: 
         lines = failure.traceback.rstrip("\n").splitlines()
         last = lines[-_TRACEBACK_LINES:]
         how_many = f"the last {len(last)} of {len(lines)} lines" if len(last) < len(lines) else f"{len(lines)} lines"
-        title = f"traceback ({how_many}, in {view.layout.traceback.relative_to(view.path)})"
+        title = f"traceback ({how_many}, in {layout_of(view).traceback.relative_to(view.path)})"
         yield f"\n{context.title(title)}"
         yield from (f"  {display.visible(line)}" for line in last)
     if metrics:

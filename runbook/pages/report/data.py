@@ -16,6 +16,7 @@ from runbook.pages.report.curves import Curve
 from runbook.pages.report.details import details, failures
 from runbook.pages.report.labels import as_text, own_settings, told_apart
 from runbook.pages.report.table import status_counts, status_of, table
+from runbook.read.view import record_of
 from runbook.serialize.timestamps import format_time
 from runbook.typing import JsonObject
 
@@ -154,13 +155,13 @@ def _places(count: int, with_curves: set[int]) -> list[Json]:
 
 def _titles(views: Sequence[ExperimentView]) -> list[Json]:
     names = [cut(view.name or view.id, _NAME_LENGTH) for view in views]
-    settings = [own_settings(view.id, view.record.config) for view in views]
+    settings = [own_settings(view.id, record_of(view).config) for view in views]
     return list(told_apart(names, settings, [view.id[-8:] for view in views]))
 
 
 def _settings(views: Sequence[ExperimentView]) -> JsonObject:
     """The settings in which the experiments differ, and those that they share."""
-    configs = {view.id: own_settings(view.id, view.record.config) for view in views}
+    configs = {view.id: own_settings(view.id, record_of(view).config) for view in views}
     different = differing(configs) if len(views) > 1 else {}
     shared = next(iter(configs.values()), {})
     return {
@@ -196,7 +197,7 @@ def _most_common(curves: list[Curve], remarks: list[str]) -> list[Curve]:
 def _groups(views: Sequence[ExperimentView]) -> tuple[list[list[int]], list[Json]]:
     """The experiments that differ by their seed alone: their positions, and what the page says of each group."""
     position_of = {view.id: position for position, view in enumerate(views)}
-    found = group([{"experiment_id": view.id, "config": view.record.config} for view in views])
+    found = group([{"experiment_id": view.id, "config": record_of(view).config} for view in views])
     several = [one for one in found if len(one.experiment_ids) > 1]
     members = [[position_of[experiment_id] for experiment_id in one.experiment_ids] for one in several]
     names = [

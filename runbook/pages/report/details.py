@@ -9,6 +9,7 @@ from runbook import errors
 from runbook.display import cut
 from runbook.pages.report.environment import environment_rows
 from runbook.pages.report.labels import as_text, own_settings
+from runbook.read.view import record_of
 from runbook.serialize.jsonable import to_jsonable
 from runbook.serialize.timestamps import format_time
 
@@ -61,7 +62,7 @@ def details(views: Sequence[ExperimentView], remarks: list[str]) -> JsonObject:
 
 
 def _detail(view: ExperimentView, room: _Room) -> JsonObject:
-    record = view.record
+    record = record_of(view)
     settings = own_settings(view.id, record.config)
     return {
         "id": view.id,
@@ -108,7 +109,7 @@ def failures(views: Sequence[ExperimentView]) -> list[Json]:
 
 
 def _ending(view: ExperimentView) -> JsonObject:
-    record = view.record
+    record = record_of(view)
     return {
         "id": view.id,
         "name": cut(view.name or view.id, _NAME_LENGTH),
@@ -121,7 +122,7 @@ def _ending(view: ExperimentView) -> JsonObject:
 
 
 def _failure(view: ExperimentView) -> JsonObject | None:
-    failure = view.record.failure
+    failure = record_of(view).failure
     if failure is None:
         return None
     traceback = failure.traceback

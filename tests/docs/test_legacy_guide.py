@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from runbook import EndReason, ExperimentManager, Status
+from runbook.read.view import record_of
 from runbook.run import lifecycle
 from runbook.run.endings import ABANDONED
 
@@ -311,7 +312,7 @@ def test_programmatic_analysis(desk):
 
 GUIDE = Path(
     os.environ.get("RUNBOOK_SEED_GUIDE")
-    or Path(__file__).resolve().parents[2] / "shared" / "seed" / "ExperimentManager.md"
+    or Path(__file__).resolve().parents[3] / "shared" / "seed" / "ExperimentManager.md"
 )
 OLD_IMPORT = "from ExperimentManager import ExperimentManager"
 NEW_IMPORT = "from runbook import ExperimentManager"
@@ -500,8 +501,8 @@ def test_an_old_experiment_can_be_viewed(old):
     view = ExperimentManager(old).get_experiment("baseline_model")
     assert (view.id, view.name, view.status, view.notes) == (BASELINE, "baseline_model", "completed", "Best so far")
     assert view.config["learning_rate"] == 2e-5
-    assert view.record.timestamp == datetime(2024, 12, 16, 14, 30, 52, 123456).astimezone()
-    assert view.record.completed_at == datetime(2024, 12, 16, 15, 45, 30, 654321).astimezone()
+    assert record_of(view).timestamp == datetime(2024, 12, 16, 14, 30, 52, 123456).astimezone()
+    assert record_of(view).completed_at == datetime(2024, 12, 16, 15, 45, 30, 654321).astimezone()
     assert view.end_reason is None
     assert view.history() == {"step": [], "time": []}
     assert math.isnan(view.load_metrics()["xai_metrics"]["auprc"])

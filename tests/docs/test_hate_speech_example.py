@@ -25,7 +25,7 @@ np = pytest.importorskip("numpy", reason="the hate-speech example needs numpy")
 pytest.importorskip("sklearn", reason="the hate-speech example needs scikit-learn")
 sparse = pytest.importorskip("scipy.sparse", reason="the hate-speech example needs scipy")
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "hate_speech_pipeline.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "hate_speech_pipeline.py"
 
 
 @pytest.fixture(scope="module")

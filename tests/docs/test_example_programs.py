@@ -22,7 +22,7 @@ import runbook
 
 pytest.importorskip("sklearn", reason="the examples train scikit-learn models")
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
 
 
@@ -485,8 +485,8 @@ def test_the_picture_of_the_report_can_be_made_anew(run_example, tmp_path):
 
 
 def test_every_example_is_run_here():
-    """A new example brings its test; the tour of the README has a file of its own."""
+    """A new example brings its test; the tour of the pages has a test file of its own."""
     source = Path(__file__).read_text(encoding="utf-8")
     names = {path.name for path in EXAMPLES.glob("*.py")} - {"tour.py"}
     assert [name for name in names if f'run_example("{name}"' not in source] == []
-    assert "tour.py" in Path(__file__).with_name("test_tour.py").read_text(encoding="utf-8")
+    assert "tour.py" in Path(__file__).with_name("test_console_blocks.py").read_text(encoding="utf-8")
