@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -98,3 +99,42 @@ def test_within_a_package_there_is_no_cycle():
         inner = {name: path for name, path in MODULES.items() if package(name) == one}
         graph = {name: (imported(path) & set(inner)) - {name} for name, path in inner.items()}
         assert set(order(graph)) == set(inner)
+
+
+def crossing(name, path):
+    """What a module takes from other packages: the package, and the name in its face."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("runbook."):
+            _, other, *inner = node.module.split(".")
+            if other != package(name) and (ROOT / other).is_dir():
+                yield from ((other, alias) for alias in (inner[:1] or [alias.name for alias in node.names]))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_packages_meet_at_their_faces(name):
+    """What `__init__.py` does not hand on is the package's own to change."""
+    hidden = [
+        f"{other}.{alias}"
+        for other, alias in crossing(name, MODULES[name])
+        if alias not in importlib.import_module(f"runbook.{other}").__all__
+    ]
+    assert hidden == []
+
+
+def test_a_face_hands_on_nothing_that_nobody_takes():
+    """Else it would say that something is in use which is not."""
+    taken = {pair for name, path in MODULES.items() for pair in crossing(name, path)}
+    taken |= {("api", "manager"), ("api", "tracking"), ("cli", "main")}
+    faces = {name for name in FLOOR if (ROOT / name).is_dir()}
+    handed_on = {(one, name) for one in faces for name in importlib.import_module(f"runbook.{one}").__all__}
+    assert handed_on - taken == set()
+
+
+def test_the_reader_of_imports_can_tell():
+    """It sees all kinds, so that an order that is found means something."""
+    manager = MODULES["runbook.api.manager"]
+    assert imported(manager, inside_functions=False) == set()
+    assert {"runbook.run.plan", "runbook.pages.report"} <= imported(manager)
+    assert "runbook.read.view" not in imported(manager) and "runbook.read.view" in imported(manager, for_types=True)
+    assert upwards("runbook.record.model", {"runbook.config.settings", "runbook.typing"}) == ["runbook.config.settings"]
+    assert ("index", "Index") in set(crossing("runbook.run.start", MODULES["runbook.run.start"]))

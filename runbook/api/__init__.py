@@ -1,1 +1,7 @@
-"""What users call: the block, the decorator and the manager."""
+"""What users call.
+
+- `manager`: `ExperimentManager`
+- `tracking`: `experiment`, `tracked`, `current_experiment`
+"""
+
+__all__ = ["manager", "tracking"]

@@ -1,1 +1,6 @@
-"""Facts beside the config: the environment and the state of the code."""
+"""Facts beside the config.
+
+- `environment`: interpreter, packages, git, command line, machine
+"""
+
+__all__ = ["environment"]

@@ -4,6 +4,6 @@ Nobody outside of this package reaches pending entries, the format of the regist
 """
 
 from runbook.index.opener import open_default_index, open_index
-from runbook.index.protocol import LOCK_TIMEOUT_S, Index, Inspection
+from runbook.index.protocol import Index, Inspection
 
-__all__ = ["LOCK_TIMEOUT_S", "Index", "Inspection", "open_default_index", "open_index"]
+__all__ = ["Index", "Inspection", "open_default_index", "open_index"]

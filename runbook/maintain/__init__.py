@@ -1,1 +1,9 @@
-"""Looking after a base directory: what is wrong with it, what was deleted, and what takes up room for nothing."""
+"""Looking after a base directory from outside.
+
+- `annotate`: notes and tags
+- `doctor`: what is wrong, and mending it
+- `garbage`: making room
+- `trash`: deleting and restoring
+"""
+
+__all__ = ["annotate", "doctor", "garbage", "trash"]

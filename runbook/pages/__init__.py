@@ -1,1 +1,6 @@
-"""What a browser shows: the report."""
+"""What a browser shows.
+
+- `report`: experiments in one HTML file
+"""
+
+__all__ = ["report"]

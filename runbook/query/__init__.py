@@ -1,1 +1,9 @@
-"""`where` expressions over the fields of experiments: filters and sorting."""
+"""`where` expressions over the fields of experiments.
+
+- `fields`: fields by the names that people write
+- `lexer`: words of an expression
+- `parser`: expressions
+- `search`: filters and sorting
+"""
+
+__all__ = ["fields", "lexer", "parser", "search"]

@@ -1,1 +1,7 @@
-"""Experiments to look at: one as a view, several as a list."""
+"""Experiments to look at.
+
+- `listing`: several, as a list
+- `view`: one, read-only
+"""
+
+__all__ = ["listing", "view"]
