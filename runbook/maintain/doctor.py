@@ -81,28 +81,28 @@ _REWRITE: Final = Hint(
 )
 
 
-def diagnose(registry: Index) -> list[Finding]:
+def diagnose(index: Index) -> list[Finding]:
     """Everything that is to be said of a base directory; nothing is changed.
 
     Args:
-        registry: its index.
+        index: its index.
 
     Raises:
         BaseDirectoryError: if it is a file.
     """
-    layout = registry.layout
+    layout = index.layout
     if not layout.root.exists():
         hint = hint_for_both("the first experiment makes it")
         return [_note("base-directory", layout.root, "it does not exist yet", hint)]
-    registry.check()
-    stored, found = _index(registry)
-    found += _experiments(registry, stored.entries)
-    found += _leftovers(registry, stored.pending)
+    index.check()
+    stored, found = _index(index)
+    found += _experiments(index, stored.entries)
+    found += _leftovers(index, stored.pending)
     promises = disks.guarantees(layout.root)
     return found + [_note("disk", layout.root, said, hint_for_both(follows)) for said, follows in promises]
 
 
-def repair(registry: Index) -> list[Finding]:
+def repair(index: Index) -> list[Finding]:
     """Mend what can be mended.
 
     Returns:
@@ -111,15 +111,15 @@ def repair(registry: Index) -> list[Finding]:
     Raises:
         BaseDirectoryError: if the base directory cannot be written to.
     """
-    base_directory.prepare(registry.layout)
-    found = [finding for finding in diagnose(registry) if finding.is_repairable]
-    aside = registry.layout.quarantine / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    base_directory.prepare(index.layout)
+    found = [finding for finding in diagnose(index) if finding.is_repairable]
+    aside = index.layout.quarantine / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     for finding in found:
         if finding.kind in {"temporary", "lock", "mark"}:
-            _move_aside(Path(finding.subject), registry.layout, aside)
+            _move_aside(Path(finding.subject), index.layout, aside)
         elif finding.kind == "record":
-            _mend_record(registry, registry.layout.experiment(finding.subject), aside)
-    registry.rebuild()
+            _mend_record(index, index.layout.experiment(finding.subject), aside)
+    index.rebuild()
     return found
 
 
@@ -131,12 +131,12 @@ def _note(kind: str, subject: object, message: str, hint: Hint) -> Finding:
     return Finding(kind, Severity.NOTE, str(subject), message, hint)
 
 
-def _index(registry: Index) -> tuple[Inspection, list[Finding]]:
-    path = registry.layout.registry
-    stored = registry.inspect()
+def _index(index: Index) -> tuple[Inspection, list[Finding]]:
+    path = index.layout.registry
+    stored = index.inspect()
     if stored.is_missing:
         missing = "there is no registry, although there are experiments"
-        return stored, [_problem("registry", path, missing)] if registry.folders() else []
+        return stored, [_problem("registry", path, missing)] if index.folders() else []
     if stored.damage is not None:
         return stored, [_problem("registry", path, f"it cannot be understood: {stored.damage}", _REBUILD)]
     found = []
@@ -150,13 +150,13 @@ def _index(registry: Index) -> tuple[Inspection, list[Finding]]:
     return stored, found
 
 
-def _experiments(registry: Index, lines: list[JsonObject]) -> Iterator[Finding]:
+def _experiments(index: Index, lines: list[JsonObject]) -> Iterator[Finding]:
     listed = {str(line["experiment_id"]): line for line in lines}
-    folders = registry.folders()
+    folders = index.folders()
     for experiment_id in sorted(folders | listed.keys()):
         if not identifiers.is_folder_name(experiment_id):
             continue
-        if experiment_id not in folders and not registry.layout.experiment(experiment_id).root.exists():
+        if experiment_id not in folders and not index.layout.experiment(experiment_id).root.exists():
             gone = "its folder is gone, and the registry still has a line of it"
             hint = Hint(
                 "bring the folder back, or forget it with delete_experiment",
@@ -164,14 +164,14 @@ def _experiments(registry: Index, lines: list[JsonObject]) -> Iterator[Finding]:
             )
             yield _problem("missing-folder", experiment_id, gone, hint, is_repairable=False)
             continue
-        yield from _experiment(registry, experiment_id, listed.get(experiment_id))
+        yield from _experiment(index, experiment_id, listed.get(experiment_id))
 
 
-def _experiment(registry: Index, experiment_id: str, line: JsonObject | None) -> Iterator[Finding]:
-    layout = registry.layout.experiment(experiment_id)
+def _experiment(index: Index, experiment_id: str, line: JsonObject | None) -> Iterator[Finding]:
+    layout = index.layout.experiment(experiment_id)
     try:
         written = experiment_folder.read_record(layout)
-        record = current_record.read_current(registry.layout, experiment_id)
+        record = current_record.read_current(index.layout, experiment_id)
     except FileNotFoundError:
         if line is None and not layout.config.exists():
             age_s = time.time() - death.last_sign_of_life(layout).timestamp()
@@ -195,7 +195,7 @@ def _experiment(registry: Index, experiment_id: str, line: JsonObject | None) ->
     elif line.get("status") != record.status.value:
         wrong = f"the registry says {line.get('status')}, and it is {record.status.value}"
         yield _problem("wrong-status", experiment_id, wrong)
-    yield from _running_elsewhere(registry, layout, record)
+    yield from _running_elsewhere(index, layout, record)
     if record.status is not Status.RUNNING:
         yield from _checksums(layout, experiment_id, record.checksums)
 
@@ -204,10 +204,10 @@ def _evidence(record: ExperimentRecord) -> str:
     return str(record.attempts[-1].evidence) if record.attempts else "no attempt is recorded"
 
 
-def _running_elsewhere(registry: Index, layout: ExperimentLayout, record: ExperimentRecord) -> Iterator[Finding]:
+def _running_elsewhere(index: Index, layout: ExperimentLayout, record: ExperimentRecord) -> Iterator[Finding]:
     if record.status is not Status.RUNNING:
         return
-    verdict = _verdict(registry, record)
+    verdict = _verdict(index, record)
     if verdict.state is liveness.State.UNKNOWN:
         seen = death.last_sign_of_life(layout)
         yield _note(
@@ -221,10 +221,10 @@ def _running_elsewhere(registry: Index, layout: ExperimentLayout, record: Experi
         )
 
 
-def _verdict(registry: Index, record: ExperimentRecord) -> liveness.Liveness:
+def _verdict(index: Index, record: ExperimentRecord) -> liveness.Liveness:
     if not record.attempts:
         return liveness.Liveness(liveness.State.UNKNOWN, "nothing tells in which process it runs")
-    return liveness.check(record.attempts[-1].owner, registry.layout.run_lock(record.experiment_id))
+    return liveness.check(record.attempts[-1].owner, index.layout.run_lock(record.experiment_id))
 
 
 def _checksums(layout: ExperimentLayout, experiment_id: str, recorded: dict[str, str]) -> Iterator[Finding]:
@@ -233,14 +233,14 @@ def _checksums(layout: ExperimentLayout, experiment_id: str, recorded: dict[str,
         yield _problem("checksum", experiment_id, f"{name} {problem}", hint, is_repairable=False)
 
 
-def _leftovers(registry: Index, pending: frozenset[str]) -> Iterator[Finding]:
-    layout = registry.layout
-    for place in (layout.root, *(layout.experiment(name).root for name in sorted(registry.folders()))):
+def _leftovers(index: Index, pending: frozenset[str]) -> Iterator[Finding]:
+    layout = index.layout
+    for place in (layout.root, *(layout.experiment(name).root for name in sorted(index.folders()))):
         for path in leftovers.temporaries(place, is_deep=place != layout.root):
             if leftovers.is_old(path):
                 yield _problem("temporary", path, "a write that was never finished left it", _MOVE_ASIDE)
-    for path in leftovers.run_locks(registry):
-        if leftovers.is_stale_lock(registry, path):
+    for path in leftovers.run_locks(index):
+        if leftovers.is_stale_lock(index, path):
             yield _problem("lock", path, "the experiment that held it has ended", _MOVE_ASIDE)
     for name in sorted(pending):
         if layout.experiment(name).root.exists():
@@ -254,21 +254,21 @@ def _move_aside(path: Path, layout: BaseLayout, aside: Path) -> None:
         os.replace(path, target)  # noqa: PTH105 - a mark may be there twice
 
 
-def _mend_record(registry: Index, layout: ExperimentLayout, aside: Path) -> None:
+def _mend_record(index: Index, layout: ExperimentLayout, aside: Path) -> None:
     """Put what the registry knows in the place of a record that cannot be read."""
     from runbook.record import schema
 
-    line = next((line for line in registry.inspect().entries if line["experiment_id"] == layout.root.name), None)
-    _move_aside(layout.record, registry.layout, aside)
+    line = next((line for line in index.inspect().entries if line["experiment_id"] == layout.root.name), None)
+    _move_aside(layout.record, index.layout, aside)
     if line is None or line.get("status") in {Status.RUNNING.value, Status.UNKNOWN.value, None}:
         # Nothing says how it ended, so nothing is written that would.
         return
     # The line has what was said from outside as well, and so will have the new record.
-    _move_aside(layout.annotations, registry.layout, aside)
-    experiment_folder.write_record(layout, schema.record_of_entry(line, registry.layout.registry))
+    _move_aside(layout.annotations, index.layout, aside)
+    experiment_folder.write_record(layout, schema.record_of_entry(line, index.layout.registry))
 
 
-def declare_ended(registry: Index, experiment_id: str, status: Status, notes: str | None) -> None:
+def declare_ended(index: Index, experiment_id: str, status: Status, notes: str | None) -> None:
     """Record the end of an experiment on somebody's word.
 
     Raises:
@@ -279,11 +279,11 @@ def declare_ended(registry: Index, experiment_id: str, status: Status, notes: st
         if record.status is not Status.RUNNING:
             hint = Hint("add_note adds to its notes", f"'runbook note {experiment_id}' adds to its notes")
             raise errors.UsageError(f"{experiment_id} has ended already: it is {record.status.value}", hint)
-        verdict = _verdict(registry, record)
+        verdict = _verdict(index, record)
         if verdict.state is liveness.State.ALIVE:
             hint = hint_for_both("end its process first")
             raise errors.UsageError(f"{experiment_id} is alive ({verdict.evidence})", hint)
-        seen = death.last_sign_of_life(registry.layout.experiment(experiment_id))
+        seen = death.last_sign_of_life(index.layout.experiment(experiment_id))
         moment = max([seen, *(attempt.started_at for attempt in record.attempts[-1:])])
         attempts = [
             *record.attempts[:-1],
@@ -301,5 +301,5 @@ def declare_ended(registry: Index, experiment_id: str, status: Status, notes: st
             attempts=tuple(attempts),
         )
 
-    registry.update_record(experiment_id, as_ended)
-    registry.apply(experiment_id)
+    index.update_record(experiment_id, as_ended)
+    index.apply(experiment_id)

@@ -210,13 +210,13 @@ def _is_same_bytes(one: Path, other: Path) -> bool:
     return False
 
 
-def admit(registry: Index, arrival: StagedExperiment, experiment_id: str) -> None:
+def admit(index: Index, arrival: StagedExperiment, experiment_id: str) -> None:
     """Let an experiment in: it is there whole, and announced, when this returns.
 
     `registry.publish` remains to be called, once for any number of them.
 
     Args:
-        registry: the index of the base directory.
+        index: the index of the base directory.
         arrival: the experiment.
         experiment_id: its id here.
 
@@ -224,13 +224,13 @@ def admit(registry: Index, arrival: StagedExperiment, experiment_id: str) -> Non
         FileExistsError: if there is something of that id; nothing has changed then.
         OSError: if the disk does not take it.
     """
-    target = registry.layout.experiment(experiment_id).root
+    target = index.layout.experiment(experiment_id).root
     rename_record(arrival, experiment_id)
     if arrival.line is not None and not os.path.lexists(target):
         # The line first: of a process that is killed now, the line waits for its folder, and no field is lost.
-        registry.insert({**arrival.line, "experiment_id": experiment_id})
+        index.insert({**arrival.line, "experiment_id": experiment_id})
     staging.place_folder(arrival.layout.root, target)
-    registry.mark_pending(experiment_id)
+    index.mark_pending(experiment_id)
 
 
 def rename_record(arrival: StagedExperiment, experiment_id: str) -> None:
