@@ -5,7 +5,6 @@ Nothing of it appears in the base directory before all of it was found to be tru
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING, Final, Literal
@@ -161,11 +160,9 @@ def _settled(path: Path, layout: ExperimentLayout) -> ExperimentRecord | None:
     admission.finish_copy(layout)
     try:
         if has_record:
-            return schema.from_json(json_text.read_object(layout.record), ExperimentRecord, layout.record)
+            return schema.from_json(json_text.read_object(layout.record), ExperimentRecord, path)
         json_text.read_object(layout.config)
     except errors.DamagedFileError as error:
-        with contextlib.suppress(errors.DamagedFileError):
-            archive.check_version(path, json_text.read_object(layout.record).get("format_version"))
         name = layout.record.name if has_record else layout.config.name
         raise errors.BundleError(path, name, f"is damaged: {error.problem}") from error
     return None

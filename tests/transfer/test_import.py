@@ -452,6 +452,33 @@ def test_a_newer_bundle_is_refused_by_its_version(registry, base, tmp_path):
     assert_untouched(base)
 
 
+@pytest.mark.parametrize("where", ["manifest", "folder", "both"])
+def test_a_newer_record_in_a_bundle_is_refused_where_it_cannot_be_understood(registry, base, tmp_path, where):
+    """Record and manifest have versions of their own; the message names the bundle and says to upgrade."""
+    newer = {**RECORD, "format_version": 99, "status": {"now": "completed"}}
+    files, _, _ = honest()
+    if where != "manifest":
+        files["experiment.json"] = json.dumps(newer).encode()
+    rows = [row(name, content) for name, content in files.items()]
+    record = RECORD if where == "folder" else newer
+    path = write(tmp_path / "x.zip", [(f"{ID}/{n}", c) for n, c in files.items()], rows, record=record)
+    with pytest.raises(errors.NewerFormatError, match="upgrade runbook") as caught:
+        import_bundle(registry, path)
+    assert (caught.value.path, caught.value.version) == (str(path), 99)
+    assert_untouched(base)
+
+
+def test_a_newer_record_in_a_bundle_that_can_be_understood_comes_in_as_it_is(registry, base, tmp_path):
+    """It is shown, and its file is never rewritten."""
+    content = json.dumps({**RECORD, "format_version": 99, "mood": "good"}).encode()
+    files = {"experiment.json": content, "config.json": CONFIG}
+    rows = [row(name, content) for name, content in files.items()]
+    path = write(tmp_path / "x.zip", [(f"{ID}/{n}", c) for n, c in files.items()], rows)
+    assert import_bundle(registry, path) == ID
+    assert (base / ID / "experiment.json").read_bytes() == content
+    assert ExperimentManager(base).list_experiments()[0]["status"] == "completed"
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
