@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runbook import ExperimentManager
+from runbook.read.view import record_of
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 PARTS = ("checkpoints", "results", "metrics", "logs")
@@ -81,7 +82,7 @@ def files_of(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def record_of(manager, name):
+def raw_record(manager, name):
     return json.loads((manager.get_experiment_path(name) / "experiment.json").read_bytes())
 
 
@@ -99,9 +100,9 @@ def test_each_experiment_is_listed_as_it_was(manager):
 def test_each_experiment_is_read_as_it_was(manager, name, status, reason, attempts, metric):
     """Its record, or what stands for one, and its metrics."""
     view = manager.get_experiment(ids_of(manager)[name])
-    assert (view.status, view.end_reason, len(view.record.attempts)) == (status, reason, attempts)
-    assert view.record.format_version == 1
-    assert not view.record.unknown
+    assert (view.status, view.end_reason, len(record_of(view).attempts)) == (status, reason, attempts)
+    assert record_of(view).format_version == 1
+    assert not record_of(view).unknown
     if metric is not None:
         assert view.metrics[metric[0]] == metric[1]
 
@@ -121,30 +122,30 @@ def test_looking_changes_no_file_of_an_experiment(manager, base):
 def test_the_fields_of_a_record_are_read(manager):
     """Config, notes, tags, description, parent, function and the failure."""
     view = manager.get_experiment("baseline")
-    assert view.record.config["optimizer"] == {"name": "adam", "betas": [0.9, 0.999]}
+    assert record_of(view).config["optimizer"] == {"name": "adam", "betas": [0.9, 0.999]}
     assert (view.config["limit"], view.config["api_key"]) == ("Infinity", "<redacted>")
     assert view.description == "with each kind of file"
     assert view.notes == "looks good\nsecond line\nfrom outside"
     assert view.tags == ("nlp", "paper")
     assert view.metrics == {"test.f1": 0.9, "test.loss": math.inf, "accuracy": 0.95}
     assert manager.get_experiment("fold 1").parent == ids_of(manager)["cross validation"]
-    assert manager.get_experiment("function").record.function == "__main__.train"
-    failure = manager.get_experiment("failed").record.failure
+    assert record_of(manager.get_experiment("function")).function == "__main__.train"
+    failure = record_of(manager.get_experiment("failed")).failure
     assert (failure.type, failure.message) == ("ValueError", "the loss is NaN, über alles")
     assert "IndexError" in failure.traceback
 
 
 def test_the_attempts_of_a_record_are_read(manager):
     """Owner, job, evidence, changes of the config, and the failure of an earlier attempt."""
-    (attempt,) = manager.get_experiment("killed").record.attempts
+    (attempt,) = record_of(manager.get_experiment("killed")).attempts
     assert attempt.evidence.startswith("process ")
     assert attempt.evidence.endswith(" is gone")
     assert (attempt.owner.host, attempt.owner.is_locked, attempt.owner.oom_kills) == ("laptop", True, 0)
-    first, second = manager.get_experiment("resumed").record.attempts
+    first, second = record_of(manager.get_experiment("resumed")).attempts
     assert (first.failure.message, second.failure) == ("out of patience", None)
     assert second.config_changes == {"lr": {"before": 0.1, "now": 0.2}}
     assert second.history_lines == 2
-    before, after = manager.get_experiment("requeued").record.attempts
+    before, after = record_of(manager.get_experiment("requeued")).attempts
     assert after.job.follows(before.job)
 
 
@@ -275,10 +276,10 @@ def test_each_experiment_is_deleted_and_restored(manager, name):
 )
 def test_an_experiment_that_ended_early_goes_on(manager, name, config):
     """In the same folder; what the former attempt left is kept as it was, and the history goes on."""
-    before, history = record_of(manager, name), manager.get_experiment(name).history()
+    before, history = raw_record(manager, name), manager.get_experiment(name).history()
     with manager.experiment(config, name=name, resume="must") as exp:
         exp.log(loss=0.125)
-    after = record_of(manager, name)
+    after = raw_record(manager, name)
     view = manager.get_experiment(name)
     assert (exp.id, view.status, view.attempt) == (before["experiment_id"], "completed", 2)
     assert after["attempts"][0] == {**before["attempts"][0], "failure": before["failure"]}
@@ -293,7 +294,7 @@ def test_a_completed_function_is_still_skipped(manager):
     """The hash of its arguments is the same as when it was written."""
     from runbook.config import settings
 
-    record = manager.get_experiment("function").record
+    record = record_of(manager.get_experiment("function"))
     assert settings.config_hash(record.config) == record.config_hash
 
 
@@ -308,9 +309,9 @@ def test_notes_and_tags_are_added(manager):
 
 def test_one_that_runs_elsewhere_is_declared_ended(manager):
     """By somebody who knows that it is dead."""
-    before = record_of(manager, "elsewhere")
+    before = raw_record(manager, "elsewhere")
     manager.declare_ended("elsewhere", notes="gone")
-    after = record_of(manager, "elsewhere")
+    after = raw_record(manager, "elsewhere")
     assert (after["status"], after["attempts"][0]["owner"]) == ("interrupted", before["attempts"][0]["owner"])
 
 
