@@ -13,6 +13,7 @@ import attrs
 
 from runbook import errors
 from runbook.api.arguments import Binding, BoundCall
+from runbook.hints import Hint
 from runbook.index import Index
 from runbook.messages import warn
 from runbook.run import resume
@@ -78,7 +79,8 @@ def wrap(function: Any, options: Options) -> Any:
     if isinstance(function, staticmethod | classmethod):
         return type(function)(wrap(function.__func__, options))
     if inspect.isclass(function) or not callable(function):
-        raise errors.UsageError(f"@tracked goes on a function, not on {function!r}; put it on a method, or use a block")
+        hint = Hint("put it on a method, or use a block", None)
+        raise errors.UsageError(f"@tracked goes on a function, not on {function!r}", hint)
     tracker = _Tracker(function, options)
     wrapper: Any = functools.update_wrapper(_wrapper_for(function, tracker), function)
     wrapper.__signature__ = tracker.binding.signature

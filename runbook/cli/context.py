@@ -81,6 +81,13 @@ class Context:
         """That there are none, and what to do."""
         return f"no experiments in {self.shown_dir}; choose another place with --dir or RUNBOOK_DIR"
 
+    def no_match(self) -> str:
+        """That no experiment fits what was asked for, and what to do."""
+        count = len(self.entries)
+        if not count:
+            return self.no_experiments()
+        return f"none of the {count} experiments in {self.shown_dir} is like that; 'runbook ls -n 0' lists them all"
+
     def experiment(self, wanted: str) -> ExperimentView:
         """The experiment that a word on the command line stands for.
 
@@ -94,10 +101,7 @@ class Context:
         except errors.ExperimentNotFoundError as error:
             if not self.entries:
                 raise NothingFoundError(self.no_experiments()) from error
-            hint = (
-                f"did you mean {' or '.join(error.nearest)}?" if error.nearest else "'runbook ls' shows what is there"
-            )
-            raise NothingFoundError(f"no experiment {wanted!r} in {self.shown_dir}; {hint}") from error
+            raise
 
     @property
     def is_terminal(self) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import errors
+from runbook.hints import Hint, hint_for_both
 from runbook.maintain import disks, leftovers
 from runbook.record import identifiers
 from runbook.record.model import join_notes
@@ -48,7 +49,7 @@ class Finding:
         severity: how much it matters.
         subject: the file, the folder or the experiment.
         message: what is found, in plain words.
-        remedy: what to do about it.
+        hint: what to do about it, in Python and on the command line.
         is_repairable: whether `repair` mends it.
     """
 
@@ -56,14 +57,28 @@ class Finding:
     severity: Severity
     subject: str
     message: str
-    remedy: str
+    hint: Hint
     is_repairable: bool = False
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it in Python."""
+        return self.hint.python
 
     def __str__(self) -> str:
         return f"{self.severity.value}: {self.subject}: {self.message}; {self.remedy}"
 
 
-_REPAIR: Final = "repair() mends it"
+_REPAIR: Final = Hint("repair() mends it", "'runbook repair' mends it")
+_MOVE_ASIDE: Final = Hint("repair() moves it aside", "'runbook repair' moves it aside")
+_REBUILD: Final = Hint(
+    "repair() moves it aside and rebuilds it from the folders",
+    "'runbook repair' moves it aside and rebuilds it from the folders",
+)
+_REWRITE: Final = Hint(
+    "repair() moves it aside and writes what the registry has of it",
+    "'runbook repair' moves it aside and writes what the registry has of it",
+)
 
 
 def diagnose(registry: Index) -> list[Finding]:
@@ -77,12 +92,14 @@ def diagnose(registry: Index) -> list[Finding]:
     """
     layout = registry.layout
     if not layout.root.exists():
-        return [_note("base-directory", layout.root, "it does not exist yet", "the first experiment makes it")]
+        hint = hint_for_both("the first experiment makes it")
+        return [_note("base-directory", layout.root, "it does not exist yet", hint)]
     registry.check()
     stored, found = _index(registry)
     found += _experiments(registry, stored.entries)
     found += _leftovers(registry, stored.pending)
-    return found + [_note("disk", layout.root, said, remedy) for said, remedy in disks.guarantees(layout.root)]
+    promises = disks.guarantees(layout.root)
+    return found + [_note("disk", layout.root, said, hint_for_both(follows)) for said, follows in promises]
 
 
 def repair(registry: Index) -> list[Finding]:
@@ -106,12 +123,12 @@ def repair(registry: Index) -> list[Finding]:
     return found
 
 
-def _problem(kind: str, subject: object, message: str, remedy: str = _REPAIR, *, is_repairable: bool = True) -> Finding:
-    return Finding(kind, Severity.PROBLEM, str(subject), message, remedy, is_repairable)
+def _problem(kind: str, subject: object, message: str, hint: Hint = _REPAIR, *, is_repairable: bool = True) -> Finding:
+    return Finding(kind, Severity.PROBLEM, str(subject), message, hint, is_repairable)
 
 
-def _note(kind: str, subject: object, message: str, remedy: str) -> Finding:
-    return Finding(kind, Severity.NOTE, str(subject), message, remedy)
+def _note(kind: str, subject: object, message: str, hint: Hint) -> Finding:
+    return Finding(kind, Severity.NOTE, str(subject), message, hint)
 
 
 def _index(registry: Index) -> tuple[Inspection, list[Finding]]:
@@ -121,15 +138,15 @@ def _index(registry: Index) -> tuple[Inspection, list[Finding]]:
         missing = "there is no registry, although there are experiments"
         return stored, [_problem("registry", path, missing)] if registry.folders() else []
     if stored.damage is not None:
-        remedy = "repair() moves it aside and rebuilds it from the folders"
-        return stored, [_problem("registry", path, f"it cannot be understood: {stored.damage}", remedy)]
+        return stored, [_problem("registry", path, f"it cannot be understood: {stored.damage}", _REBUILD)]
     found = []
     if stored.has_duplicates:
         found.append(_problem("registry", path, "it has two entries of one experiment"))
     for line in stored.entries:
         if not identifiers.is_folder_name(str(line["experiment_id"])):
             odd = f"it has an entry {line['experiment_id']!r}, which can be no folder here"
-            found.append(_problem("registry", path, odd, "take the entry out by hand", is_repairable=False))
+            by_hand = hint_for_both("take the entry out by hand")
+            found.append(_problem("registry", path, odd, by_hand, is_repairable=False))
     return stored, found
 
 
@@ -141,13 +158,11 @@ def _experiments(registry: Index, lines: list[JsonObject]) -> Iterator[Finding]:
             continue
         if experiment_id not in folders and not registry.layout.experiment(experiment_id).root.exists():
             gone = "its folder is gone, and the registry still has a line of it"
-            yield _problem(
-                "missing-folder",
-                experiment_id,
-                gone,
+            hint = Hint(
                 "bring the folder back, or forget it with delete_experiment",
-                is_repairable=False,
+                f"bring the folder back, or forget it with 'runbook rm {experiment_id}'",
             )
+            yield _problem("missing-folder", experiment_id, gone, hint, is_repairable=False)
             continue
         yield from _experiment(registry, experiment_id, listed.get(experiment_id))
 
@@ -162,16 +177,16 @@ def _experiment(registry: Index, experiment_id: str, line: JsonObject | None) ->
             age_s = time.time() - death.last_sign_of_life(layout).timestamp()
             if age_s > leftovers.OLD_S:
                 half = "the folder was made for an experiment that never started"
-                yield _note("half-made", experiment_id, half, "delete it, if nothing in it is yours")
+                yield _note("half-made", experiment_id, half, hint_for_both("delete it, if nothing in it is yours"))
         elif line is None:
-            yield _note(
-                "unrecorded", experiment_id, "nothing records how it ended", "it is listed with the status unknown"
-            )
+            hint = hint_for_both("it is listed with the status unknown")
+            yield _note("unrecorded", experiment_id, "nothing records how it ended", hint)
         return
     except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
         is_newer = isinstance(error, errors.NewerFormatError)
-        remedy = "upgrade runbook" if is_newer else "repair() moves it aside and writes what the registry has of it"
-        yield _problem("record", experiment_id, str(error), remedy, is_repairable=not is_newer)
+        hint = hint_for_both("upgrade runbook") if is_newer else _REWRITE
+        message = error.description if isinstance(error, errors.RunbookError) else str(error)
+        yield _problem("record", experiment_id, message, hint, is_repairable=not is_newer)
         return
     if written.status is Status.RUNNING and record.status is not Status.RUNNING:
         yield _problem("wrong-status", experiment_id, f"it says running, and its process is dead ({_evidence(record)})")
@@ -199,7 +214,10 @@ def _running_elsewhere(registry: Index, layout: ExperimentLayout, record: Experi
             "running-elsewhere",
             record.experiment_id,
             f"{verdict.evidence}; its last sign of life is from {seen:%Y-%m-%d %H:%M:%S} UTC",
-            f"if you know that it is dead, say declare_ended({record.experiment_id!r})",
+            Hint(
+                f"if you know that it is dead, say declare_ended({record.experiment_id!r})",
+                f"if you know that it is dead, 'runbook end {record.experiment_id}' records that",
+            ),
         )
 
 
@@ -211,8 +229,8 @@ def _verdict(registry: Index, record: ExperimentRecord) -> liveness.Liveness:
 
 def _checksums(layout: ExperimentLayout, experiment_id: str, recorded: dict[str, str]) -> Iterator[Finding]:
     for name, problem in checksums.find_mismatches(layout.root, recorded):
-        remedy = "restore it from a copy, or leave it, if you changed it yourself"
-        yield _problem("checksum", experiment_id, f"{name} {problem}", remedy, is_repairable=False)
+        hint = hint_for_both("restore it from a copy, or leave it, if you changed it yourself")
+        yield _problem("checksum", experiment_id, f"{name} {problem}", hint, is_repairable=False)
 
 
 def _leftovers(registry: Index, pending: frozenset[str]) -> Iterator[Finding]:
@@ -220,10 +238,10 @@ def _leftovers(registry: Index, pending: frozenset[str]) -> Iterator[Finding]:
     for place in (layout.root, *(layout.experiment(name).root for name in sorted(registry.folders()))):
         for path in leftovers.temporaries(place, is_deep=place != layout.root):
             if leftovers.is_old(path):
-                yield _problem("temporary", path, "a write that was never finished left it", "repair() moves it aside")
+                yield _problem("temporary", path, "a write that was never finished left it", _MOVE_ASIDE)
     for path in leftovers.run_locks(registry):
         if leftovers.is_stale_lock(registry, path):
-            yield _problem("lock", path, "the experiment that held it has ended", "repair() moves it aside")
+            yield _problem("lock", path, "the experiment that held it has ended", _MOVE_ASIDE)
     for name in sorted(pending):
         if layout.experiment(name).root.exists():
             yield _problem("mark", layout.mark(name), "the registry does not show the latest of it yet")
@@ -259,10 +277,12 @@ def declare_ended(registry: Index, experiment_id: str, status: Status, notes: st
 
     def as_ended(record: ExperimentRecord) -> ExperimentRecord:
         if record.status is not Status.RUNNING:
-            raise errors.UsageError(f"{experiment_id} has ended already: it is {record.status.value}")
+            hint = Hint("add_note adds to its notes", f"'runbook note {experiment_id}' adds to its notes")
+            raise errors.UsageError(f"{experiment_id} has ended already: it is {record.status.value}", hint)
         verdict = _verdict(registry, record)
         if verdict.state is liveness.State.ALIVE:
-            raise errors.UsageError(f"{experiment_id} is alive ({verdict.evidence}); end its process first")
+            hint = hint_for_both("end its process first")
+            raise errors.UsageError(f"{experiment_id} is alive ({verdict.evidence})", hint)
         seen = death.last_sign_of_life(registry.layout.experiment(experiment_id))
         moment = max([seen, *(attempt.started_at for attempt in record.attempts[-1:])])
         attempts = [

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import errors
+from runbook.hints import Hint
 from runbook.maintain import leftovers, trash
 from runbook.serialize import timestamps
 from runbook.storage import files, run_lock, staging
@@ -91,7 +92,8 @@ def collect(
         UsageError: if the age is negative.
     """
     if older_than is not None and older_than < timedelta(0):
-        raise errors.UsageError(f"nothing can be deleted {older_than} ago; give the age as a positive timedelta")
+        hint = Hint("give the age as a positive timedelta", "give an age such as 30d")
+        raise errors.UsageError(f"nothing can be deleted {older_than} ago", hint)
     registry.check()
     if not registry.layout.root.is_dir():
         return GarbageReport(is_dry_run=is_dry_run)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
+from runbook.hints import Hint, hint_for_both
 from runbook.record import identifiers, registry_entry
 from runbook.record.layout import ExperimentLayout
 from runbook.record.status import Status
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from runbook.typing import JsonObject
 
 _DOOMED: Final = ".doomed-"
+_LIST_TRASH: Final = Hint("list_trash() shows what is there", "'runbook restore --list' shows what is there")
+_PLACE_TAKEN: Final = hint_for_both(
+    "nothing was changed: move its folder out of the base directory, and the one in the trash can come back"
+)
 
 
 def delete(registry: Index, wanted: str) -> Path:
@@ -59,7 +64,8 @@ def _refuse_running(registry: Index, experiment_id: str) -> None:
         record = current_record.read_current(registry.layout, experiment_id)
         if record.status is Status.RUNNING:
             owner = f" on {record.host} in process {record.attempts[-1].owner.pid}" if record.attempts else ""
-            raise errors.UsageError(f"{experiment_id} is running{owner}; end it first, then delete it")
+            hint = hint_for_both("end it first, then delete it")
+            raise errors.UsageError(f"{experiment_id} is running{owner}", hint)
 
 
 def put(layout: BaseLayout, experiment_id: str, line: JsonObject) -> Path:
@@ -98,7 +104,10 @@ def put(layout: BaseLayout, experiment_id: str, line: JsonObject) -> Path:
 
 def _check_trash(layout: BaseLayout) -> None:
     if layout.trash.is_symlink():
-        raise errors.BaseDirectoryError(layout.root, "has a link in the place of its trash, which is not followed")
+        hint = hint_for_both("put a folder in the place of the link")
+        raise errors.BaseDirectoryError(
+            layout.root, "has a link in the place of its trash, which is not followed", hint
+        )
 
 
 def trashed(registry: Index) -> list[JsonObject]:
@@ -166,12 +175,15 @@ def restore(registry: Index, wanted: str) -> str:
     """
     layout = registry.layout
     found = trashed(registry)
-    experiment_id = identifiers.resolve_id(wanted, found, layout.trash)
+    try:
+        experiment_id = identifiers.resolve_id(wanted, found, layout.trash)
+    except errors.ExperimentNotFoundError as error:
+        raise errors.ExperimentNotFoundError(wanted, layout.trash, error.nearest, _LIST_TRASH) from None
     entry = next(entry for entry in reversed(found) if entry["experiment_id"] == experiment_id)
     path = layout.trash / os.path.basename(str(entry["directory"]))  # noqa: PTH119 - a string, from a file
     target = layout.experiment(experiment_id).root
     if os.path.lexists(target):
-        raise errors.ExperimentExistsError(experiment_id, layout.root)
+        raise errors.ExperimentExistsError(experiment_id, layout.root, _PLACE_TAKEN)
     line, _ = _kept(layout, path)
     if line is not None:
         # First: of a process that is killed now, the line waits for its folder, and no field is lost.
@@ -180,7 +192,7 @@ def restore(registry: Index, wanted: str) -> str:
         try:
             staging.place_folder(path, target)
         except FileExistsError as error:
-            raise errors.ExperimentExistsError(experiment_id, layout.root) from error
+            raise errors.ExperimentExistsError(experiment_id, layout.root, _PLACE_TAKEN) from error
         registry.apply(experiment_id)
     else:
         path.rmdir()

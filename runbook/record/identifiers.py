@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
+from runbook.hints import find_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +33,6 @@ _WINDOWS_DEVICES: Final = frozenset(
     {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)}
 )
 _COUNTED: Final = re.compile(r"@([0-9]{1,9})")
-_NEAREST_SHOWN: Final = 3
 _NEAREST_OF: Final = 1000
 _NOT_IN_A_FOLDER_NAME: Final = "/\\\0\n" + (":" if sys.platform == "win32" else "")
 
@@ -215,8 +215,6 @@ def _name_of_folder(wanted: str, base_dir: StrPath) -> str:
 
 
 def _nearest(wanted: str, candidates: Iterable[str]) -> list[str]:
-    import difflib
-
     # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
     unique = list(dict.fromkeys(reversed(list(candidates))))[:_NEAREST_OF]
-    return difflib.get_close_matches(wanted, unique, n=_NEAREST_SHOWN, cutoff=0.4)
+    return find_nearest(wanted, unique)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args, get_origin
 
 import attrs
 
@@ -28,6 +29,18 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 E = TypeVar("E", bound=Extensible)
+
+_KINDS: Final = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    datetime: "a date and time",
+    dict: "an object",
+    tuple: "a list",
+    NoneType: "null",
+}
+"""What each type of a field is called in JSON."""
 
 
 @functools.cache
@@ -127,7 +140,26 @@ def from_json(data: JsonObject, kind: type[R], path: StrPath) -> R:
         return _converter().structure(data, kind)
     except cattrs.BaseValidationError as error:
         check_version(data, kind, path)
-        raise errors.DamagedFileError(path, "; ".join(cattrs.transform_error(error))) from error
+        raise errors.DamagedFileError(
+            path, "; ".join(cattrs.transform_error(error, format_exception=_describe))
+        ) from error
+
+
+def _describe(error: BaseException, kind: object) -> str:
+    """What is wrong with one field, in the words of JSON: a reader of the file does not know our classes."""
+    if isinstance(error, KeyError):
+        return "required field missing"
+    if kind is None:
+        return "expected an object" if isinstance(error, AttributeError) else "invalid value"
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    return f"expected {' or '.join(map(_name_kind, kinds))}"
+
+
+def _name_kind(kind: Any) -> str:
+    plain = get_origin(kind) or kind
+    if isinstance(plain, type) and issubclass(plain, StrEnum):
+        return f"one of {', '.join(plain)}"
+    return "an object" if attrs.has(plain) else _KINDS.get(plain, "another value")
 
 
 def check_version(data: JsonObject, kind: type, path: StrPath) -> None:

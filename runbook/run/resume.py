@@ -9,6 +9,7 @@ import attrs
 
 from runbook import errors
 from runbook.config import settings as configs
+from runbook.hints import Hint, ask_for, find_nearest
 from runbook.record import identifiers
 from runbook.record.model import Attempt, ExperimentRecord, Job
 from runbook.record.status import Status
@@ -54,23 +55,22 @@ def find(plan: Plan, registry: Index) -> str | None:
     if plan.resume == "must" and found is None:
         what = f"named {plan.name!r}" if plan.name else f"with the config {plan.config_hash}"
         raise errors.ResumeError(
-            f"resume='must', but no experiment {what} in {registry.layout.root} was interrupted or failed; "
-            "use resume='allow' to start a new one then"
+            f"resume='must', but no experiment {what} in {registry.layout.root} was interrupted or failed",
+            Hint("use resume='allow' to start a new one then", None),
         )
     return found
 
 
 def _named(wanted: str, registry: Index) -> str:
-    import difflib
-
     try:
         return identifiers.resolve_id(wanted, registry.summaries(), registry.layout.root)
     except errors.ExperimentNotFoundError as error:
-        words = difflib.get_close_matches(wanted, RESUME_WORDS, n=1)
+        words = find_nearest(wanted, RESUME_WORDS, most=1, cutoff=0.6)
         if not words:
             raise
         raise errors.UsageError(
-            f"resume={wanted!r} is no experiment in {registry.layout.root}; did you mean resume={words[0]!r}?"
+            f"resume={wanted!r} is no experiment in {registry.layout.root}",
+            Hint(ask_for([f"resume={words[0]!r}"]), None),
         ) from error
 
 
@@ -154,19 +154,22 @@ def _check_status(record: ExperimentRecord, attempt: Attempt) -> None:
     if record.status is Status.RUNNING:
         if not record.attempts:
             raise errors.ResumeError(
-                f"{record.experiment_id} is running, and nothing tells in which process; if you know that it has "
-                f"ended, say declare_ended({record.experiment_id!r})"
+                f"{record.experiment_id} is running, and nothing tells in which process",
+                Hint(
+                    f"if you know that it has ended, say declare_ended({record.experiment_id!r})",
+                    f"if you know that it has ended, 'runbook end {record.experiment_id}' records that",
+                ),
             )
         last = record.attempts[-1]
         if last.job is not None and attempt.job is not None and attempt.job.follows(last.job):
             return
         raise errors.ResumeError(
-            f"{record.experiment_id} is running (process {last.owner.pid} on {last.owner.host}); "
-            "wait for its end, or start a new experiment with resume='never'"
+            f"{record.experiment_id} is running (process {last.owner.pid} on {last.owner.host})",
+            Hint("wait for its end, or start a new experiment with resume='never'", None),
         )
     raise errors.ResumeError(
-        f"{record.experiment_id} is {record.status.value}, there is nothing to go on with; "
-        "start a new experiment with resume='never'"
+        f"{record.experiment_id} is {record.status.value}, there is nothing to go on with",
+        Hint("start a new experiment with resume='never'", None),
     )
 
 

@@ -196,8 +196,8 @@ class _Bundle:
         if total > self.limits.total_bytes:
             raise errors.BundleError(self.path, None, f"holds {total} bytes, more than {self.limits.total_bytes}")
         if total > free:
-            remedy = "nothing was imported; make room, or use another base directory"
-            raise errors.BundleError(self.path, None, f"holds {total} bytes, and the disk has {free} left", remedy)
+            hint = "nothing was imported; make room, or use another base directory"
+            raise errors.BundleError(self.path, None, f"holds {total} bytes, and the disk has {free} left", hint)
 
     def extract(self, info: zipfile.ZipInfo, bundled: BundledFile, target: Path, meter: Meter) -> None:
         """Write one of its files, if it is what the manifest says."""

@@ -182,12 +182,12 @@ def _check_free(path: Path) -> None:
 
 
 def _check_names(path: Path, experiment_id: str, found: Iterable[Member]) -> None:
-    remedy = "no bundle was made; rename it, or export to a folder"
+    hint = "no bundle was made; rename it, or export to a folder"
     seen = Names()
     for member in found:
         problem = seen.problem_with(f"{experiment_id}/{member.name}")
         if problem is not None:
-            raise errors.BundleError(path, member.name, problem, remedy)
+            raise errors.BundleError(path, member.name, problem, hint)
 
 
 def _store(

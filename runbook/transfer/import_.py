@@ -155,8 +155,8 @@ def _settled(path: Path, layout: ExperimentLayout) -> ExperimentRecord | None:
     """
     has_record = layout.record.is_file()
     if not has_record and not layout.config.is_file():
-        remedy = "nothing was imported; name the folder or the bundle of one experiment, or merge a base directory"
-        raise errors.BundleError(path, None, "holds neither experiment.json nor config.json", remedy)
+        hint = "nothing was imported; name the folder or the bundle of one experiment, or merge a base directory"
+        raise errors.BundleError(path, None, "holds neither experiment.json nor config.json", hint)
     admission.finish_copy(layout)
     try:
         if has_record:

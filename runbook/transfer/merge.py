@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import errors
+from runbook.hints import hint_for_both
 from runbook.index import Index, open_index
 from runbook.maintain import trash
 from runbook.messages import warn
@@ -103,12 +104,15 @@ def merge(registry: Index, other_base: Path, progress: ProgressHook | None = Non
     return _Merge(registry, other).run(progress)
 
 
+_OTHER: Final = hint_for_both("name the base directory that is to be merged into this one")
+
+
 def _other(layout: BaseLayout, base: Path) -> Index:
     root = base.expanduser().absolute()
     if not root.is_dir():
-        raise errors.BaseDirectoryError(base, "that is to be merged is not there")
+        raise errors.BaseDirectoryError(base, "that is to be merged is not there", _OTHER)
     if layout.root.is_dir() and root.samefile(layout.root):
-        raise errors.BaseDirectoryError(base, "cannot be merged with itself")
+        raise errors.BaseDirectoryError(base, "cannot be merged with itself", _OTHER)
     named = BaseLayout(root, layout.registry_name)
     return open_index(named if named.registry.exists() else BaseLayout(root, REGISTRY_FILE), str(base))
 

@@ -352,7 +352,7 @@ WRITING = [["note", "@1", "text"], ["tag", "@1", "keep"], ["rm", "@1", "--yes"],
 
 @pytest.mark.parametrize("words", WRITING, ids=" ".join)
 def test_a_base_directory_that_cannot_be_written_to_is_named(words, shelf, base):
-    """In words, with the remedy, and not as a path of ours with an errno."""
+    """In words, with a hint, and not as a path of ours with an errno."""
     if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
         pytest.skip("a read-only directory needs a mount namespace")
     mounted = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'

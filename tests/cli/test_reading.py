@@ -10,7 +10,7 @@ import stat
 
 import pytest
 
-from runbook.cli.commands import path as path_command
+from runbook.cli.commands import open_
 from runbook.read.view import layout_of
 
 ENTRY = {
@@ -198,7 +198,7 @@ def test_a_name_that_there_is_not_has_the_nearest(run, shelf):
 
 def test_open_hands_the_folder_to_the_system(run, shelf, manager, monkeypatch, tmp_path):
     """The system's own program opens it; one that fails, or is absent, is said with what to do."""
-    monkeypatch.setattr(path_command.sys, "platform", "linux")
+    monkeypatch.setattr(open_.sys, "platform", "linux")
     opener = tmp_path / "bin" / "xdg-open"
     opener.parent.mkdir()
     monkeypatch.setenv("PATH", str(opener.parent))

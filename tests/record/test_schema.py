@@ -267,6 +267,38 @@ def test_every_wrong_field_is_named_at_once():
     assert all(field in caught.value.problem for field in ("status", "timestamp", "tags", "config"))
 
 
+def damaged(data):
+    """The same data again and again, each time with something else in the place of one of its values."""
+    for key, value in [*data.items()] if isinstance(data, dict) else [*enumerate(data)]:
+        for other in ("x", 3, [], {}, None, [3], {"a": 1}):
+            data[key] = other
+            yield
+        data[key] = value
+        if isinstance(value, dict | list):
+            yield from damaged(value)
+
+
+def test_damage_is_described_in_the_words_of_json():
+    """Whoever mends a file by hand does not know the classes that it becomes."""
+    owner = Owner(host="h", pid=1)
+    attempt = Attempt(datetime(2024, 12, 16, tzinfo=UTC), owner, failure=Failure("E", "m", "t"))
+    record = schema.from_json(plain_record(), ExperimentRecord, "x")
+    data = json.loads(json.dumps(schema.to_json(attrs.evolve(record, attempts=(attempt,)))))
+    problems = set()
+    for _ in damaged(data):
+        try:
+            schema.from_json(data, ExperimentRecord, "x")
+        except errors.DamagedFileError as error:
+            problems.update(problem.partition(" @ ")[0] for problem in error.problem.split("; "))
+    enums = {f"one of {', '.join(kind)}" for kind in (Status, EndReason)}
+    words = {"text", "true or false", "a whole number", "a date and time", "an object", "a list", *enums}
+    assert problems <= {
+        "required field missing",
+        *(f"expected {one}{end}" for one in words for end in ("", " or null")),
+    }
+    assert len(problems) > 8
+
+
 @given(RECORDS, st.sampled_from([field.name for field in attrs.fields(ExperimentRecord)]), JSON)
 def test_no_field_can_raise_anything_else(record, field, value):
     """Whatever stands in a field, it is read or reported."""

@@ -11,9 +11,10 @@ import click
 from runbook import display, errors
 from runbook.cli import text_columns
 from runbook.cli.context import Context, command
-from runbook.cli.exit_codes import NothingFoundError, nearest_hint
+from runbook.cli.exit_codes import NothingFoundError
 from runbook.cli.options import completed_by, experiment_argument
 from runbook.cli.plot import chart
+from runbook.hints import suggest
 from runbook.storage.history import RESERVED
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_l
         raise NothingFoundError(f"{view.id} has logged nothing; exp.log(loss=…) does")
     for name in metrics:
         if name not in names:
-            raise NothingFoundError(f"{view.id} has no metric {name!r}; {nearest_hint(name, names)}")
+            raise NothingFoundError(f"{view.id} has no metric {name!r}; {suggest(name, names)}")
     chosen = list(dict.fromkeys(metrics or names))
     if context.as_json or is_csv:
         _print_rows(context, {name: columns[name] for name in [*RESERVED, *chosen] if name in columns})

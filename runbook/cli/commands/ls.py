@@ -105,7 +105,7 @@ def ls(
         context.print_json(shown)
         return None if shown else 1
     if not found:
-        raise NothingFoundError(nothing_like_that(context))
+        raise NothingFoundError(context.no_match())
     left_out = print_table(context, shown, getters)
     notes = []
     if len(shown) < len(found):
@@ -116,14 +116,6 @@ def ls(
         for line in text_columns.folded(note, context.width):
             context.print(line)
     return None
-
-
-def nothing_like_that(context: Context) -> str:
-    """That no experiment fits, and what to do."""
-    count = len(context.entries)
-    if not count:
-        return context.no_experiments()
-    return f"none of the {count} experiments in {context.shown_dir} is like that; 'runbook ls -n 0' lists them all"
 
 
 def _names(text: str | None) -> list[str]:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from runbook import errors
 from runbook.cli import text_columns
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED, say
+from runbook.cli.facts import damage_of, duration_s, environment_of, moment, status_of
 from runbook.cli.options import experiment_argument
-from runbook.display import age, duration, one_line, visible
+from runbook.display import duration, one_line, visible
 from runbook.read.view import layout_of, record_of
 from runbook.record.status import Status
 from runbook.serialize.flatten import flatten
 from runbook.serialize.jsonable import to_jsonable
-from runbook.storage import experiment_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,17 +54,6 @@ def show(context: Context, experiment: str) -> int | None:
     return DAMAGED
 
 
-def damage_of(view: ExperimentView) -> str | None:
-    """What is wrong with its record; None where nothing is, or where there is none, as of the legacy tool."""
-    try:
-        experiment_folder.read_record(layout_of(view))
-    except (errors.DamagedFileError, errors.NewerFormatError) as error:
-        return str(error)
-    except OSError:
-        return None
-    return None
-
-
 def describe(context: Context, view: ExperimentView) -> JsonObject:
     """All that is known about an experiment, as plain data."""
     from runbook.record import schema
@@ -86,21 +73,6 @@ def describe(context: Context, view: ExperimentView) -> JsonObject:
     )
     assert isinstance(data, dict)
     return data
-
-
-def duration_s(view: ExperimentView) -> float | None:
-    """How long it ran, or has run so far, in seconds."""
-    ended = record_of(view).completed_at
-    if ended is None and view.status is Status.RUNNING:
-        ended = datetime.now(UTC)
-    return None if ended is None else max(0.0, (ended - record_of(view).timestamp).total_seconds())
-
-
-def environment_of(view: ExperimentView) -> JsonObject | None:
-    """What it ran on and with; None where nobody recorded it."""
-    with contextlib.suppress(OSError, errors.DamagedFileError):
-        return view.load_environment()
-    return None
 
 
 def files_of(root: Path) -> list[tuple[str, int]]:
@@ -179,16 +151,6 @@ def _origin(environment: JsonObject, view: ExperimentView) -> dict[str, str]:
         )
         facts["git"] = f"{str(git.get('commit') or 'no commit')[:_COMMIT_SHOWN]}{branch}{changed}{where}"
     return facts
-
-
-def status_of(view: ExperimentView) -> str:
-    """Its status and reason, such as `failed (exception)`."""
-    return f"{view.status} ({view.end_reason})" if view.end_reason is not None else str(view.status)
-
-
-def moment(when: datetime) -> str:
-    """A moment in the time of this place, and how long ago it was."""
-    return f"{when.astimezone():%Y-%m-%d %H:%M:%S %Z}, {age(when, datetime.now(UTC))}"
 
 
 def _attempt(attempt: Attempt) -> str:

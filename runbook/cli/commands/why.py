@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runbook import display
 from runbook.cli import text_columns
-from runbook.cli.commands.show import damage_of, duration_s, moment, status_of
 from runbook.cli.context import Context, command
 from runbook.cli.differences import differences, side
 from runbook.cli.exit_codes import NothingFoundError
+from runbook.cli.facts import damage_of, duration_s, moment, status_of
 from runbook.cli.follow import last_logged
 from runbook.cli.options import experiment_argument
 from runbook.cli.reasons import sentence
