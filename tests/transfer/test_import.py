@@ -401,7 +401,7 @@ CHANGES = {
     "a file that is not there": (lambda rows: [*rows, row("results/x", b"x")], {}, "but not in the bundle"),
     "a file less": (lambda rows: rows[:1], {}, "is not in runbook-manifest.json"),
     "a file twice": (lambda rows: [*rows, rows[0]], {}, "names a file twice"),
-    "a size that is no number": (lambda rows: [{**rows[0], "size": "3"}, rows[1]], {}, "expected int"),
+    "a size that is no number": (lambda rows: [{**rows[0], "size": "3"}, rows[1]], {}, "expected a whole number"),
     "no list": (lambda rows: None, {}, "is damaged"),
     "another id": (lambda rows: rows, {"experiment_id": "20241216_143052_other_a1b2c3d4"}, "not in"),
     "an id that leads elsewhere": (lambda rows: [], {"experiment_id": "../x"}, "not in|impossible id"),
