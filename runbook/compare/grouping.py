@@ -131,7 +131,7 @@ def _part(name: str, value: object) -> str:
     if is_own and plain is None:
         return f"no {name}"
     text = "None" if plain is None else display.one_line(plain)
-    text = text if len(text) <= _LABEL_VALUE else f"{text[: _LABEL_VALUE - 1]}…"
+    text = display.cut(text, _LABEL_VALUE)
     return text if is_own else f"{name}={text}"
 
 

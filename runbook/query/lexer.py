@@ -6,7 +6,7 @@ import math
 import re
 from typing import Final, NamedTuple
 
-from runbook import errors
+from runbook import display, errors
 
 MAX_LENGTH: Final = 10_000
 """The longest text that is read."""
@@ -194,4 +194,4 @@ class _Reader:
 
 
 def _short(word: str) -> str:
-    return repr(word if len(word) <= MAX_PATH else f"{word[:MAX_PATH]}…")
+    return repr(display.cut(word, MAX_PATH))

@@ -72,7 +72,9 @@ def stable_repr(value: object) -> str:
     except Exception:  # raised by the user's object; only its type is left
         text = f"<{type_name(type(value))} object>"
     text = _BARE_ADDRESS.sub("0x…", _ADDRESS.sub("", text))
-    return text if len(text) <= REPR_LIMIT else f"{text[: REPR_LIMIT - 1]}…"
+    from runbook.display import cut  # few values need it
+
+    return cut(text, REPR_LIMIT)
 
 
 def describe_by_repr(value: object) -> JsonObject:

@@ -24,7 +24,7 @@ import attrs
 from runbook import errors
 from runbook.messages import warn
 from runbook.read.view import layout_of, record_of
-from runbook.record import schema
+from runbook.record import identifiers, schema
 from runbook.record.layout import MANIFEST_FILE, ExperimentLayout
 from runbook.record.model import ExperimentRecord
 from runbook.record.status import Status
@@ -55,7 +55,6 @@ _PATH_BYTES: Final = 1024
 _MOST_NAMED: Final = 5
 _FORBIDDEN: Final = frozenset('<>:"/\\|?*')
 _ALLOWED_KINDS: Final = "LMNPS"
-_DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:\..*)?", re.IGNORECASE)
 _TEMPORARY: Final = re.compile(r"\..+\.\d+\.(?:tmp|new|old)")
 _OLDEST_DATE: Final = datetime(1980, 1, 1, tzinfo=UTC)
 _LATEST_DATE: Final = datetime(2107, 12, 31, tzinfo=UTC)
@@ -337,7 +336,7 @@ def problem_with_part(part: str) -> str | None:
         return f"has characters that not every system can have in a name: {', '.join(map(ascii, wrong[:_MOST_NAMED]))}"
     if part.startswith(" ") or part.endswith((" ", ".")):
         return "has a part that starts or ends with a space, or ends with a dot"
-    if _DEVICE.fullmatch(part) is not None:
+    if identifiers.is_windows_device(part):
         return "has a part that is the name of a device on Windows"
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -11,14 +10,16 @@ import attrs
 import click
 
 from runbook import display, errors
-from runbook.cli import text_columns
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError
 from runbook.cli.options import Filters, completed_by, filters, where_argument
 from runbook.query import fields
 from runbook.record import registry_entry
 from runbook.record.status import Status
-from runbook.render import colours
+from runbook.render import grid
+from runbook.render.columns import GAP
+from runbook.render.entry_columns import NARROW, id_column, name_column, status_column, took_column
+from runbook.render.grid import TextColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -29,25 +30,9 @@ if TYPE_CHECKING:
 _SHOWN_ON_A_TERMINAL: Final = 50
 _LIKE_A_NAME: Final = re.compile(r"[\w-]+")
 _METRICS_SHOWN: Final = 8
-_NARROW: Final = 110
 _NARROW_ID: Final = 36
 _LEAST_ID: Final = 16
 """When it was started, which is enough to ask for most, and the ellipsis."""
-
-
-@attrs.frozen
-class _Column:
-    title: str
-    cells: list[str]
-    is_right: bool = False
-    styles: list[str] | None = None
-
-    @functools.cached_property
-    def width(self) -> int:
-        return max(map(text_columns.width_of, [self.title, *self.cells]))
-
-    def cut(self, width: int) -> _Column:
-        return attrs.evolve(self, cells=[text_columns.cut(cell, width) for cell in self.cells])
 
 
 @command(
@@ -113,7 +98,7 @@ def ls(
     if left_out:
         notes.append(f"no room for {display.visible(', '.join(left_out))}")
     for note in notes if context.is_terminal else ():
-        for line in text_columns.folded(note, context.width):
+        for line in grid.paragraph_lines(note, context.width):
             context.print(line)
     return None
 
@@ -148,85 +133,56 @@ def print_table(
         The titles of the columns for which there was no room.
     """
     columns, left_out = _fitting(entries, getters, context.width)
-    rows = [[column.title for column in columns], *zip(*(column.cells for column in columns), strict=True)]
-    right = {place for place, column in enumerate(columns) if column.is_right}
-    styles = [column.styles for column in columns]
-    for number, row in enumerate(text_columns.aligned(rows, right)):
-        if context.is_coloured:
-            row = [  # noqa: PLW2901 - the same row, in colours
-                click.style(cell, bold=True) if number == 0 else _styled(cell, style, number - 1)
-                for cell, style in zip(row, styles, strict=True)
-            ]
-        context.print(text_columns.GAP.join(row).rstrip())
+    context.write_lines(grid.block_lines(columns, colour=context.is_coloured))
     return left_out
-
-
-def _styled(cell: str, styles: list[str] | None, number: int) -> str:
-    colour = colours.STATUS_COLOURS.get(styles[number]) if styles is not None else None
-    return cell if colour is None else click.style(cell, fg=colour)
 
 
 def _fitting(
     entries: Sequence[Entry], getters: Sequence[tuple[str, Callable[[Entry], object]]], width: int
-) -> tuple[list[_Column], list[str]]:
-    """The columns for which there is room, and the titles of the others."""
-    is_narrow = width < _NARROW
+) -> tuple[list[tuple[TextColumn, int]], list[str]]:
+    """The columns for which there is room with their widths, and the titles of the others."""
+    is_narrow = width < NARROW
     now = datetime.now(UTC)
-    first = _Column("experiment", [display.visible(str(entry["experiment_id"])) for entry in entries])
+    first = id_column(entries)
     fixed = [
-        _status(entries, is_narrow=is_narrow),
+        status_column(entries, is_narrow=is_narrow),
         _started(entries, now, is_narrow=is_narrow),
-        _Column("took", [_took(entry, now) for entry in entries], is_right=True),
+        took_column(entries, now),
     ]
     if not is_narrow:
-        # Where there is little room the name goes first, of which the id has most.
-        names = [display.visible(str(entry.get("custom_name") or "")) for entry in entries]
-        fixed.insert(0, _Column("name", names).cut(width // 6))
+        name = name_column(entries)
+        fixed.insert(
+            0, attrs.evolve(name, cells=[display.cut(cell, width // 6, display.width_of) for cell in name.cells])
+        )
     asked = [_asked(name, [get(entry) for entry in entries]) for name, get in getters]
-    room = width - sum(column.width + len(text_columns.GAP) for column in fixed)
-    wanted = sum(column.width + len(text_columns.GAP) for column in asked)
+    room = width - sum(column.width + GAP for column in fixed)
+    wanted = sum(column.width + GAP for column in asked)
     least = _NARROW_ID if is_narrow else min(first.width, width // 3)
-    first = first.cut(max(_LEAST_ID, min(least, room - wanted)))
-    room -= first.width
-    kept: list[_Column] = []
+    first_width = min(first.width, max(_LEAST_ID, min(least, room - wanted)))
+    room -= first_width
+    kept: list[TextColumn] = []
     left_out: list[str] = []
     for column in [*asked, *_metrics(entries, [name for name, _ in getters])]:
-        taken = column.width + len(text_columns.GAP)
+        taken = column.width + GAP
         if taken <= room:
             kept.append(column)
             room -= taken
         else:
             left_out.append(column.title)
-    return [first, *fixed, *kept], left_out
+    return [(first, first_width), *((column, column.width) for column in [*fixed, *kept])], left_out
 
 
-def _status(entries: Sequence[Entry], *, is_narrow: bool) -> _Column:
-    statuses = [display.visible(str(entry.get("status"))) for entry in entries]
-    shown = statuses
-    if not is_narrow:
-        shown = [
-            f"{status} ({display.visible(str(reason))})" if reason not in {None, "returned", "marked"} else status
-            for status, reason in zip(statuses, (entry.get("end_reason") for entry in entries), strict=True)
-        ]
-    return _Column("status", shown, styles=statuses)
-
-
-def _started(entries: Sequence[Entry], now: datetime, *, is_narrow: bool) -> _Column:
+def _started(entries: Sequence[Entry], now: datetime, *, is_narrow: bool) -> TextColumn:
     moments = [registry_entry.parse_moment(entry.get("timestamp")) for entry in entries]
     if is_narrow:
-        return _Column("started", ["" if when is None else display.age(when, now) for when in moments])
-    return _Column("started", ["" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}" for when in moments])
+        return TextColumn("started", ["" if when is None else display.age(when, now) for when in moments])
+    return TextColumn("started", ["" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}" for when in moments])
 
 
-def _took(entry: Entry, now: datetime) -> str:
-    seconds = registry_entry.duration_of(entry, now)
-    return "" if seconds is None else display.duration(seconds)
-
-
-def _asked(name: str, values: list[object]) -> _Column:
+def _asked(name: str, values: list[object]) -> TextColumn:
     shown = [_shown(value) for value in values]
     is_numeric = all(isinstance(value, (int, float)) or text == "" for value, text in zip(values, shown, strict=True))
-    return _Column(display.visible(name), shown, is_right=is_numeric)
+    return TextColumn(display.visible(name), shown, is_numeric=is_numeric)
 
 
 def _shown(value: Any) -> str:
@@ -239,7 +195,7 @@ def _shown(value: Any) -> str:
     return display.one_line(value)
 
 
-def _metrics(entries: Sequence[Entry], shown: Collection[str]) -> list[_Column]:
+def _metrics(entries: Sequence[Entry], shown: Collection[str]) -> list[TextColumn]:
     """The metrics that most of them have, as columns."""
     counts: dict[str, int] = {}
     for entry in entries:
@@ -248,8 +204,8 @@ def _metrics(entries: Sequence[Entry], shown: Collection[str]) -> list[_Column]:
     others = [name for name in counts if name not in shown and f"metrics.{name}" not in shown]
     names = sorted(others, key=lambda name: -counts[name])[:_METRICS_SHOWN]
     return [
-        _Column(
-            display.visible(name), [display.one_line(entry["metrics"].get(name)) for entry in entries], is_right=True
+        TextColumn(
+            display.visible(name), [display.one_line(entry["metrics"].get(name)) for entry in entries], is_numeric=True
         )
         for name in names
     ]

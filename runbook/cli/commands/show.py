@@ -7,7 +7,6 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from runbook.cli import text_columns
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED, say
 from runbook.cli.facts import damage_of, duration_s, environment_of, moment, status_of
@@ -15,6 +14,7 @@ from runbook.cli.options import experiment_argument
 from runbook.display import duration, one_line, visible
 from runbook.read.view import layout_of, record_of
 from runbook.record.status import Status
+from runbook.render import grid
 from runbook.serialize.flatten import flatten
 from runbook.serialize.jsonable import to_jsonable
 
@@ -45,8 +45,7 @@ def show(context: Context, experiment: str) -> int | None:
     if context.as_json:
         context.print_json(describe(context, view))
     else:
-        for line in _lines(view, context.width):
-            context.print(line)
+        context.write_lines(_lines(context, view))
     damage = damage_of(view)
     if damage is None:
         return None
@@ -87,27 +86,29 @@ def files_of(root: Path) -> list[tuple[str, int]]:
     return found
 
 
-def _lines(view: ExperimentView, width: int) -> Iterator[str]:
-    yield visible(view.id)
+def _lines(context: Context, view: ExperimentView) -> Iterator[str]:
+    width = context.width
+    yield context.title(visible(view.id))
     yield ""
-    yield from text_columns.pairs(_facts(view), width, whole=("folder",))
+    styles = {"status": view.status} if context.is_coloured else {}
+    yield from grid.fact_lines(_facts(view), width, whole=("folder",), styles=styles)
     for title, values in (("config", record_of(view).config), ("metrics", record_of(view).metrics)):
         if values:
-            yield f"\n{title}"
-            yield from text_columns.pairs(
+            yield f"\n{context.title(title)}"
+            yield from grid.fact_lines(
                 [(visible(key), one_line(value)) for key, value in flatten(values).items()], width
             )
     if len(record_of(view).attempts) > 1:
-        yield "\nattempts"
+        yield f"\n{context.title('attempts')}"
         attempts = enumerate(record_of(view).attempts, start=1)
-        yield from text_columns.pairs([(str(number), _attempt(attempt)) for number, attempt in attempts], width)
+        yield from grid.fact_lines([(str(number), _attempt(attempt)) for number, attempt in attempts], width)
     if view.notes:
-        yield "\nnotes"
+        yield f"\n{context.title('notes')}"
         for note in view.notes.splitlines():
-            yield from (f"  {line}" for line in text_columns.folded(visible(note), width - 2))
+            yield from (f"  {line}" for line in grid.paragraph_lines(visible(note), width - 2))
     files = files_of(view.path)
-    yield f"\nfiles: {len(files)}, {_size(sum(size for _, size in files))}"
-    yield from text_columns.pairs([(visible(path), _size(size)) for path, size in files[:_FILES_SHOWN]], width)
+    yield f"\n{context.title(f'files: {len(files)}, {_size(sum(size for _, size in files))}')}"
+    yield from grid.fact_lines([(visible(path), _size(size)) for path, size in files[:_FILES_SHOWN]], width)
     if len(files) > _FILES_SHOWN:
         yield f"  and {len(files) - _FILES_SHOWN} more below {visible(str(view.path))}"
 
