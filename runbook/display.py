@@ -1,4 +1,4 @@
-"""Values as people read them: text that is harmless anywhere, numbers, lengths of time, ages."""
+"""Values as people read them: text that is harmless anywhere and fits its place, numbers, lengths of time, ages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from runbook.typing import Json
@@ -17,6 +18,8 @@ _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86400
 _LONG_INTEGER: Final = 10**20
+_IN_ASCII: Final = str.maketrans({"─": "-", "…": "~"})
+"""The rule below titles and the ellipsis, each as wide as it was."""
 
 
 def visible(text: str) -> str:
@@ -29,6 +32,66 @@ def visible(text: str) -> str:
 def is_harmless(char: str) -> bool:
     """Whether a character takes a place on the line and does nothing else."""
     return char.isprintable() and unicodedata.category(char) != "Cf"
+
+
+def width_of(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def cut(text: str, most: int, measure: Callable[[str], int] = len, ellipsis: str = "…") -> str:
+    """The text, or of one that is too long the beginning and an ellipsis.
+
+    Args:
+        text: harmless text, or any where characters are counted.
+        most: how long it may be, with the ellipsis.
+        measure: how long a text is: by default in characters; `width_of` for columns of a terminal. A character of
+            ASCII is always 1 long.
+        ellipsis: what follows the beginning.
+
+    Example:
+        >>> cut("learning_rate", 9), cut("learning_rate", 9, ellipsis="")
+        ('learning…', 'learning_')
+    """
+    if measure(text) <= most:
+        return text
+    room = max(0, most - measure(ellipsis))
+    kept = text[:room] if text.isascii() or measure is len else _beginning(text, room, measure)
+    return kept + ellipsis
+
+
+def _beginning(text: str, room: int, measure: Callable[[str], int]) -> str:
+    """What fits of a text whose characters have different widths."""
+    taken = 0
+    kept = text
+    for place, char in enumerate(text):
+        taken += measure(char)
+        if taken > room:
+            kept = text[:place]
+            break
+    # Some characters are wider together than one by one: a heart, and the sign that makes it a picture.
+    while kept and measure(kept) > room:
+        kept = kept[:-1]
+    return kept
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """The text with what an encoding does not have replaced: signs of ours by similar ones, all else by `?`.
+
+    Args:
+        text: what is to be written.
+        encoding: that of the stream; None is UTF-8.
+    """
+    encoding = encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_IN_ASCII).encode(encoding, errors="replace").decode(encoding)
+    return text
 
 
 def number(value: Json) -> str:

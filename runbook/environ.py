@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
+from runbook.hints import hint_for_both
 
 if TYPE_CHECKING:
     from runbook.typing import StrPath
@@ -38,4 +39,5 @@ def is_disabled() -> bool:
         return False
     if mode == "disabled":
         return True
-    raise errors.UsageError(f"{MODE_VARIABLE}={mode!r} means nothing here; set it to 'disabled' or unset it")
+    hint = hint_for_both("set it to 'disabled' or unset it")
+    raise errors.UsageError(f"{MODE_VARIABLE}={mode!r} means nothing here", hint)

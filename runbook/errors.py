@@ -26,7 +26,8 @@
         ├── BundleError               (ValueError)      a bundle that is not what it says, or cannot be made
         └── NewerFormatError          (ValueError)      a file written by a newer runbook
 
-Each keeps its facts as attributes, survives pickling, and ends its message in a remedy.
+Each keeps its facts as attributes and survives pickling. Its message ends in a hint: what to do next in Python. The
+command line shows the same description with the hint for the command line.
 """
 
 from __future__ import annotations
@@ -35,19 +36,29 @@ from collections.abc import Mapping
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
+from runbook.hints import Hint, ask_for, hint_for_both
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 class RunbookError(Exception):
-    """The base of every error that runbook raises on purpose."""
+    """The base of every error that runbook raises on purpose.
 
-    def __init__(self, message: str, *facts: object) -> None:
-        super().__init__(message)
-        self._facts = facts or (message,)
+    Attributes:
+        description: what was found, and where.
+        hint: what to do next, in Python (`hint.python`) and on the command line (`hint.command`); None where the
+            description says it.
+    """
+
+    def __init__(self, description: str, hint: Hint | None = None, facts: tuple[object, ...] | None = None) -> None:
+        super().__init__(description if hint is None else f"{description}; {hint.python}")
+        self.description = description
+        self.hint = hint
+        self._facts = (description, hint) if facts is None else facts
 
     def __str__(self) -> str:
-        # KeyError would show the repr of the message, with quotes and escapes around the remedy.
+        # KeyError would show the repr of the message, with quotes and escapes around it.
         return str(self.args[0])
 
     def __reduce__(self) -> tuple[type[RunbookError], tuple[object, ...]]:
@@ -65,9 +76,9 @@ class ConfigError(RunbookError, TypeError):
         self.value_type = value_type
         self.problem = problem
         super().__init__(
-            f"a config of type {value_type} {problem}; pass a mapping, a dataclass, or any object with attributes",
-            value_type,
-            problem,
+            f"a config of type {value_type} {problem}",
+            Hint("pass a mapping, a dataclass, or any object with attributes", None),
+            (value_type, problem),
         )
 
 
@@ -84,7 +95,11 @@ class InvalidNameError(RunbookError, ValueError):
         self.name = name
         self.problem = problem
         self.suggestion = suggestion
-        super().__init__(f"{what} {name!r} {problem}; use for example {suggestion!r}", what, name, problem, suggestion)
+        super().__init__(
+            f"{what} {name!r} {problem}",
+            hint_for_both(f"use for example {suggestion!r}"),
+            (what, name, problem, suggestion),
+        )
 
 
 class UnknownStatusError(RunbookError, ValueError):
@@ -98,7 +113,11 @@ class UnknownStatusError(RunbookError, ValueError):
     def __init__(self, status: str, allowed: Sequence[str]) -> None:
         self.status = status
         self.allowed = tuple(allowed)
-        super().__init__(f"unknown status {status!r}; use one of: {', '.join(self.allowed)}", status, self.allowed)
+        super().__init__(
+            f"unknown status {status!r}",
+            hint_for_both(f"use one of: {', '.join(self.allowed)}"),
+            (status, self.allowed),
+        )
 
 
 class UnknownSuffixError(RunbookError, ValueError):
@@ -113,9 +132,9 @@ class UnknownSuffixError(RunbookError, ValueError):
         self.filename = filename
         self.known = tuple(known)
         super().__init__(
-            f"no format is known for the suffix of {filename!r}; end the name in one of: {', '.join(self.known)}",
-            filename,
-            self.known,
+            f"no format is known for the suffix of {filename!r}",
+            hint_for_both(f"end the name in one of: {', '.join(self.known)}"),
+            (filename, self.known),
         )
 
 
@@ -129,9 +148,12 @@ class PickleNotAllowedError(RunbookError, ValueError):
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = fspath(path)
         super().__init__(
-            f"{self.path} is a pickle, and loading a pickle runs code that it contains; "
-            "pass allow_pickle=True if you trust whoever wrote it",
-            self.path,
+            f"{self.path} is a pickle, and loading a pickle runs code that it contains",
+            Hint(
+                "pass allow_pickle=True if you trust whoever wrote it",
+                "add --allow-pickle if you trust whoever wrote it",
+            ),
+            (self.path,),
         )
 
 
@@ -159,7 +181,8 @@ class QueryError(RunbookError, ValueError):
         caret = " " * sum(_cells(char) for char in shown_before) + "^"
         # People count columns from 1, as editors do.
         where = f"{what} cannot be read at column {column + 1}"
-        super().__init__(f"{where}:\n  {shown}\n  {caret}\n{problem}", text, column, problem, what)
+        # The problem says what to write instead, which is the same in Python and on the command line.
+        super().__init__(f"{where}:\n  {shown}\n  {caret}\n{problem}", None, (text, column, problem, what))
 
 
 def _printable(text: str) -> str:
@@ -194,7 +217,9 @@ class MissingExtraError(RunbookError, ImportError):
         self.extra = extra
         self.purpose = purpose
         super().__init__(
-            f'{library} is not installed, and {purpose}; run: pip install "runbook[{extra}]"', library, extra, purpose
+            f"{library} is not installed, and {purpose}",
+            hint_for_both(f'run: pip install "runbook[{extra}]"'),
+            (library, extra, purpose),
         )
 
 
@@ -213,10 +238,13 @@ class NoActiveExperimentError(UsageError):
         self.operation = operation
         self.problem = problem
         super().__init__(
-            f"{operation}(): {problem}; call create_experiment(config) first, "
-            "or use `with manager.experiment(config) as exp:` and exp's own methods",
-            operation,
-            problem,
+            f"{operation}(): {problem}",
+            Hint(
+                "call create_experiment(config) first, "
+                "or use `with manager.experiment(config) as exp:` and exp's own methods",
+                None,
+            ),
+            (operation, problem),
         )
 
 
@@ -237,10 +265,9 @@ class ConfigDiffersError(ResumeError):
         self.changes = dict(changes)
         shown = "; ".join(f"{key}: {_change(values)}" for key, values in self.changes.items())
         super().__init__(
-            f"{experiment_id} began with another config ({shown}); "
-            "pass allow_config_change=True to go on all the same, or resume='never' for a new experiment",
-            experiment_id,
-            self.changes,
+            f"{experiment_id} began with another config ({shown})",
+            Hint("pass allow_config_change=True to go on all the same, or resume='never' for a new experiment", None),
+            (experiment_id, self.changes),
         )
 
 
@@ -260,15 +287,22 @@ class ExperimentNotFoundError(RunbookError, KeyError):
         nearest: ids or names that come close, best first.
     """
 
-    def __init__(self, wanted: str, base_dir: str | PathLike[str], nearest: Sequence[str] = ()) -> None:
+    _HINT = Hint(
+        "list_experiments() shows what is there; check base_dir and RUNBOOK_DIR",
+        "'runbook ls' shows what is there; check --dir and RUNBOOK_DIR",
+    )
+
+    def __init__(
+        self, wanted: str, base_dir: str | PathLike[str], nearest: Sequence[str] = (), hint: Hint | None = None
+    ) -> None:
         self.wanted = wanted
         self.base_dir = fspath(base_dir)
         self.nearest = tuple(nearest)
-        if self.nearest:
-            remedy = f"did you mean {' or '.join(self.nearest)}?"
-        else:
-            remedy = "list_experiments() shows what is there; check base_dir and RUNBOOK_DIR"
-        super().__init__(f"no experiment {wanted!r} in {self.base_dir}; {remedy}", wanted, self.base_dir, self.nearest)
+        super().__init__(
+            f"no experiment {wanted!r} in {self.base_dir}",
+            hint_for_both(ask_for(self.nearest)) if self.nearest else hint or self._HINT,
+            (wanted, self.base_dir, self.nearest, hint),
+        )
 
 
 class AmbiguousExperimentError(RunbookError, KeyError):
@@ -288,9 +322,9 @@ class AmbiguousExperimentError(RunbookError, KeyError):
         more = len(self.candidates) - self._SHOWN
         tail = f" and {more} more" if more > 0 else ""
         super().__init__(
-            f"{wanted!r} fits {len(self.candidates)} experiments: {shown}{tail}; give more of the id",
-            wanted,
-            self.candidates,
+            f"{wanted!r} fits {len(self.candidates)} experiments: {shown}{tail}",
+            hint_for_both("give more of the id"),
+            (wanted, self.candidates),
         )
 
 
@@ -302,14 +336,12 @@ class BaseDirectoryError(RunbookError, OSError):
         problem: what is in the way.
     """
 
-    def __init__(self, path: str | PathLike[str], problem: str) -> None:
+    _HINT = Hint("choose another with base_dir= or RUNBOOK_DIR", "choose another with --dir or RUNBOOK_DIR")
+
+    def __init__(self, path: str | PathLike[str], problem: str, hint: Hint | None = None) -> None:
         self.path = fspath(path)
         self.problem = problem
-        super().__init__(
-            f"the base directory {self.path} {problem}; choose another with base_dir= or RUNBOOK_DIR",
-            self.path,
-            problem,
-        )
+        super().__init__(f"the base directory {self.path} {problem}", hint or self._HINT, (self.path, problem, hint))
 
 
 class TargetExistsError(RunbookError, FileExistsError):
@@ -321,7 +353,11 @@ class TargetExistsError(RunbookError, FileExistsError):
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = fspath(path)
-        super().__init__(f"{self.path} exists already; remove it or choose another export_path", self.path)
+        super().__init__(
+            f"{self.path} exists already",
+            Hint("remove it or choose another export_path", "remove it or choose another target"),
+            (self.path,),
+        )
 
 
 class ReportTargetError(RunbookError, OSError):
@@ -336,7 +372,9 @@ class ReportTargetError(RunbookError, OSError):
         self.path = fspath(path)
         self.problem = problem
         super().__init__(
-            f"{self.path} {problem}; choose a file in a folder that exists, such as report.html", self.path, problem
+            f"{self.path} {problem}",
+            hint_for_both("choose a file in a folder that exists, such as report.html"),
+            (self.path, problem),
         )
 
 
@@ -348,14 +386,19 @@ class ExperimentExistsError(RunbookError, FileExistsError):
         base_dir: where it is taken.
     """
 
-    def __init__(self, experiment_id: str, base_dir: str | PathLike[str]) -> None:
+    def __init__(self, experiment_id: str, base_dir: str | PathLike[str], hint: Hint | None = None) -> None:
         self.experiment_id = experiment_id
         self.base_dir = fspath(base_dir)
         super().__init__(
-            f"there is another experiment {experiment_id} in {self.base_dir}; nothing was changed: import with "
-            "on_conflict='rename' to have both, or delete_experiment the one that is there first",
-            experiment_id,
-            self.base_dir,
+            f"there is another experiment {experiment_id} in {self.base_dir}",
+            hint
+            or Hint(
+                "nothing was changed: import with on_conflict='rename' to have both, "
+                "or delete_experiment the one that is there first",
+                "nothing was changed: import with --on-conflict rename to have both, "
+                f"or delete the one that is there first with 'runbook rm {experiment_id}'",
+            ),
+            (experiment_id, self.base_dir, hint),
         )
 
 
@@ -371,7 +414,9 @@ class DamagedFileError(RunbookError, ValueError):
         self.path = fspath(path)
         self.problem = problem
         super().__init__(
-            f"{self.path} is damaged: {problem}; restore it from a copy, or move it aside", self.path, problem
+            f"{self.path} is damaged: {problem}",
+            hint_for_both("restore it from a copy, or move it aside"),
+            (self.path, problem),
         )
 
 
@@ -397,7 +442,7 @@ class BundleError(RunbookError, ValueError):
         self.problem = problem
         self.remedy = remedy
         where = self.path if member is None else f"{self.path}: {member!r}"
-        super().__init__(f"{where} {problem}; {remedy}", self.path, member, problem, remedy)
+        super().__init__(f"{where} {problem}", hint_for_both(remedy), (self.path, member, problem, remedy))
 
 
 class NewerFormatError(RunbookError, ValueError):
@@ -414,8 +459,7 @@ class NewerFormatError(RunbookError, ValueError):
         self.version = version
         self.supported = supported
         super().__init__(
-            f"{self.path} has format version {version}, this runbook knows up to {supported}; upgrade runbook",
-            self.path,
-            version,
-            supported,
+            f"{self.path} has format version {version}, this runbook knows up to {supported}",
+            hint_for_both("upgrade runbook"),
+            (self.path, version, supported),
         )

@@ -59,6 +59,41 @@ def test_any_plain_value_is_one_line(value, shown):
 
 
 @pytest.mark.parametrize(
+    ("text", "most", "shown"),
+    [
+        ("learning", 8, "learning"),
+        ("learning", 7, "learni…"),
+        ("日本語", 6, "日本語"),
+        ("日本語", 5, "日本…"),
+        ("日本語", 4, "日…"),
+        ("e\u0301" * 3, 3, "e\u0301" * 3),
+        ("e\u0301" * 4, 3, "e\u0301e\u0301…"),
+        ("a\u2764\ufe0fb", 3, "a\u2764…"),
+        ("ab", 0, "…"),
+    ],
+)
+def test_what_is_cut_fits(text, most, shown):
+    """A letter may take two columns of the terminal, or none; signs may be wider together than one by one."""
+    assert display.cut(text, most, display.width_of) == shown
+
+
+@given(st.text(), st.integers(1, 30))
+def test_what_is_cut_begins_as_it_did(text, most):
+    """By characters, where nothing else is said; nothing is cut that fits."""
+    shown = display.cut(text, most)
+    assert shown == text if len(text) <= most else shown == f"{text[: most - 1]}…"
+    assert display.width_of(display.cut(text, most, display.width_of)) <= most
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", "-- ?~"), ("latin-1", "-- ä~"), ("utf-8", "── ä…"), (None, "── ä…")]
+)
+def test_signs_of_ours_have_others_like_them(encoding, shown):
+    """Where an encoding lacks them; what is the user's becomes a question mark."""
+    assert display.encodable("── ä…", encoding) == shown
+
+
+@pytest.mark.parametrize(
     ("seconds", "shown"), [(-1, "0.0 s"), (0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1.0 min"), (7200, "2.0 h")]
 )
 def test_durations_are_for_people(seconds, shown):

@@ -1,4 +1,4 @@
-"""The errors: facts as attributes, both bases, pickling, and a remedy at the end of each message."""
+"""The errors: facts as attributes, both bases, pickling, and a hint at the end of each message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ import pytest
 
 import runbook
 from runbook import errors
+from runbook.cli.exit_codes import message_of
 from runbook.errors import RunbookError
+from runbook.hints import Hint, hint_for_both
+
+LATER = Hint("call it later", "type it later")
 
 # Each error with its arguments, its facts, the builtin a caller would reach for, and how its message ends.
 TABLE = [
@@ -64,7 +68,13 @@ TABLE = [
         ValueError,
         "write 2d",
     ),
-    (errors.ComparisonError, ("nothing to compare; choose others",), {}, ValueError, "choose others"),
+    (
+        errors.ComparisonError,
+        ("nothing to compare", hint_for_both("choose others")),
+        {"description": "nothing to compare"},
+        ValueError,
+        "nothing to compare; choose others",
+    ),
     (
         errors.MissingExtraError,
         ("pandas", "pandas", "a data frame is one of its"),
@@ -72,7 +82,7 @@ TABLE = [
         ImportError,
         'run: pip install "runbook[pandas]"',
     ),
-    (errors.ResumeError, ("not now; wait for it",), {}, RuntimeError, "wait for it"),
+    (errors.ResumeError, ("not now", LATER), {"description": "not now", "hint": LATER}, RuntimeError, "call it later"),
     (
         errors.ConfigDiffersError,
         ("20241216_x", {"lr": {"before": 0.1, "now": 0.2}, "new": {"now": 1}, "old": {"before": None}}),
@@ -89,6 +99,13 @@ TABLE = [
         {"experiment_id": "20241216_x", "base_dir": "/data"},
         FileExistsError,
         "or delete_experiment the one that is there first",
+    ),
+    (
+        errors.ExperimentExistsError,
+        ("20241216_x", "/data", LATER),
+        {"experiment_id": "20241216_x", "base_dir": "/data", "hint": LATER},
+        FileExistsError,
+        "in /data; call it later",
     ),
     (
         errors.BundleError,
@@ -109,7 +126,13 @@ TABLE = [
         ValueError,
         "choose another",
     ),
-    (errors.UsageError, ("not now; call it later",), {}, RuntimeError, "call it later"),
+    (
+        errors.UsageError,
+        ("not now", LATER),
+        {"description": "not now", "hint": LATER},
+        RuntimeError,
+        "not now; call it later",
+    ),
     (
         errors.NoActiveExperimentError,
         ("mark_complete",),
@@ -139,6 +162,13 @@ TABLE = [
         "list_experiments() shows what is there; check base_dir and RUNBOOK_DIR",
     ),
     (
+        errors.ExperimentNotFoundError,
+        ("basline", "/data", (), LATER),
+        {"wanted": "basline", "base_dir": "/data", "nearest": (), "hint": LATER},
+        KeyError,
+        "in /data; call it later",
+    ),
+    (
         errors.AmbiguousExperimentError,
         ("2024", ["2024a", "2024b"]),
         {"wanted": "2024", "candidates": ("2024a", "2024b")},
@@ -158,6 +188,13 @@ TABLE = [
         {"path": "/data", "problem": "is a file"},
         OSError,
         "choose another with base_dir= or RUNBOOK_DIR",
+    ),
+    (
+        errors.BaseDirectoryError,
+        ("/data", "is a file", LATER),
+        {"path": "/data", "problem": "is a file", "hint": LATER},
+        OSError,
+        "is a file; call it later",
     ),
     (
         errors.TargetExistsError,
@@ -190,6 +227,14 @@ TABLE = [
 ]
 
 
+WITHOUT_HINT = {errors.QueryError: "the problem says what to write instead, the same in Python and at a terminal"}
+WITHOUT_COMMAND = {
+    errors.ConfigError: "only a program has a config object",
+    errors.NoActiveExperimentError: "only a program has an experiment to save into",
+    errors.ConfigDiffersError: "only a program can go on with an experiment",
+}
+
+
 def classes() -> list[type[RunbookError]]:
     """Every error class of the module but the root."""
     found = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, RunbookError)]
@@ -201,45 +246,69 @@ def test_every_error_is_in_the_table():
     assert {row[0] for row in TABLE} == set(classes())
 
 
-@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "remedy"), TABLE)
-def test_facts_are_attributes(cls, args, facts, builtin, remedy):
+@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "hint"), TABLE)
+def test_facts_are_attributes(cls, args, facts, builtin, hint):
     """Whoever catches it need not take the message apart."""
     error = cls(*args)
     assert {name: getattr(error, name) for name in facts} == facts
 
 
-@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "remedy"), TABLE)
-def test_it_is_caught_by_our_base_and_by_the_builtin(cls, args, facts, builtin, remedy):
+@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "hint"), TABLE)
+def test_it_is_caught_by_our_base_and_by_the_builtin(cls, args, facts, builtin, hint):
     """Both `except RunbookError` and the builtin a caller would reach for catch it."""
     for base in (RunbookError, builtin):
         with pytest.raises(base):
             raise cls(*args)
 
 
-@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "remedy"), TABLE)
-def test_the_message_shows_what_was_found_and_ends_in_a_remedy(cls, args, facts, builtin, remedy):
+@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "hint"), TABLE)
+def test_the_message_shows_what_was_found_and_ends_in_a_hint(cls, args, facts, builtin, hint):
     """What was found, where, and what to do next."""
     message = str(cls(*args))
-    assert message.endswith(remedy)
+    assert message.endswith(hint)
     # People count columns from 1.
     first = 1 if cls is errors.QueryError else 0
     said = [fact if isinstance(fact, str) else str(fact + first) for fact in args if isinstance(fact, str | int)]
     assert all(fact in message for fact in said)
 
 
-@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "remedy"), TABLE)
+@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "hint"), TABLE)
+def test_it_has_a_hint_for_python_and_one_for_the_command_line(cls, args, facts, builtin, hint):
+    """Or a reason why not; what is to be done is nowhere else."""
+    error = cls(*args)
+    if cls in WITHOUT_HINT:
+        assert error.hint is None and str(error) == error.description
+        return
+    assert str(error) == f"{error.description}; {error.hint.python}"
+    assert error.hint.python.endswith(hint.rpartition("; ")[2])
+    assert (error.hint.command is None) == (cls in WITHOUT_COMMAND)
+
+
+@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "hint"), TABLE)
+def test_the_command_line_shows_the_same_problem_with_its_own_hint(cls, args, facts, builtin, hint):
+    """Nothing is rewritten: the one hint stands in the place of the other."""
+    error = cls(*args)
+    shown = message_of(error)
+    if error.hint is None:
+        assert shown == str(error)
+    else:
+        assert shown == f"{error.description}; {error.hint.command or error.hint.python}"
+
+
+@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "hint"), TABLE)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_it_survives_pickling(cls, args, facts, builtin, remedy, protocol):
+def test_it_survives_pickling(cls, args, facts, builtin, hint, protocol):
     """A process pool hands an error on as it was."""
     error = cls(*args)
     again = pickle.loads(pickle.dumps(error, protocol))
     assert type(again) is cls
     assert str(again) == str(error)
+    assert again.hint == error.hint
     assert {name: getattr(again, name) for name in facts} == facts
 
 
-@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "remedy"), TABLE)
-def test_it_survives_copying(cls, args, facts, builtin, remedy):
+@pytest.mark.parametrize(("cls", "args", "facts", "builtin", "hint"), TABLE)
+def test_it_survives_copying(cls, args, facts, builtin, hint):
     """`copy.copy` and `copy.deepcopy` keep message and facts."""
     error = cls(*args)
     for again in (copy.copy(error), copy.deepcopy(error)):

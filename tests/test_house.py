@@ -13,7 +13,8 @@ import runbook
 
 ROOT = Path(runbook.__file__).parent
 FLOORS = [
-    {"errors", "typing"},
+    {"hints", "typing"},
+    {"errors"},
     {"environ", "display"},
     {"messages"},
     {"serialize"},

@@ -10,6 +10,7 @@ import attrs
 
 from runbook import errors
 from runbook.config import settings as configs
+from runbook.hints import Hint
 from runbook.run.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ class Binding:
         ]
         if config_parameter is not None and config_parameter not in self.signature.parameters:
             raise errors.UsageError(
-                f"{function.__qualname__}() has no parameter {config_parameter!r} to take as its config; "
-                f"it has: {', '.join(self.signature.parameters) or 'none'}"
+                f"{function.__qualname__}() has no parameter {config_parameter!r} to take as its config",
+                Hint(f"it has: {', '.join(self.signature.parameters) or 'none'}", None),
             )
         self._config_parameter = config_parameter
 

@@ -13,6 +13,7 @@ import attrs
 
 from runbook import errors
 from runbook.api.arguments import Binding, BoundCall
+from runbook.hints import Hint
 from runbook.index import Index
 from runbook.messages import warn
 from runbook.run import resume
@@ -34,26 +35,26 @@ class Options:
     """What was said to `tracked`; see there.
 
     Args:
-        registry: gives the index of the base directory, asked at each call.
+        open_index: gives the index of the base directory, asked at each call.
         experiment: what is said of each experiment.
         config: the name of a parameter, or a config that is the same for each call.
         save_result: whether a returned mapping's numbers become the final metrics.
         skip_completed: whether a call that was completed before is not made again.
     """
 
-    registry: Callable[[], Index | None]
+    open_index: Callable[[], Index | None]
     experiment: ExperimentOptions = attrs.field(factory=ExperimentOptions)
     config: object = None
     save_result: bool = True
     skip_completed: bool = False
 
 
-def decorated(function: Any, registry: Callable[[], Index | None], given: Mapping[str, Any]) -> Any:
+def decorated(function: Any, open_index: Callable[[], Index | None], given: Mapping[str, Any]) -> Any:
     """What `tracked` gives: the wrapped function, or a decorator where there is no function yet.
 
     Args:
         function: what is decorated; None where that comes later.
-        registry: gives the index of the base directory, asked at each call.
+        open_index: gives the index of the base directory, asked at each call.
         given: what was said to `tracked`.
 
     Raises:
@@ -65,7 +66,7 @@ def decorated(function: Any, registry: Callable[[], Index | None], given: Mappin
     said = {name: value for name, value in given.items() if name not in own}
     # Each call says them anew, and something that can be run through only once would be empty by then.
     said |= {"tags": as_tags(said.get("tags", ())), "hash_exclude": tuple(said.get("hash_exclude", ()))}
-    options = Options(registry=registry, experiment=cast("ExperimentOptions", said), **own)
+    options = Options(open_index=open_index, experiment=cast("ExperimentOptions", said), **own)
     return functools.partial(wrap, options=options) if function is None else wrap(function, options)
 
 
@@ -78,7 +79,8 @@ def wrap(function: Any, options: Options) -> Any:
     if isinstance(function, staticmethod | classmethod):
         return type(function)(wrap(function.__func__, options))
     if inspect.isclass(function) or not callable(function):
-        raise errors.UsageError(f"@tracked goes on a function, not on {function!r}; put it on a method, or use a block")
+        hint = Hint("put it on a method, or use a block", None)
+        raise errors.UsageError(f"@tracked goes on a function, not on {function!r}", hint)
     tracker = _Tracker(function, options)
     wrapper: Any = functools.update_wrapper(_wrapper_for(function, tracker), function)
     wrapper.__signature__ = tracker.binding.signature
@@ -113,10 +115,10 @@ class _Tracker:
             is_arguments=not is_fixed and call.config_parameter is None,
             **self._said,
         )
-        registry = options.registry()
-        if options.skip_completed and registry is not None and self._is_completed(what, registry):
+        index = options.open_index()
+        if options.skip_completed and index is not None and self._is_completed(what, index):
             return None
-        return _Run(binding, call, Lifecycle(what, registry), is_fixed=is_fixed, save_result=options.save_result)
+        return _Run(binding, call, Lifecycle(what, index), is_fixed=is_fixed, save_result=options.save_result)
 
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Binding, BoundCall]:
         try:
@@ -128,13 +130,13 @@ class _Tracker:
             binding = Binding(self._function, follow_wrapped=False)
             return binding, binding.bind(args, kwargs)
 
-    def _is_completed(self, what: Plan, registry: Index) -> bool:
-        before = resume.completed(what, registry)
+    def _is_completed(self, what: Plan, index: Index) -> bool:
+        before = resume.completed(what, index)
         if before is None:
             return False
         warn(
             f"{self._function_name}() is skipped: {before.experiment_id} has completed it with this config "
-            f"in {registry.layout.root}; its metrics are there"
+            f"in {index.layout.root}; its metrics are there"
         )
         return True
 

@@ -536,7 +536,7 @@ class ExperimentManager:
         return garbage.collect(self._index, older_than=trash_older_than, is_dry_run=dry_run, progress=progress)
 
     def doctor(self) -> list[Finding]:
-        """What is wrong in the base directory, in plain words with the remedy, and what its disk promises.
+        """What is wrong in the base directory, in plain words with a hint, and what its disk promises.
 
         Nothing is changed.
 

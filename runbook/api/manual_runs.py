@@ -63,7 +63,7 @@ class ManualRuns:
         here = list(lifecycle.open_here())
         # Its own before those of another manager of the same base directory.
         for life in here:
-            if life.registry is self._index:
+            if life.index is self._index:
                 return life.experiment
         for life in here:
             if life.experiment.path.parent == self._index.layout.root:

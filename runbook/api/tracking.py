@@ -41,8 +41,10 @@ class ExperimentBlock:
         """Start the experiment and make it the current one."""
         if self._lifecycle is None:
             from runbook import errors
+            from runbook.hints import Hint
 
-            raise errors.UsageError("this experiment was entered before; call experiment(...) again for another")
+            hint = Hint("call experiment(...) again for another", None)
+            raise errors.UsageError("this experiment was entered before", hint)
         self._running, self._lifecycle = self._lifecycle, None
         experiment = self._running.open()
         self._running.activate()

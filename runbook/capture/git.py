@@ -1,23 +1,24 @@
-"""What git says about the current directory: the commit, and what is not committed."""
+"""The commit of the current directory and its uncommitted changes, as git reports them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import signal
 import sys
 import threading
 import time
-from typing import IO, TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import attrs
 
+from runbook.config.redaction import without_credentials
 from runbook.record.model import GitState
 
 if TYPE_CHECKING:
-    from queue import SimpleQueue
-    from subprocess import Popen
-    from types import TracebackType
+    from collections.abc import Collection
+    from subprocess import CompletedProcess, Popen
 
 PATCH_LIMIT: Final = 1024 * 1024
 """The bytes of uncommitted changes that are kept."""
@@ -26,24 +27,61 @@ _SECONDS: Final = 2.0
 """The time that git has for all its answers."""
 
 _GRACE: Final = 0.5
-"""The seconds after that in which killed processes must be gone, or are left to the kernel."""
+"""The seconds that the caller waits after that, for killed processes to end."""
 
-_LOOK_UP: Final = 0.05
-"""The seconds after which a wait lets the handler of a signal run that another thread received."""
+_SLICE: Final = 0.02
+"""The seconds of one wait: in between, handlers of signals run, and sizes and the deadline are checked."""
 
 _MOST_UNTRACKED: Final = 100
-_CHUNK: Final = 64 * 1024
+
+_LIMITS: Final = {"status": 64 * PATCH_LIMIT, "diff": PATCH_LIMIT, "config": PATCH_LIMIT}
+"""The commands, and the bytes that are read of what each writes."""
+
+_OPTIONS: Final = {
+    # Status and diff ignore untracked files inside of submodules: they are no change of a tracked file.
+    "status": "--porcelain=v2 --branch -z --no-ahead-behind --no-renames "
+    "--untracked-files=normal --ignore-submodules=untracked",
+    # These override the user's configuration, so that `git apply` understands every patch.
+    "diff": "HEAD --patch --unified=3 --full-index --find-renames=100% --src-prefix=a/ --dst-prefix=b/ "
+    "--submodule=short --ignore-submodules=untracked --no-ext-diff --no-textconv --no-color",
+    "config": "--get remote.origin.url",
+}
+
+_LOSSES: Final = {
+    "status": "the commit and the uncommitted changes are unknown",
+    "diff": "the uncommitted changes are not kept",
+    "config": "the address of origin is unknown",
+}
+
+# `git diff` writes the refreshed index back, under its lock, even where GIT_OPTIONAL_LOCKS forbids it.
+_GIT: Final = "git --no-pager -c core.fsmonitor=false -c diff.autoRefreshIndex=false -c diff.relative=false"
+
+_VARIABLES: Final = {
+    "LC_ALL": "C",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    # Empty, git asks no other program for a password either.
+    "GIT_ASKPASS": "",
+    # In a partial clone the diff would otherwise fetch from the network what it lacks.
+    "GIT_NO_LAZY_FETCH": "1",
+}
+
+# GIT_DIFF_OPTS overrides the options of `git diff`. The others name the repository of a git hook, whatever the
+# current directory is.
+_MISLEADING: Final = re.compile(
+    "GIT_(ALTERNATE_OBJECT_DIRECTORIES|COMMON_DIR|DIFF_OPTS|DIR|INDEX_FILE|NAMESPACE|OBJECT_DIRECTORY|PREFIX|WORK_TREE)"
+)
 
 
 @attrs.frozen
 class Answer:
-    """What git said.
+    """The state of the repository, as far as git reported it.
 
     Args:
-        state: the repository; None outside of one, or when git could not say.
+        state: the repository; None outside of one, or when git could not report it.
         patch: the changes of tracked files since the commit, at most `PATCH_LIMIT` bytes and cut at the end
             of a line; None when there are none. Binary files are named in it, their content is not kept.
-        problems: what git could not say, in words.
+        problems: a sentence for each thing that git could not report.
     """
 
     state: GitState | None = None
@@ -51,363 +89,176 @@ class Answer:
     problems: tuple[str, ...] = ()
 
 
-@attrs.frozen
-class _Question:
-    """One thing to ask git.
-
-    Args:
-        words: the command and its options.
-        limit: the bytes of its answer that are read.
-        without: what is not known without the answer.
-    """
-
-    words: str
-    limit: int
-    without: str
-
-    def __str__(self) -> str:
-        return f"git {self.words.split()[0]}"
-
-
-# Both pass over untracked files inside of submodules: they are no change of a tracked file.
-_STATUS: Final = _Question(
-    "status --porcelain=v2 --branch -z --no-ahead-behind --no-renames "
-    "--untracked-files=normal --ignore-submodules=untracked",
-    limit=64 * PATCH_LIMIT,
-    without="the commit and the uncommitted changes are unknown",
-)
-_DIFF: Final = _Question(
-    # What the user's configuration could change is said here, so that `git apply` understands every patch.
-    "diff HEAD --patch --unified=3 --full-index --find-renames=100% --src-prefix=a/ --dst-prefix=b/ "
-    "--submodule=short --ignore-submodules=untracked --no-ext-diff --no-textconv --no-color",
-    limit=PATCH_LIMIT,
-    without="the uncommitted changes are not kept",
-)
-_REMOTE: Final = _Question("config --get remote.origin.url", limit=_CHUNK, without="the address of origin is unknown")
-
-_GIT: Final = (
-    "git",
-    "--no-pager",
-    "-c",
-    "core.fsmonitor=false",
-    # `git diff` writes the refreshed index back, under its lock, even where GIT_OPTIONAL_LOCKS forbids it.
-    "-c",
-    "diff.autoRefreshIndex=false",
-    "-c",
-    "diff.relative=false",
-)
-
-_SETTINGS: Final = {
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-    # Empty, git asks no other program for a password either.
-    "GIT_ASKPASS": "",
-    # In a partial clone the diff would otherwise fetch what it lacks from the network.
-    "GIT_NO_LAZY_FETCH": "1",
-    "LC_ALL": "C",
-}
-
-# Inside a git hook most of these name the hook's repository, whatever the current directory is; the last one
-# overrides the options of `git diff`.
-_MISLEADING: Final = frozenset(
-    {
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_DIR",
-        "GIT_INDEX_FILE",
-        "GIT_NAMESPACE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_PREFIX",
-        "GIT_WORK_TREE",
-        "GIT_DIFF_OPTS",
-    }
-)
-
-
 class Inquiry:
     """Git at work on the current directory while the caller does something else.
 
-    Leaving the block kills what is still running, whatever ended it::
+    Leaving the block kills what is still running, also when an exception leaves it::
 
         with Inquiry() as inquiry:
             ...
             answer = inquiry.answer()
     """
 
-    # One thread starts, awaits, kills and reaps all processes. In the main thread a KeyboardInterrupt between
-    # a fork and the note of the new process would leave one behind that nobody knows of.
+    # One thread starts, kills and reaps all processes. In the main thread a KeyboardInterrupt between a fork and
+    # the assignment of the new process would leave one behind that nobody knows of.
 
     def __init__(self) -> None:
-        from queue import SimpleQueue
+        # Here, because the other thread could wait for an import that this one is in the middle of.
+        import subprocess  # noqa: F401
 
         self._deadline = time.monotonic() + _SECONDS
-        self._events: SimpleQueue[_Command | None] = SimpleQueue()
-        self._done: dict[_Question, _Command] = {}
-        self._fault: str | None = None
-        self._thread: threading.Thread | None = None
+        self._replies: dict[str, CompletedProcess[bytes]] = {}
+        self._problem: str | None = None
+        self._is_left = False
         self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._run_commands, name="runbook-git", daemon=True)
 
     def __enter__(self) -> Self:
         try:
-            # Here, because the other thread could wait for an import that this one is in the middle of.
-            import subprocess  # noqa: F401
-
-            self._thread = threading.Thread(target=self._work, name="runbook-git", daemon=True)
             self._thread.start()
-        except Exception as error:
-            # Systems without processes, and processes that may have no more threads.
-            self._thread = None
-            self._fault = f"git could not be asked, {_STATUS.without}: {error}"
+        except Exception as error:  # the process may have no more threads
+            self._problem = f"git could not be asked, {_LOSSES['status']}: {error}"
+            self._finished.set()
         except BaseException:
             # Without the wait the interpreter could end before the new thread has killed what it started.
-            self._stop()
+            self.__exit__()
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
+    def __exit__(self, *_: object) -> None:
+        self._is_left = True
+        self._wait(time.monotonic() + _GRACE)
 
     def answer(self) -> Answer:
-        """What git said, after two seconds at the latest."""
-        self._await(self._left() + _GRACE)
-        if self._fault is not None:
-            return Answer(problems=(self._fault,))
-        status = self._done.get(_STATUS)
-        if status is None:
-            return Answer(problems=(_too_late(_STATUS),))
-        if (status.code != 0 and not status.cut) or not status.output.startswith(b"# branch.oid "):
-            return Answer(problems=_refusal(status))
-        return self._understood(status)
+        """The state of the repository; git has two seconds for it, and half a second more to end."""
+        self._wait(max(self._deadline, time.monotonic()) + _GRACE)
+        if self._problem is not None:
+            return Answer(problems=(self._problem,))
+        status, diff, remote = (self._replies.get(name) for name in ("status", "diff", "config"))
+        if status is None or status.returncode or not status.stdout.startswith(b"# branch.oid "):
+            return Answer(problems=_failure("status", status))
+        state, patch, problems = _parse_status(status.stdout), None, () if remote else _failure("config", remote)
+        if len(status.stdout) > _LIMITS["status"]:
+            problems += ("git status listed more than is read: the untracked files are incomplete",)
+        if state.dirty and state.commit is None:
+            problems += ("git diff has no commit to compare with: what is staged is not kept",)
+        elif state.dirty and (diff is None or diff.returncode or not diff.stdout):
+            problems += _failure("diff", diff)
+        elif state.dirty and diff:
+            truncated = len(patch := diff.stdout) > PATCH_LIMIT
+            if truncated:
+                patch = patch[: patch.rfind(b"\n", 0, PATCH_LIMIT) + 1]
+            state = attrs.evolve(state, patch_truncated=truncated)
+        if remote:
+            state = attrs.evolve(state, remote=without_credentials(_text(remote.stdout).strip()) or None)
+        return Answer(state, patch, problems)
 
-    def _stop(self) -> None:
-        self._events.put(None)
-        self._await(_GRACE)
-
-    def _await(self, seconds: float) -> None:
-        if self._thread is None:
-            return
-        # A signal that reaches another thread does not wake this one, and only this one runs its handler: it looks up
-        # now and then. And Python 3.11 takes a thread for dead once a signal has interrupted a `join`.
-        until = time.monotonic() + seconds
-        while not self._finished.wait(max(0.0, min(_LOOK_UP, until - time.monotonic()))):
+    def _wait(self, until: float) -> None:
+        """Wait for the thread, and let the handlers of signals run that other threads received."""
+        # Not by `join`: Python 3.11 takes a thread for dead once a signal has interrupted it.
+        while not self._finished.wait(_SLICE):
             if time.monotonic() >= until:
                 return
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
-    def _understood(self, status: _Command) -> Answer:
-        problems: list[str] = []
-        state = _state(status.output)
-        if status.cut:
-            problems.append("git status listed more than is read: the untracked files are incomplete")
-        remote = patch = None
-        if _REMOTE in self._done:
-            remote = without_credentials(_text(self._done[_REMOTE].output).strip()) or None
-        else:
-            problems.append(_too_late(_REMOTE))
-        if state.dirty and state.commit is None:
-            problems.append("git diff has no commit to compare with: what is staged is not kept")
-        elif state.dirty:
-            patch = self._patch(problems)
-        truncated = patch is not None and self._done[_DIFF].cut
-        return Answer(attrs.evolve(state, remote=remote, patch_truncated=truncated), patch, tuple(problems))
-
-    def _patch(self, problems: list[str]) -> bytes | None:
-        reply = self._done.get(_DIFF)
-        if reply is None:
-            problems.append(_too_late(_DIFF))
-            return None
-        if reply.cut:
-            kept = reply.output[:PATCH_LIMIT]
-            return bytes(kept[: kept.rfind(b"\n") + 1])
-        if reply.code != 0 or not reply.output:
-            problems.extend(_refusal(reply))
-            return None
-        return bytes(reply.output)
-
-    def _work(self) -> None:
-        commands: list[_Command] = []
+    def _run_commands(self) -> None:
+        processes: dict[str, Popen[bytes]] = {}
         try:
-            environment = _environment()
-            for question in (_STATUS, _DIFF, _REMOTE):
-                commands.append(_Command(question, environment, self._events))
-                commands[-1].listen()
-            self._collect(commands)
+            for name in _LIMITS:
+                processes[name] = _start(name)
+            for name, process in processes.items():
+                if reply := self._collect(process, _LIMITS[name]):
+                    self._replies[name] = reply
         except FileNotFoundError:
-            self._fault = f"git was not found on the PATH: {_STATUS.without}"
+            self._problem = f"git was not found on the PATH: {_LOSSES['status']}"
         except Exception as error:
             # Whatever goes wrong in here is one more thing that is not known; raised, it would be printed.
-            self._fault = f"git could not be asked, {_STATUS.without}: {error}"
+            self._problem = f"git could not be asked, {_LOSSES['status']}: {error}"
         finally:
             try:
-                for command in commands:
-                    command.end()
+                _end(processes.values())
             finally:
                 self._finished.set()
 
-    def _collect(self, commands: list[_Command]) -> None:
-        from queue import Empty
-        from subprocess import TimeoutExpired
+    def _collect(self, process: Popen[bytes], limit: int) -> CompletedProcess[bytes] | None:
+        """What a process wrote until it ended or exceeded the limit; None if it took too long."""
+        from subprocess import CompletedProcess, TimeoutExpired
 
-        streams = [command for command in commands for _ in ("stdout", "stderr")]
-        with contextlib.suppress(Empty, TimeoutExpired):
-            while streams:
-                command = self._events.get(timeout=self._left())
-                if command is None:
-                    return
-                streams.remove(command)
-                if command.cut:
-                    command.end()
-                elif command not in streams:
-                    command.wait(self._left())
-                if command not in streams:
-                    self._done[command.question] = command
-
-    def _left(self) -> float:
-        return max(0.0, self._deadline - time.monotonic())
+        # In slices, because until it returns `communicate` keeps in memory all that an endless diff writes. One slice
+        # after the deadline is for those that ended while another was waited for.
+        while not self._is_left:
+            try:
+                output, errors = process.communicate(timeout=_SLICE)
+                return CompletedProcess((), process.returncode, output, errors)
+            except TimeoutExpired as error:
+                # Only POSIX gives what was written so far. Elsewhere an endless diff ends at the deadline.
+                output, errors = error.output or b"", error.stderr or b""
+                if len(output) > limit or len(errors) > PATCH_LIMIT:
+                    return CompletedProcess((), 0, output, errors)
+            if time.monotonic() >= self._deadline:
+                break
+        return None
 
 
-class _Command:
-    """A question that a git process is answering.
+def _start(name: str) -> Popen[bytes]:
+    import subprocess
 
-    Attributes:
-        question: what it was asked.
-        output: what it wrote to stdout so far.
-        errors: what it wrote to stderr so far.
-        cut: whether it wrote more than was to be read.
-    """
+    return subprocess.Popen(
+        [*_GIT.split(), name, *_OPTIONS[name].split()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={key: value for key, value in os.environ.items() if not _MISLEADING.fullmatch(key)} | _VARIABLES,
+        # Its own session: git finds no terminal to prompt on, Ctrl-C reaches us alone, and its helpers
+        # can be killed together with it.
+        start_new_session=True,
+        # On Windows a program without a console would show one for a moment.
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
 
-    def __init__(self, question: _Question, environment: dict[str, str], events: SimpleQueue[_Command | None]) -> None:
-        from subprocess import DEVNULL, PIPE, Popen
 
-        self.question = question
-        self.output = bytearray()
-        self.errors = bytearray()
-        self.cut = False
-        self._events = events
-        self._readers: list[threading.Thread] = []
-        self._process: Popen[bytes] = Popen(
-            (*_GIT, *question.words.split()),
-            bufsize=0,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=environment,
-            # Its own session: git finds no terminal to prompt on, Ctrl-C reaches us alone, and its helpers
-            # can be killed together with it.
-            start_new_session=True,
-            # CREATE_NO_WINDOW, or a program without a console would show one for a moment.
-            creationflags=0x08000000 if sys.platform == "win32" else 0,
-        )
-
-    @property
-    def code(self) -> int | None:
-        """The exit code; None while it runs."""
-        return self._process.returncode
-
-    def listen(self) -> None:
-        """Read both streams at the same time, because git would wait for ever on one that is full."""
-        for stream, kept in ((self._process.stdout, self.output), (self._process.stderr, self.errors)):
-            reader = threading.Thread(target=self._read, args=(stream, kept), name="runbook-git", daemon=True)
-            reader.start()
-            self._readers.append(reader)
-
-    def _read(self, stream: IO[bytes], kept: bytearray) -> None:
-        try:
-            while chunk := stream.read(_CHUNK):
-                kept += chunk
-                if len(kept) > self.question.limit:
-                    self.cut = True
-                    break
-        except Exception:
-            # What was read is not whole then either; raised in this thread, it would be printed.
-            self.cut = True
-        self._events.put(self)
-
-    def wait(self, seconds: float) -> None:
-        """Wait for the process after its streams have ended."""
-        self._process.wait(seconds)
-
-    def end(self) -> None:
-        """Kill it, unless it has ended, and leave no zombie, thread or open pipe."""
+def _end(processes: Collection[Popen[bytes]]) -> None:
+    """Kill the processes and their helpers, unless they have ended, and leave no zombie and no open pipe."""
+    for process in processes:
         # Only this thread reaps the process, so until it has, the number belongs to nobody else.
-        if self._process.returncode is None:
+        if process.returncode is None:
             with contextlib.suppress(OSError):
-                _kill(self._process)
-        self._process.wait()
-        for reader in self._readers:
-            reader.join(_GRACE)
-        # A helper that left its session can still hold a pipe, and a file must not be closed under a read.
-        if not any(reader.is_alive() for reader in self._readers):
-            for stream in (self._process.stdout, self._process.stderr):
-                assert stream is not None
-                stream.close()
+                if sys.platform == "win32":
+                    process.kill()
+                else:
+                    os.killpg(process.pid, signal.SIGKILL)
+    for process in processes:
+        process.wait()
+        # A helper that left its session can still hold the pipes, so they are not read to their ends.
+        for pipe in filter(None, (process.stdout, process.stderr)):
+            pipe.close()
 
 
-def _kill(process: Popen[bytes]) -> None:
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        import signal
-
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
-    return kept | _SETTINGS
-
-
-def _too_late(question: _Question) -> str:
-    return f"{question} took longer than {_SECONDS:g} seconds: {question.without}"
-
-
-def _refusal(reply: _Command) -> tuple[str, ...]:
-    """Why a command failed; nothing where there is just no repository."""
-    lines = _text(reply.errors).splitlines()
-    reason = next((line for line in lines if line.startswith(("fatal: ", "error: "))), None)
-    if reason is None:
-        reason = f"exit code {reply.code}" if reply.code else "no output"
+def _failure(name: str, reply: CompletedProcess[bytes] | None) -> tuple[str, ...]:
+    """Why a command reported nothing; empty where there is just no repository."""
+    if reply is None:
+        return (f"git {name} took longer than {_SECONDS:g} seconds: {_LOSSES[name]}",)
+    lines = _text(reply.stderr).splitlines()
+    otherwise = f"exit code {reply.returncode}" if reply.returncode else "no output"
+    reason = next((line for line in lines if line.startswith(("fatal: ", "error: "))), otherwise)
     if reason.startswith("fatal: not a git repository (or any"):
         return ()
-    return (f"{reply.question} failed, {reply.question.without}: {reason}",)
+    return (f"git {name} failed, {_LOSSES[name]}: {reason}",)
 
 
-def _state(status: bytearray) -> GitState:
-    """The records of `git status --porcelain=v2 --branch -z`, as git-status(1) describes them."""
-    commit = branch = None
-    dirty = False
-    untracked: list[str] = []
-    for record in bytes(status).split(b"\0")[:-1]:
-        kind, _, rest = record.partition(b" ")
-        if kind == b"?":
-            if len(untracked) < _MOST_UNTRACKED:
-                untracked.append(_text(rest))
-        elif kind != b"#":
-            dirty = True
-        elif rest.startswith(b"branch.oid ") and rest != b"branch.oid (initial)":
-            commit = _text(rest.removeprefix(b"branch.oid "))
-        elif rest.startswith(b"branch.head ") and rest != b"branch.head (detached)":
-            branch = _text(rest.removeprefix(b"branch.head "))
-    return GitState(commit=commit, branch=branch, dirty=dirty, untracked=tuple(untracked))
+def _parse_status(output: bytes) -> GitState:
+    """The state in the output of `git status --porcelain=v2 --branch -z`; git-status(1) describes its records."""
+    records = [_text(record) for record in output.split(b"\0")[:-1]]
+    headers = dict(record.split(" ", 2)[1:] for record in records if record.startswith("# "))
+    commit, branch = headers.get("branch.oid"), headers.get("branch.head")
+    return GitState(
+        commit=None if commit == "(initial)" else commit,
+        branch=None if branch == "(detached)" else branch,
+        dirty=not all(record.startswith(("# ", "? ")) for record in records),
+        untracked=tuple(record[2:] for record in records if record.startswith("? "))[:_MOST_UNTRACKED],
+    )
 
 
-def _text(value: bytes | bytearray) -> str:
+def _text(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
-
-
-def without_credentials(address: str) -> str:
-    """The address without the user and the password in it.
-
-    >>> without_credentials("https://me:token@example.org/x.git")
-    'https://example.org/x.git'
-
-    The user of ssh stays: it is a part of the address, not a secret.
-
-    >>> without_credentials("ssh://git:pw@example.org/x.git"), without_credentials("git@example.org:x.git")
-    ('ssh://git@example.org/x.git', 'git@example.org:x.git')
-    """
-    if "ssh://" in address:
-        return re.sub(r"(://[^/@:]*):[^/]*@", r"\1@", address)
-    return re.sub(r"://[^/]*@", "://", re.sub(r"(://[^?#]*)[?#].*", r"\1", address))

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import attrs
 import click
 
-from runbook import errors
+from runbook import display, errors
 from runbook.cli.exit_codes import NothingFoundError, not_writable
 from runbook.display import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from runbook.api.manager import ExperimentManager
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     F = TypeVar("F", bound="Callable[..., Any]")
 
-_WIDTH_IN_A_PIPE: Final = 10_000
+_WIDTH_IN_A_PIPE: Final = 10**9
 """Nothing is cut or folded for a program that reads it."""
 
 
@@ -81,6 +81,13 @@ class Context:
         """That there are none, and what to do."""
         return f"no experiments in {self.shown_dir}; choose another place with --dir or RUNBOOK_DIR"
 
+    def no_match(self) -> str:
+        """That no experiment fits what was asked for, and what to do."""
+        count = len(self.entries)
+        if not count:
+            return self.no_experiments()
+        return f"none of the {count} experiments in {self.shown_dir} is like that; 'runbook ls -n 0' lists them all"
+
     def experiment(self, wanted: str) -> ExperimentView:
         """The experiment that a word on the command line stands for.
 
@@ -94,10 +101,7 @@ class Context:
         except errors.ExperimentNotFoundError as error:
             if not self.entries:
                 raise NothingFoundError(self.no_experiments()) from error
-            hint = (
-                f"did you mean {' or '.join(error.nearest)}?" if error.nearest else "'runbook ls' shows what is there"
-            )
-            raise NothingFoundError(f"no experiment {wanted!r} in {self.shown_dir}; {hint}") from error
+            raise
 
     @property
     def is_terminal(self) -> bool:
@@ -115,12 +119,10 @@ class Context:
 
     @property
     def is_coloured(self) -> bool:
-        """Whether to print in colours: on a terminal, unless `NO_COLOR` (https://no-color.org) or an option says no."""
-        import os
+        """Whether to print in colours: on a terminal that wants them, unless an option says otherwise."""
+        from runbook.render import colours
 
-        if self.colour is not None:
-            return self.colour
-        return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        return colours.are_wanted(sys.stdout) if self.colour is None else self.colour
 
     @property
     def is_unicode(self) -> bool:
@@ -134,11 +136,21 @@ class Context:
 
     def print(self, text: str = "") -> None:
         """Print text of our own making; what is from users has gone through `visible` before."""
-        sys.stdout.write(f"{text}\n")
+        self.write(f"{text}\n")
 
     def write(self, text: str) -> None:
         """Print text that brings its own line ends."""
-        sys.stdout.write(text)
+        sys.stdout.write(display.encodable(text, sys.stdout.encoding))
+
+    def title(self, text: str) -> str:
+        """A title as tables have it: in bold type where there are colours."""
+        from runbook.render import colours
+
+        return colours.paint(text, colours.BOLD) if self.is_coloured else text
+
+    def write_lines(self, lines: Iterable[str]) -> None:
+        """Print many lines at once."""
+        self.write("".join(f"{line}\n" for line in lines))
 
     def print_json(self, data: object) -> None:
         """Print one JSON document; non-finite floats are strings, as in the files."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runbook import display
-from runbook.cli.commands.show import environment_of
+from runbook.cli.facts import environment_of
 from runbook.config.difference import config_diff, differing, without_own_paths
 from runbook.read.view import final_metrics, layout_of, record_of
 from runbook.serialize.flatten import flatten

@@ -14,20 +14,18 @@ from runbook import errors
 from runbook.display import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 NOTHING: Final = 1
 DIFFERENT: Final = 1
 USAGE: Final = 2
 DAMAGED: Final = 3
-_NEAREST_SHOWN: Final = 3
-_KNOWN_SHOWN: Final = 10
 _CTRL_C: Final = 130
 _BROKEN_PIPE: Final = 141
 
 
 class NothingFoundError(click.ClickException):
-    """There is nothing to show; the message says why, and what to do."""
+    """There is nothing to show; the message tells why, and what to do."""
 
     exit_code = NOTHING
 
@@ -50,23 +48,6 @@ class ReaderGoneError(Exception):
 
 class CtrlCError(Exception):
     """Somebody has pressed Ctrl-C; click would print an empty line for a `KeyboardInterrupt`, into a file as well."""
-
-
-def nearest_hint(wanted: str, known: Iterable[str], otherwise: str = "") -> str:
-    """A remedy for a word that there is not: the nearest ones, or all of a few.
-
-    Args:
-        wanted: what was asked for.
-        known: what there is.
-        otherwise: the remedy when nothing comes close.
-    """
-    import difflib
-
-    known = list(dict.fromkeys(known))
-    nearest = difflib.get_close_matches(wanted, known, n=_NEAREST_SHOWN, cutoff=0.4)
-    if nearest:
-        return f"did you mean {' or '.join(nearest)}?"
-    return otherwise or f"there are: {', '.join(known[:_KNOWN_SHOWN])}{', …' if len(known) > _KNOWN_SHOWN else ''}"
 
 
 def guarded(run: Callable[[], object]) -> int:
@@ -95,10 +76,10 @@ def guarded(run: Callable[[], object]) -> int:
 
 def _explained(error: Exception) -> int:
     if not isinstance(error, click.ClickException):
-        say(f"runbook: {error}")
+        say(f"runbook: {message_of(error)}")
         return code_of(error)
     # click sets the choices of a missing argument out by lines and tabs.
-    say(f"runbook: {error.format_message()}".replace("\n\t", " "))
+    say(f"runbook: {message_of(error)}".replace("\n\t", " "))
     if isinstance(error, click.UsageError) and error.ctx is not None:
         say(f"{error.ctx.get_usage()}\n'{error.ctx.command_path} --help' explains it.")
     return error.exit_code
@@ -133,6 +114,15 @@ def say(text: str) -> None:
     """Print on stderr, line by line, what may hold anything."""
     for line in text.splitlines():
         click.echo(visible(line), err=True)
+
+
+def message_of(error: Exception) -> str:
+    """The message of an error for somebody at a terminal: what was found, and the hint for the command line."""
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, errors.RunbookError) and error.hint is not None:
+        return f"{error.description}; {error.hint.at_terminal}"
+    return str(error)
 
 
 def code_of(error: Exception) -> int:

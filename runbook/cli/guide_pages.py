@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from runbook.cli.exit_codes import NotPossibleError, nearest_hint
+from runbook.cli.exit_codes import NotPossibleError
+from runbook.hints import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ def load_page(topic: str) -> Page:
     """
     known = topics()
     if topic not in known:
-        hint = nearest_hint(topic, known, "'runbook guide' lists them")
+        hint = suggest(topic, known, "'runbook guide' lists them")
         raise NotPossibleError(f"the guide has no topic {topic!r}; {hint}")
     page = resources.files("runbook") / "guide" / f"{topic}.md"
     return Page(topic, page.read_text(encoding="utf-8"))

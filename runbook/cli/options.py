@@ -48,6 +48,17 @@ def filters(function: F) -> F:
     return function
 
 
+def removal_options(function: F) -> F:
+    """Add the options of a command that takes something away."""
+    options = (
+        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+        click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 where_argument = click.argument("where", required=False, metavar="[WHERE]")
 """An expression over the fields, such as `config.lr < 1e-4 and metrics.test_f1 > 0.8`."""
 

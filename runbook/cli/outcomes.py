@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -23,16 +22,6 @@ if TYPE_CHECKING:
 
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _KIB: Final = 1024
-_COMMANDS: Final = (
-    (re.compile(r"declare_ended\('([^']*)'\)"), r"'runbook end \1'"),
-    (re.compile(r"\brepair\(\)"), "'runbook repair'"),
-    (re.compile(r"\bdelete_experiment\b"), "'runbook rm'"),
-    (re.compile(r"\blist_experiments\(\)"), "'runbook ls'"),
-    (re.compile(r"\bon_conflict='rename'"), "--on-conflict rename"),
-    (re.compile(r"\bexport_path\b"), "target"),
-    (re.compile(r"\bbase_dir= or RUNBOOK_DIR\b"), "--dir or RUNBOOK_DIR"),
-)
-"""The remedies of the library, as somebody at a terminal carries them out."""
 
 
 @attrs.define
@@ -64,7 +53,7 @@ class Outcomes:
             if isinstance(problem, OSError):
                 shown_dir = click.get_current_context().obj.shown_dir
                 error = exit_codes.not_writable(problem, shown_dir) or problem
-            message = error.format_message() if isinstance(error, click.ClickException) else in_commands(str(error))
+            message = exit_codes.message_of(error)
             exit_codes.say(f"runbook: {message}")
             self.failed.append({"given": given, "error": message})
             self.code = max(self.code, exit_codes.code_of(error))
@@ -77,13 +66,6 @@ class Outcomes:
                 view = context.experiment(wanted)
                 found[view.id] = view
         return list(found.values())
-
-
-def in_commands(text: str) -> str:
-    """A message of the library whose remedies are commands."""
-    for pattern, command in _COMMANDS:
-        text = pattern.sub(command, text)
-    return text
 
 
 def required(given: tuple[str, ...], what: str) -> None:

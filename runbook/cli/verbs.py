@@ -1,4 +1,4 @@
-"""The command `runbook`: one module for each few verbs, imported when one of them is called."""
+"""The command `runbook`: one module a verb, imported when it is called."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from runbook import __version__
+from runbook import __version__, hints
 from runbook.cli import exit_codes
 from runbook.cli.context import Context, global_options
 
@@ -16,51 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SECTIONS: Final = {
-    "Read": {
-        "ls": "ls:ls",
-        "show": "show:show",
-        "compare": "compare:compare",
-        "diff": "compare:diff",
-        "best": "best:best",
-        "why": "why:why",
-        "history": "history:history",
-        "watch": "watch:watch",
-        "path": "path:path",
-        "open": "path:open_",
-        "report": "report:report",
-    },
-    "Write": {
-        "note": "note:note",
-        "tag": "note:tag",
-        "end": "note:end",
-    },
-    "Move": {
-        "export": "export:export",
-        "import": "export:import_",
-        "merge": "export:merge",
-    },
-    "Tidy up": {
-        "rm": "rm:rm",
-        "restore": "rm:restore",
-        "gc": "rm:gc",
-        "doctor": "doctor:doctor",
-        "repair": "doctor:repair",
-    },
-    "Help": {
-        "guide": "guide:guide",
-        "completion": "completion:completion",
-    },
+    "Read": ("ls", "show", "compare", "diff", "best", "why", "history", "watch", "path", "open", "report"),
+    "Write": ("note", "tag", "end"),
+    "Move": ("export", "import", "merge"),
+    "Tidy up": ("rm", "restore", "gc", "doctor", "repair"),
+    "Help": ("guide", "completion"),
 }
-"""Each command, and where it is: `module:function` in `runbook.cli.commands`."""
+"""The verbs. Each is a module in `runbook.cli.commands`, and a function in it."""
+
+_VERBS: Final = tuple(verb for verbs in _SECTIONS.values() for verb in verbs)
+
+_TAKEN: Final = {"import", "open"}
+"""Words that mean something else in Python: their modules and functions end in an underscore."""
 
 _MARGINS: Final = 4
 """Before a command and behind it in the help, in columns."""
 
 COMPLETE_VARIABLE: Final = "_RUNBOOK_COMPLETE"
 """By this the shell asks for completions, as click has it."""
-
-_HOMES: Final = {name: home for commands in _SECTIONS.values() for name, home in commands.items()}
-
 
 _ELSEWHERE: Final = {
     **dict.fromkeys(["list", "find", "search", "query", "status"], "ls"),
@@ -84,30 +57,30 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
         """All names, in the order of the help."""
-        return list(_HOMES)
+        return list(_VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click has it
         """The command of that name."""
-        if cmd_name not in _HOMES:
+        if cmd_name not in _VERBS:
             return None
-        module, _, function = _HOMES[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(f"runbook.cli.commands.{module}"), function)
+        name = f"{cmd_name}_" if cmd_name in _TAKEN else cmd_name
+        command: click.Command = getattr(importlib.import_module(f"runbook.cli.commands.{name}"), name)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that is called, or an error with the nearest ones."""
-        if args and args[0] not in _HOMES and not args[0].startswith("-") and not ctx.resilient_parsing:
+        if args and args[0] not in _VERBS and not args[0].startswith("-") and not ctx.resilient_parsing:
             help_ = f"'{ctx.command_path} --help' lists them"
             meant = _ELSEWHERE.get(args[0])
-            hint = f"did you mean {meant}?" if meant else exit_codes.nearest_hint(args[0], _HOMES, help_)
+            hint = hints.ask_for([meant]) if meant else hints.suggest(args[0], _VERBS, help_)
             ctx.fail(f"there is no command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section."""
-        width = max(map(len, _HOMES))
+        width = max(map(len, _VERBS))
         for title, names in _SECTIONS.items():
             commands = [(name, self.get_command(ctx, name)) for name in names]
             with formatter.section(title):

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeGuard
 
 from runbook.errors import ComparisonError
+from runbook.hints import hint_for_both, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,7 +72,9 @@ def directions(
     check_names([*lower, *higher], found)
     for name in lower:
         if name in higher:
-            raise ComparisonError(f"{name!r} cannot be minimized and maximized; leave out one of the two")
+            raise ComparisonError(
+                f"{name!r} cannot be minimized and maximized", hint_for_both("leave out one of the two")
+            )
     return found | dict.fromkeys(lower, "min") | dict.fromkeys(higher, "max")
 
 
@@ -81,14 +84,11 @@ def check_names(wanted: Iterable[str], names: Iterable[str]) -> None:
     Raises:
         ComparisonError: naming the nearest.
     """
-    import difflib
-
     known = list(names)
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known[:5]
-            remedy = f"did you mean {' or '.join(near)}?" if near else "none of the experiments has any metric"
-            raise ComparisonError(f"no experiment has a metric {name!r}; {remedy}")
+            meant = suggest(str(name), known) if known else "none of the experiments has any metric"
+            raise ComparisonError(f"no experiment has a metric {name!r}", hint_for_both(meant))
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

@@ -10,6 +10,7 @@ import attrs
 from runbook import display, errors
 from runbook.config.difference import differing
 from runbook.config.settings import canonical, without_outputs
+from runbook.hints import Hint
 from runbook.query import fields, parser
 from runbook.query.fields import MISSING, FieldPath
 from runbook.record import registry_entry
@@ -64,7 +65,8 @@ def group(entries: Sequence[Entry], by: str | Iterable[str] = CONFIG) -> list[Gr
     """
     texts = [by] if isinstance(by, str) else list(by)
     if not texts:
-        raise errors.ComparisonError("nothing to group by; pass 'config', or a field such as 'config.lr'")
+        hint = Hint("pass 'config', or a field such as 'config.lr'", "name config, or a field such as config.lr")
+        raise errors.ComparisonError("nothing to group by", hint)
     getters = {_name(text): _getter(text, entries) for text in texts if text != CONFIG}
     members: dict[tuple[str, ...], list[Entry]] = {}
     for entry in entries:
@@ -129,7 +131,7 @@ def _part(name: str, value: object) -> str:
     if is_own and plain is None:
         return f"no {name}"
     text = "None" if plain is None else display.one_line(plain)
-    text = text if len(text) <= _LABEL_VALUE else f"{text[: _LABEL_VALUE - 1]}…"
+    text = display.cut(text, _LABEL_VALUE)
     return text if is_own else f"{name}={text}"
 
 

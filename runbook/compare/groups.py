@@ -14,6 +14,7 @@ from runbook.compare.grouping import CONFIG, Group, group
 from runbook.compare.predictions import compare_predictions
 from runbook.compare.statistics import ALPHA, CONFIDENCE, Contrast, Summary, contrast, holm, summarize
 from runbook.errors import ComparisonError, UnknownStatusError
+from runbook.hints import Hint
 from runbook.record import registry_entry
 from runbook.record.status import Status
 from runbook.render import notebook, tables
@@ -132,7 +133,7 @@ class GroupComparison(GroupResults):
 
     def _long_table(self, of: str) -> Table:
         if of not in {"groups", "pairs"}:
-            raise ComparisonError(f"there is no table of {of!r}; pass 'groups' or 'pairs'")
+            raise ComparisonError(f"there is no table of {of!r}", Hint("pass 'groups' or 'pairs'", None))
         return group_tables.long_groups(self) if of == "groups" else group_tables.long_pairs(self)
 
 
@@ -175,8 +176,11 @@ def compare_groups(
     counting = [entry for entry in entries if entry.get("status") in wanted]
     if not counting:
         raise ComparisonError(
-            f"none of {len(entries)} experiments is {' or '.join(sorted(wanted))}; "
-            "choose others with ids= or where=, or say status= for those that have not completed"
+            f"none of {len(entries)} experiments is {' or '.join(sorted(wanted))}",
+            Hint(
+                "choose others with ids= or where=, or say status= for those that have not completed",
+                "name others, choose them with --where, or say --status for those that have not completed",
+            ),
         )
     names = _metric_names(counting, metrics)
     known = directions(names, minimize, maximize)
@@ -220,12 +224,14 @@ def _metric_names(entries: Sequence[Entry], metrics: Iterable[str] | None) -> li
     if metrics is not None:
         chosen = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
         if not chosen:
-            raise ComparisonError("no metric was named; leave out metrics= for all that are numbers")
+            hint = Hint("leave out metrics= for all that are numbers", "leave out --metric for all that are numbers")
+            raise ComparisonError("no metric was named", hint)
         check_names(chosen, names)
         names = dict.fromkeys(chosen)
     if not names:
         raise ComparisonError(
-            f"no final metric of these {len(entries)} experiments is a number; save_final_metrics saves such"
+            f"no final metric of these {len(entries)} experiments is a number",
+            Hint("save_final_metrics saves such", None),
         )
     return list(names)
 

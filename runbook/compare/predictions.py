@@ -9,6 +9,7 @@ import attrs
 
 from runbook.compare.statistics import Bootstrap, paired_bootstrap
 from runbook.errors import ComparisonError
+from runbook.hints import Hint, hint_for_both
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,8 +67,11 @@ def compare_predictions(
     """
     if len(groups) != 2:  # noqa: PLR2004
         raise ComparisonError(
-            f"predictions are compared between exactly two groups, not {len(groups)} ({'; '.join(list(groups)[:5])}); "
-            "choose the experiments of two, with `where` for example"
+            f"predictions are compared between exactly two groups, not {len(groups)} ({'; '.join(list(groups)[:5])})",
+            Hint(
+                "choose the experiments of two, with `where` for example",
+                "choose the experiments of two, with --where for example",
+            ),
         )
     known: tuple[str, list[Any]] | None = None
     scores: list[list[float]] = []
@@ -86,8 +90,8 @@ def compare_predictions(
             right.append([bool(target == answer) for target, answer in zip(targets, given, strict=True)])
         if not right:
             raise ComparisonError(
-                f"no experiment of {label} has results/{filename}; save_predictions({{'y_true': …, 'y_pred': …}}, "
-                f"{filename!r}) makes one"
+                f"no experiment of {label} has results/{filename}",
+                Hint(f"save_predictions({{'y_true': …, 'y_pred': …}}, {filename!r}) makes one", None),
             )
         runs.append(len(right))
         scores.append([sum(column) / len(right) for column in zip(*right, strict=True)])
@@ -109,19 +113,20 @@ def _columns(view: ExperimentView, filename: str, saved: Any) -> tuple[list[Any]
     else:
         found = f"only {', '.join(map(str, names[:8]))}" if names else f"a {type(saved).__name__}"
         raise ComparisonError(
-            f"{where} has no targets and predictions under names that are known, but {found}; "
-            f"save them as {' or '.join(' and '.join(pair) for pair in COLUMNS[:2])}"
+            f"{where} has no targets and predictions under names that are known, but {found}",
+            hint_for_both(f"save them as {' or '.join(' and '.join(pair) for pair in COLUMNS[:2])}"),
         )
     if len(targets) != len(given) or not targets:
         raise ComparisonError(
-            f"{where} has {len(targets)} targets and {len(given)} predictions; save one of each per example"
+            f"{where} has {len(targets)} targets and {len(given)} predictions",
+            hint_for_both("save one of each per example"),
         )
     for name, values in ((target, targets), (prediction, given)):
         odd = next((value for value in values if not _is_class(value)), None)
         if odd is not None:
             raise ComparisonError(
-                f"{where}: {name} holds {type(odd).__name__} such as {str(odd)[:40]!r}, and accuracy is about classes; "
-                "save the class that was predicted for each example"
+                f"{where}: {name} holds {type(odd).__name__} such as {str(odd)[:40]!r}, and accuracy is about classes",
+                hint_for_both("save the class that was predicted for each example"),
             )
     return targets, given
 
@@ -140,12 +145,12 @@ def _is_class(value: object) -> bool:
 def _check_same(known: tuple[str, list[Any]], other: tuple[str, list[Any]]) -> None:
     if len(known[1]) != len(other[1]):
         raise ComparisonError(
-            f"{known[0]} has predictions for {len(known[1])} examples and {other[0]} for {len(other[1])}; "
-            "they can only be compared on the same examples"
+            f"{known[0]} has predictions for {len(known[1])} examples and {other[0]} for {len(other[1])}",
+            hint_for_both("they can only be compared on the same examples"),
         )
     for place, (one, another) in enumerate(zip(known[1], other[1], strict=True)):
         if one != another:
             raise ComparisonError(
-                f"{known[0]} and {other[0]} differ in the target of example {place}: {one!r} and {another!r}; "
-                "they can only be compared on the same examples in the same order"
+                f"{known[0]} and {other[0]} differ in the target of example {place}: {one!r} and {another!r}",
+                hint_for_both("they can only be compared on the same examples in the same order"),
             )

@@ -1,8 +1,8 @@
-"""A config object as plain settings.
+"""A config object as JSON-compatible data.
 
-- `difference`: what differs between several
-- `redaction`: secrets kept out
-- `settings`: settings, hash and `save_dir` of one config
+- `difference`: the settings that differ between configs
+- `redaction`: secrets are left out
+- `settings`: the settings, the hash and the `save_dir` of one config
 """
 
 __all__ = ["difference", "redaction", "settings"]

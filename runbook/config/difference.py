@@ -1,4 +1,4 @@
-"""What is not the same in several configs."""
+"""The difference between configs: the settings that are not the same in all of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def config_diff(configs: dict[str, dict[str, Json]]) -> dict[str, dict[str, Json
     """The settings that are not the same in all configs.
 
     Args:
-        configs: plain configs by the id of their experiment.
+        configs: configs as JSON-compatible data, by the id of their experiment.
 
     Returns:
-        `{dotted key: {experiment_id: value}}`. The top-level `save_dir` is left out: it is the experiment's own
-        folder, and differs always.
+        `{dotted key: {experiment_id: value}}`. The top-level `save_dir` is left out: it is in the folder of the
+        experiment, and always differs.
     """
     return differing(
         {
@@ -32,7 +32,7 @@ def differing(flat: dict[str, dict[str, Json]]) -> dict[str, dict[str, Json]]:
     """The keys whose values differ, or that only some have: `{key: {owner: value}}`.
 
     Args:
-        flat: values by key, by their owner.
+        flat: for each owner its values by key.
     """
     keys = dict.fromkeys(key for settings in flat.values() for key in settings)
     found = {key: {owner: settings[key] for owner, settings in flat.items() if key in settings} for key in keys}
@@ -40,7 +40,7 @@ def differing(flat: dict[str, dict[str, Json]]) -> dict[str, dict[str, Json]]:
 
 
 def without_own_paths(config: JsonObject, experiment_id: str) -> JsonObject:
-    """The config without each inner `save_dir` that was pointed at the experiment's own folder."""
+    """The config without each inner `save_dir` that was set to the experiment's own folder."""
     own = f"{experiment_id}/checkpoints"
     kept: JsonObject = {}
     for key, value in config.items():
@@ -53,7 +53,7 @@ def without_own_paths(config: JsonObject, experiment_id: str) -> JsonObject:
 
 def _all_same(values: dict[str, Json]) -> bool:
     first, *others = values.values()
-    # True and 1 are equal in Python, and are different settings; NaN is not equal to itself, and the same one.
+    # True and 1 are equal in Python, but different settings; NaN is not equal to itself, but the same setting.
     return all(
         isinstance(other, bool) is isinstance(first, bool) and (other == first or (other != other and first != first))  # noqa: PLR0124
         for other in others

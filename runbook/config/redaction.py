@@ -1,4 +1,4 @@
-"""Keeping secrets out of the record: a setting named like one, and a value shaped like one, become "<redacted>"."""
+"""Redaction of secrets: settings with the name and values with the form of a secret become "<redacted>"."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
+from runbook.hints import Hint
 from runbook.serialize.jsonable import to_jsonable
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _SECRET_PAIRS: Final = frozenset(
 )
 _SECRET_NAMES: Final = frozenset({"token", "auth", "authorization", "dsn", "pat"})
 _HARMLESS: Final = re.compile(
-    # A count, a switch or a way to find the secret somewhere else is none itself.
+    # A count, a switch or the place where the secret is found is no secret.
     r"|\$\{[^}]*\}|\$[A-Za-z_]+|env:.*|true|false|none|null|[0-9.]+",
     re.IGNORECASE,
 )
@@ -53,13 +54,13 @@ _SHAPES: Final = re.compile(
     r")"
     r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s]{0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
-# The user of an address may stay, what follows it may not; a user alone is a token with most hosts of code.
+# In an address of ssh the user is kept. Elsewhere it is redacted too: most hosts of code accept a token as the user.
 _ADDRESS: Final = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,20}://)(?P<user>[^/\s:@]{0,500})(?::[^/\s@]{0,500})?@")
 _SCHEMES_WITH_USERS: Final = frozenset({"ssh://", "git+ssh://", "sftp://"})
 
 
 def redact(data: Json) -> Json:
-    """Plain data without its secrets; what is no secret stays as it is.
+    """A copy of JSON-compatible data with its secrets redacted.
 
     Example:
         >>> redact({"lr": 0.1, "hub_token": "abc", "max_tokens": 128})
@@ -80,7 +81,7 @@ def _redact_setting(key: str, value: Json) -> Json:
     if isinstance(value, list):
         return [_redact_setting(key, item) for item in value]
     if isinstance(value, dict):
-        # Bytes and the like are recorded by their repr, which shows what they hold.
+        # Bytes and the like are recorded by their repr, which shows their content.
         return {inner: _redact_setting(key if inner == "__repr__" else inner, item) for inner, item in value.items()}
     return value
 
@@ -89,7 +90,7 @@ def _redact_setting(key: str, value: Json) -> Json:
 def is_secret_name(name: str) -> bool:
     """Whether a setting of this name holds a secret: `api_key` and `hubToken` do, `max_tokens` and `pad_token` do not.
 
-    The words of the name decide, so that `tokenizer` and `secretary` are none.
+    Whole words of the name are compared, so that `tokenizer` and `secretary` are no secrets.
     """
     words = [word.lower() for word in _WORD.findall(name)]
     if not words:
@@ -100,7 +101,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def redact_text(text: str) -> str:
-    """A text in which whatever is shaped like a secret is redacted: keys of known services, passwords in addresses."""
+    """The text with its secrets redacted: keys of known services, private keys, and passwords in addresses."""
     if "://" in text:
         text = _ADDRESS.sub(_without_password, text)
     return _SHAPES.sub(REDACTED, text)
@@ -112,8 +113,28 @@ def _without_password(match: re.Match[str]) -> str:
     return scheme + kept
 
 
+def without_credentials(address: str) -> str:
+    """The address of a repository without the user and the password in it.
+
+    Example:
+        >>> without_credentials("https://me:token@example.org/x.git")
+        'https://example.org/x.git'
+
+    The user of ssh stays: it is a part of the address, not a secret.
+
+        >>> without_credentials("ssh://git:pw@example.org/x.git"), without_credentials("git@example.org:x.git")
+        ('ssh://git@example.org/x.git', 'git@example.org:x.git')
+    """
+    if "ssh://" in address:
+        return re.sub(r"(://[^/@:]*):[^/]*@", r"\1@", address)
+    return re.sub(r"://[^/]*@", "://", re.sub(r"(://[^?#]*)[?#].*", r"\1", address))
+
+
 def redact_arguments(arguments: Iterable[str]) -> tuple[str, ...]:
-    """A command line without its secrets: `--api-key X`, `--api-key=X`, `model.token=X`, and values by their shape."""
+    """The command line with its secrets redacted.
+
+    These are `--api-key X`, `--api-key=X`, `model.token=X`, and what `redact_text` redacts.
+    """
     result = []
     name_before = ""
     for argument in arguments:
@@ -133,27 +154,28 @@ def _last_part(name: str) -> str:
 
 
 def redactor(choice: str | Callable[[JsonObject], Mapping[str, Any]]) -> Callable[[JsonObject], JsonObject]:
-    """What is to be done to a config before it is hashed and written.
+    """The function that redacts a config before it is hashed and written.
 
     Args:
-        choice: "secrets", "off", or a function that takes the plain config and gives the one to record.
+        choice: "secrets", "off", or a function that takes the config as JSON-compatible data and returns the
+            one to record.
 
     Raises:
         UsageError: for any other word.
     """
     if callable(choice):
-        return lambda config: _applied(choice, config)
+        return lambda config: _redact_by(choice, config)
     if choice == "secrets":
         return lambda config: {key: _redact_setting(key, value) for key, value in config.items()}
     if choice == "off":
         return lambda config: config
-    raise errors.UsageError(f"redact={choice!r} is unknown; use 'secrets', 'off' or a function of the plain config")
+    hint = Hint("use 'secrets', 'off' or a function of the plain config", None)
+    raise errors.UsageError(f"redact={choice!r} is unknown", hint)
 
 
-def _applied(function: Callable[[JsonObject], Mapping[str, Any]], config: JsonObject) -> JsonObject:
+def _redact_by(function: Callable[[JsonObject], Mapping[str, Any]], config: JsonObject) -> JsonObject:
     result = to_jsonable(function(config))
     if not isinstance(result, dict):
-        raise errors.UsageError(
-            f"redact= gave a {type(result).__name__} for the config; it must give the mapping that is to be recorded"
-        )
+        hint = Hint("it must give the mapping that is to be recorded", None)
+        raise errors.UsageError(f"redact= gave a {type(result).__name__} for the config", hint)
     return result

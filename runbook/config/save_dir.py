@@ -1,7 +1,6 @@
-"""Pointing the `save_dir` of a config at the experiment: the one thing that is ever set in a config.
+"""Setting the `save_dir` of a config to the folder of the experiment; nothing else in a config is ever changed.
 
-Each kind of object has its own way to be changed and its own way to say that it must not be. One that must
-not gives a changed copy, and the original stays as it was.
+Each kind of object is changed, and frozen, in its own way. A frozen object is copied, and the copy is changed.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from runbook.messages import warn_once
 from runbook.serialize.arrays import defines
 from runbook.serialize.objects import (
-    class_settings,
-    declared_settings,
+    class_fields,
+    declared_fields,
     is_behaviour,
     is_mapping_like,
     is_named_tuple,
@@ -41,15 +40,16 @@ def point_save_dir(config: T, directory: Path) -> T:
     """The config with its top-level `save_dir` set to the directory.
 
     It is the same object, changed in place, or a changed copy of an object that is frozen. A config without
-    `save_dir` comes back as it is. Never raises: if there is no way to set it, that is said once.
+    `save_dir` is returned as it is. Never raises: a config whose `save_dir` cannot be set is returned as it is,
+    with one warning for its type.
 
     Args:
         config: any config.
         directory: set as a `Path` where `save_dir` was a path object, else as a string.
     """
     try:
-        return _pointed(config, directory)  # type: ignore[no-any-return]
-    except Exception as error:  # anything that the host's object raises; its training goes on
+        return _set_save_dir(config, directory)  # type: ignore[no-any-return]
+    except Exception as error:  # whatever the user's object raises, the training goes on
         name = type_name(type(config))
         with suppress(Exception):
             warn_once(
@@ -60,25 +60,25 @@ def point_save_dir(config: T, directory: Path) -> T:
         return config
 
 
-def _pointed(config: Any, directory: Path) -> Any:
+def _set_save_dir(config: Any, directory: Path) -> Any:
     cls = type(config)
     if issubclass(cls, type):
-        names = dict(class_settings(config))
+        names = dict(class_fields(config))
         if _KEY in names:
-            setattr(config, _KEY, _like(names[_KEY], directory))
+            setattr(config, _KEY, _convert_like(names[_KEY], directory))
         return config
     if is_omegaconf(cls):
-        return _pointed_omegaconf(config, directory)
+        return _set_in_omegaconf(config, directory)
     if is_mapping_like(cls):
-        return _pointed_mapping(config, directory)
+        return _set_in_mapping(config, directory)
     if not _has_save_dir(config, cls):
         return config
-    target = _like(read(config, _KEY), directory)
+    target = _convert_like(read(config, _KEY), directory)
     version = pydantic_version(cls)
-    return _pointed_object(config, target) if version is None else _pointed_pydantic(config, target, version)
+    return _set_in_object(config, target) if version is None else _set_in_pydantic(config, target, version)
 
 
-def _like(current: object, directory: Path) -> Path | str:
+def _convert_like(current: object, directory: Path) -> Path | str:
     return Path(directory) if issubclass(type(current), PurePath) else str(directory)
 
 
@@ -91,30 +91,30 @@ def _has_save_dir(config: Any, cls: type) -> bool:
     for base in cls.__mro__:
         if _KEY in vars(base):
             item = vars(base)[_KEY]
-            # A slot and a property are descriptors that can be set; a method is one that cannot.
+            # Of descriptors, a slot and a property can be set; a method cannot.
             return hasattr(type(item), "__set__") or not is_behaviour(item)
-    return any(name == _KEY for name, _ in declared_settings(config) or ())
+    return any(name == _KEY for name, _ in declared_fields(config) or ())
 
 
-def _pointed_mapping(config: Any, directory: Path) -> Any:
+def _set_in_mapping(config: Any, directory: Path) -> Any:
     if _KEY not in list(config.keys()):
         return config
-    target = _like(config[_KEY], directory)
-    # yacs keeps its freeze for attributes only, and would let us write the item.
+    target = _convert_like(config[_KEY], directory)
+    # A frozen yacs config refuses only to set attributes; its items can still be set.
     is_frozen = defines(type(config), "is_frozen") and config.is_frozen()
     if defines(type(config), "__setitem__") and not is_frozen:
-        with suppress(Exception):  # a mapping of the host's that refuses; the copy is next
+        with suppress(Exception):  # a mapping of the user's that refuses; it is copied below
             config[_KEY] = target
             return config
     make: Callable[[Any], Any] = MappingProxyType if type(config) is MappingProxyType else type(config)
     return make({key: target if key == _KEY else config[key] for key in config.keys()})  # noqa: SIM118
 
 
-def _pointed_omegaconf(config: Any, directory: Path) -> Any:
+def _set_in_omegaconf(config: Any, directory: Path) -> Any:
     content = omegaconf_content(config)
     if not isinstance(content, dict) or _KEY not in content:
         return config
-    target = _like(content[_KEY], directory)
+    target = _convert_like(content[_KEY], directory)
     omegaconf = sys.modules["omegaconf"].OmegaConf
     if not omegaconf.is_readonly(config):
         config[_KEY] = target
@@ -126,11 +126,11 @@ def _pointed_omegaconf(config: Any, directory: Path) -> Any:
     return clone
 
 
-def _pointed_pydantic(config: Any, target: Path | str, version: int) -> Any:
+def _set_in_pydantic(config: Any, target: Path | str, version: int) -> Any:
     if _is_frozen_pydantic(type(config), version):
         change = config.copy if version == 1 else config.model_copy
         return change(update={_KEY: target})
-    # Not by assignment: with `validate_assignment` that runs every validator of the model.
+    # An assignment would run every validator of a model with `validate_assignment`.
     extra = getattr(config, "__pydantic_extra__", None) or {}
     (extra if _KEY in extra else vars(config))[_KEY] = target
     getattr(config, "__fields_set__" if version == 1 else "__pydantic_fields_set__").add(_KEY)
@@ -139,40 +139,40 @@ def _pointed_pydantic(config: Any, target: Path | str, version: int) -> Any:
 
 def _is_frozen_pydantic(cls: Any, version: int) -> bool:
     if version == 1:
-        settings = cls.__config__
-        return not settings.allow_mutation or bool(getattr(settings, "frozen", False))
+        options = cls.__config__
+        return not options.allow_mutation or bool(getattr(options, "frozen", False))
     field = pydantic_fields(cls).get(_KEY)
     return bool(cls.model_config.get("frozen") or getattr(field, "frozen", False))
 
 
-def _pointed_object(config: Any, target: Path | str) -> Any:
+def _set_in_object(config: Any, target: Path | str) -> Any:
     if is_named_tuple(type(config)):
         return config._replace(**{_KEY: target})
     try:
         setattr(config, _KEY, target)
     except AttributeError:
-        # This is how dataclasses, attrs classes, structs and most others say that they are frozen.
-        return _changed_copy(config, target)
+        # Frozen dataclasses, attrs classes, structs and most others raise this.
+        return _copy_with_save_dir(config, target)
     except Exception:
-        if declared_settings(config) is None:
-            return _changed_copy(config, target)
-        # The field has a validator that our directory does not pass, and which was not made for it.
+        if declared_fields(config) is None:
+            return _copy_with_save_dir(config, target)
+        # A validator of the field refuses the directory; it was written for the user's values.
         object.__setattr__(config, _KEY, target)
     if str(read(config, _KEY)) != str(target):
-        # A validator or hook made something else of it, as in `save_dir / "today"`.
+        # A validator or hook changed the value, as in `save_dir / "today"`.
         object.__setattr__(config, _KEY, target)
     return config
 
 
-def _changed_copy(config: Any, target: Path | str) -> Any:
+def _copy_with_save_dir(config: Any, target: Path | str) -> Any:
     try:
         clone = copy.copy(config)
         object.__setattr__(clone, _KEY, target)
     except Exception:
-        declared = declared_settings(config)
+        declared = declared_fields(config)
         if declared is None:
             raise
-        # A struct of msgspec can only be made anew. Without declared fields that would lose all the others.
+        # A frozen struct of msgspec can only be created again. Without declared fields the others would be lost.
         return type(config)(**{**{str(name): item for name, item in declared}, _KEY: target})
     if hasattr(clone, "_attrs_cached_hash"):
         object.__setattr__(clone, "_attrs_cached_hash", None)

@@ -28,21 +28,21 @@ def entry_of_folder(
     *,
     record_deaths: bool = False,
 ) -> JsonObject | None:
-    """The line that an experiment's folder calls for; None when the folder says nothing.
+    """The entry that the folder of an experiment calls for; None where the folder tells nothing.
 
     Args:
         base: where the folder lies.
         experiment_id: which.
-        directory: its folder as people should see it.
-        old: its line in the index, as far as there is one; fields that only it knows are kept.
-        written: its record, from the process that writes it; None reads it, and looks whether its process is dead.
-        record_deaths: whether the end of one whose process is dead is recorded as well; that needs the lock.
+        directory: its folder as the user should see it.
+        old: its present entry, as far as there is one; fields that only this entry has are kept.
+        written: its record, from the process that writes it; None reads it and checks whether the process is alive.
+        record_deaths: whether to record the end of one whose process is dead; that needs the lock.
     """
     layout = base.experiment(experiment_id)
     try:
         record, is_dead = (written, False) if written else current_record.resolve_record(base, experiment_id)
     except (FileNotFoundError, NotADirectoryError):
-        # The legacy tool wrote no record. One of ours that is just being made has no config.json yet.
+        # The legacy tool wrote no record. A folder of ours that is just being made has no config.json yet.
         if old or not layout.config.is_file():
             return None
     except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
@@ -57,17 +57,17 @@ def entry_of_folder(
 
 
 def _entry_of_record(base: BaseLayout, record: ExperimentRecord, directory: str, old: JsonObject) -> JsonObject:
-    """The line of a record, with what is said from outside; where that cannot be read, with what the old line said."""
+    """The entry of a record with its annotations; where these cannot be read, with those of the old entry."""
     layout = base.experiment(record.experiment_id)
     try:
         return registry_entry.build_entry(annotation_log.with_annotations(record, layout), directory)
     except OSError as error:
         annotation_log.warn_unreadable(layout, error)
-        # Whoever folds or reads next looks again: without a mark, what was said would stay hidden.
+        # Without a mark nobody would look again, and the annotations would stay hidden.
         with contextlib.suppress(OSError):
             pending.mark(base, record.experiment_id)
-        said: JsonObject = {key: old[key] for key in ("notes", "tags") if key in old}
-        return {**registry_entry.build_entry(record, directory), **said}
+        kept: JsonObject = {key: old[key] for key in ("notes", "tags") if key in old}
+        return {**registry_entry.build_entry(record, directory), **kept}
 
 
 def _config_of(layout: ExperimentLayout) -> JsonObject:

@@ -1,4 +1,4 @@
-"""Which folders lie in a base directory, and which lines of the registry are shown for them."""
+"""The folders of a base directory, and which entries are listed for them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Folders:
 
     def is_gone(self, experiment_id: str) -> bool:
         """Whether there is no folder of an experiment."""
-        # Only what is said to be absent is gone: a disk that fails, or refuses, proves nothing.
+        # Only "no such file" proves that it is gone; another error of the disk proves nothing.
         try:
             os.lstat(self._layout.experiment(experiment_id).root)
         except FileNotFoundError:
@@ -79,7 +79,7 @@ class Folders:
         """The entries without those whose folder is gone, or whose id can be no folder here.
 
         Args:
-            by_id: lines of the registry by their ids.
+            by_id: entries by their ids.
             names: what lies in the base directory.
         """
         absent = by_id.keys() - names
@@ -89,7 +89,7 @@ class Folders:
         odd = {experiment_id for experiment_id in absent if not identifiers.is_folder_name(experiment_id)}
         gone = {experiment_id for experiment_id in absent - odd if self.is_gone(experiment_id)}
         in_trash = self.trashed() if gone else set()
-        # Only we write an end reason: of these, what the line says is a copy of what the folder said.
+        # Only we write an end reason, so these entries are copies of what the folders said.
         hidden = {experiment_id for experiment_id in gone if "end_reason" in by_id[experiment_id]}
         missing = sorted(hidden - in_trash)
         if missing:
@@ -103,10 +103,10 @@ class Folders:
         return [entry for experiment_id, entry in by_id.items() if experiment_id not in left_out]
 
     def completed(self, entries: Collection[JsonObject]) -> Collection[JsonObject]:
-        """The same entries with what their lines do not tell.
+        """The same entries with the fields that are not stored, or may be out of date.
 
-        That is the directory where they are now: they may have moved since their lines were written. The legacy tool
-        listed no metrics: those of its experiments come from their folders.
+        The directory is where the experiment is now: it may have moved since the entry was written. The legacy tool
+        stored no metrics: those of its experiments are read from their folders.
         """
         root = self._shown_root()
         for entry in entries:
@@ -130,13 +130,13 @@ class Folders:
         *,
         record_deaths: bool = False,
     ) -> dict[str, JsonObject | None]:
-        """What the folders say of `stale` ids; None for what has been taken away, and nothing where they say nothing.
+        """The entries that the folders call for; None where one was taken away, no key where a folder tells nothing.
 
         Args:
-            old: the lines of these experiments, as far as there are any.
-            stale: the ids.
+            old: the present entries of these experiments, as far as there are any.
+            stale: the ids of the experiments whose entries may be out of date.
             written: records that need not be read.
-            record_deaths: whether to write down the end of those whose process is dead; the lock must be held.
+            record_deaths: whether to record the ends of those whose process is dead; that needs the lock.
         """
         fresh: dict[str, JsonObject | None] = {}
         for experiment_id in sorted(stale):
@@ -154,19 +154,18 @@ class Folders:
         *,
         record_deaths: bool = False,
     ) -> JsonObject | None:
-        """The line that an experiment's own folder calls for; None when the folder says nothing.
+        """The entry that the folder of an experiment calls for; None where the folder tells nothing.
 
         Args:
             experiment_id: which.
-            old: its line in the index, as far as there is one; fields that only it knows are kept.
-            written: its record, from the process that writes it; None reads it, and looks whether its process is dead.
+            old: its present entry, as far as there is one; fields that only this entry has are kept.
+            written: its record, from the process that writes it; None reads it and checks whether the process is alive.
             record_deaths: whether the end of one whose process is dead is recorded as well; that needs the lock.
         """
-        # Records, and what judges them, take longer to import than a registry of ten thousand takes to read, where
-        # nothing runs and nothing is out of date.
+        # Records, and the check for a live process, take longer to import than ten thousand entries take to read.
         from runbook.index import folder_entry
 
-        # Where the base directory has several paths, the line keeps the one under which it was first written.
+        # Where the base directory has several paths, the entry keeps the first.
         directory = str(old.get("directory") or self.directory(experiment_id))
         return folder_entry.entry_of_folder(
             self._layout, experiment_id, directory, old, written, record_deaths=record_deaths
@@ -176,7 +175,7 @@ class Folders:
         return self.is_gone(experiment_id) and pending.is_marked(self._layout, experiment_id)
 
     def directory(self, experiment_id: str) -> str:
-        """The folder of an experiment as people should see it, below the base directory as it was given."""
+        """The folder of an experiment below the base directory as the user gave it."""
         return os.path.join(self._shown_base, experiment_id)  # noqa: PTH118 - Path would drop the legacy "./"
 
     def _shown_root(self) -> str:
@@ -189,10 +188,10 @@ class Folders:
 
 
 def by_age(entries: Iterable[JsonObject]) -> list[JsonObject]:
-    """Entries by their start; those of the legacy tool stay in the order in which it listed them."""
+    """Entries by their start; those of the legacy tool keep the order in which that listed them."""
     found = list(entries)
     ours = [entry for entry in found if "end_reason" in entry]
-    # The ids tell seconds, of which a sweep needs more than one for its order.
+    # The ids have seconds only, and a sweep starts several experiments in one.
     ours.sort(key=lambda entry: (_age(entry), str(entry.get("timestamp"))))
     in_order = [entry for entry in found if "end_reason" not in entry]
     if not in_order:

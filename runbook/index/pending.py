@@ -1,7 +1,7 @@
-"""The marks of experiments whose lines in the index are out of date, and the lock under which they are brought up.
+"""The marks of experiments whose entries are pending, and the lock under which they are brought up to date.
 
-A mark is an empty file with the name of its experiment. Whoever folds takes it first, by a rename, and reads the
-record then, so that a mark set from that moment on means a newer record. A killed process leaves its marks to others.
+A mark is an empty file with the name of its experiment. A writer claims a mark by a rename before it reads the record,
+so a mark that is made from then on means a newer record. The marks of a killed process stay for others.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 _POLL_S: Final = 0.015
 _LOOKS: Final = 3
-"""How often to look for a mark between two tries for the lock, which cost twenty times as much."""
+"""How many looks for the mark between two tries for the lock; a try costs twenty times as much as a look."""
 _LONGEST_PAUSE_S: Final = 0.25
-_TAKEN: Final = ".taken"
+_CLAIMED: Final = ".taken"
 _locks: dict[tuple[int, Path], FileLock] = {}
 
 
 def mark(layout: BaseLayout, experiment_id: str) -> None:
-    """Mark an experiment; ours to say when its record is about to change.
+    """Mark an experiment whose record is about to change.
 
     Raises:
         OSError: if the mark cannot be made.
@@ -40,12 +40,12 @@ def mark(layout: BaseLayout, experiment_id: str) -> None:
 
 
 def list_marked(layout: BaseLayout) -> set[str]:
-    """The ids of the experiments that are marked, taken or not."""
+    """The ids of the experiments that are marked, claimed or not."""
     try:
         names = os.listdir(layout.pending)
     except FileNotFoundError:
         return set()
-    ids = {name.removesuffix(_TAKEN) for name in names}
+    ids = {name.removesuffix(_CLAIMED) for name in names}
     return {experiment_id for experiment_id in ids if identifiers.is_folder_name(experiment_id)}
 
 
@@ -58,16 +58,16 @@ def count(layout: BaseLayout) -> int:
 
 
 def is_marked(layout: BaseLayout, experiment_id: str) -> bool:
-    """Whether an experiment is marked, taken or not."""
+    """Whether an experiment is marked, and the mark claimed or not."""
     mark = os.path.join(layout.pending, experiment_id)  # noqa: PTH118 - asked again and again by all that wait
-    return os.path.exists(mark) or os.path.exists(mark + _TAKEN)  # noqa: PTH110 - likewise
+    return os.path.exists(mark) or os.path.exists(mark + _CLAIMED)  # noqa: PTH110 - likewise
 
 
 def wait_until_cleared(layout: BaseLayout, experiment_id: str) -> None:
     """Wait a moment, and no longer than the mark of an experiment is there.
 
-    The more wait, the longer: whoever gets the lock next does it for all, and 64 processes that try for it every few
-    milliseconds leave it no processor to do it with.
+    The more processes wait, the longer each pause: the one that gets the lock works for all, and 64 processes that
+    try every few milliseconds would leave it no processor time.
     """
     pause_s = min(_POLL_S * max(1, count(layout) // 2), _LONGEST_PAUSE_S)
     for _ in range(_LOOKS):
@@ -77,20 +77,20 @@ def wait_until_cleared(layout: BaseLayout, experiment_id: str) -> None:
 
 
 def claim_marks(layout: BaseLayout) -> set[str]:
-    """Take every mark, and give the ids; before their records are read, and under the lock."""
+    """Claim every mark, and return the ids; called under the lock, before the records are read."""
     ids = list_marked(layout)
     for experiment_id in ids:
         mark = layout.mark(experiment_id)
         with contextlib.suppress(FileNotFoundError):
-            mark.replace(_taken(mark))
+            mark.replace(_claimed(mark))
     return ids
 
 
 def clear_marks(layout: BaseLayout, ids: Iterable[str]) -> None:
-    """Remove the marks that were taken, when the lines of their experiments have been written."""
+    """Remove the claimed marks, when the entries of their experiments have been written."""
     for experiment_id in ids:
         with contextlib.suppress(FileNotFoundError):
-            _taken(layout.mark(experiment_id)).unlink()
+            _claimed(layout.mark(experiment_id)).unlink()
 
 
 @contextlib.contextmanager
@@ -117,17 +117,17 @@ def _touch(layout: BaseLayout, path: Path) -> None:
     try:
         files.touch(path)
     except FileNotFoundError:
-        # Our folder may be deleted while nothing runs, and somebody may think that nothing runs.
+        # Users may delete our folder while nothing runs, and may be wrong about what runs.
         base_directory.prepare(layout)
         files.touch(path)
 
 
-def _taken(mark: Path) -> Path:
-    return mark.with_name(mark.name + _TAKEN)
+def _claimed(mark: Path) -> Path:
+    return mark.with_name(mark.name + _CLAIMED)
 
 
 def _lock_of(path: Path) -> FileLock:
-    # One object for each path and process; a forked child may not use its parent's.
+    # One object for each path and process: a forked child may not use the one of its parent.
     import filelock
 
     key = (os.getpid(), path)

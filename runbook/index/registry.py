@@ -1,13 +1,13 @@
-"""The index of all experiments: shared by any number of processes, always current.
+"""The JSON registry: the index in one file, shared by any number of processes and always current.
 
-A writer leaves a mark with the id of its experiment, takes the lock, and brings the lines of *all* marked
-experiments up to date from their own records in one rewrite. Whoever gets the lock and finds its mark gone is done:
-that is what makes many writers at once cheap. A mark that nobody folded, because its writer was killed, is folded by
-the next one; readers look at marks as well, so that they are always current. A mark whose folder is gone stands for
-an experiment that was taken out of the base directory: its line goes.
+A writer marks its experiment as pending, takes the lock, and brings the entries of *all* pending experiments up to
+date from their own records in one rewrite. A writer that gets the lock and finds its mark gone is done, which makes
+many writers at once cheap. If a writer is killed, the next one applies what it left pending. Readers look at the
+records of pending experiments too, so they are always current. A pending experiment without a folder was taken out of
+the base directory, so its entry goes.
 
-A rewrite takes time in proportion to the size of the registry. So a small one is brought up to date with every change,
-and in a large one marks gather until a rewrite is worth it, a program ends, or somebody reads: see `_is_due`.
+A rewrite takes time in proportion to the size of the registry. A small registry is brought up to date with each
+change. In a large one changes stay pending until a rewrite is worth it, a program ends, or somebody reads: `_is_due`.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 _UNSETTLED: Final = (Status.RUNNING.value, Status.UNKNOWN.value)
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
 _BYTES_A_MARK: Final = 128 * 1024
-"""How many bytes of the registry one change may cost to write: a hundred-odd experiments."""
+"""How many bytes may be written for one change: more than a hundred entries."""
 _BYTES_A_SECOND: Final = 10_000_000
-"""How many bytes of the registry the ends of programs may cost to write, for each second that passes."""
+"""How many bytes may be written at the ends of programs for each second that passes."""
 _HEAD: Final = ("experiment_id", "timestamp", "custom_name", "end_reason")
 
 
 class JsonRegistry:
-    """The index of one base directory.
+    """The index of one base directory; `runbook.index.protocol.Index` says what each method promises.
 
     Args:
         layout: where things are.
@@ -67,33 +67,33 @@ class JsonRegistry:
         return self._layout
 
     def mark_pending(self, experiment_id: str) -> None:
-        """Mark an experiment whose record is about to change; a killed process leaves the mark for others."""
+        """Mark an experiment whose record is about to change; if the process is killed, others find the mark."""
         pending.mark(self._layout, experiment_id)
 
     def apply(self, experiment_id: str, written: ExperimentRecord | None = None) -> None:
-        """Bring the line of an experiment up to date with its record, which has been written.
+        """Bring the entry of an experiment up to date with its record, which has been written.
 
         In a large registry that may be left to a later call, to `settle`, or to the next reader.
 
-        A lock that cannot be had is said and is no error: the record is in its folder, readers see it
-        by its mark, and the next writer brings the line up to date.
+        If the lock cannot be had, that is a warning: the record is in its folder, readers find it
+        by its mark, and the next writer brings the entry up to date.
 
         Args:
             experiment_id: which.
-            written: its record, where the caller is who writes it; it need not be read again then.
+            written: its record, where the caller has just written it; it is not read again then.
 
         Raises:
             OSError: if the registry could not be written.
         """
         import filelock
 
-        # One that a signal handler has interrupted in the midst of its own fold goes on when the handler returns.
+        # A rewrite that a signal handler of the program has interrupted goes on when the handler returns.
         if pending.is_locked_here(self._layout) or not self._is_due():
             self.mark_pending(experiment_id)
             return
         try:
             if not self._apply_now(experiment_id, written):
-                # A mark from before may have been folded with the old record.
+                # Another process may have cleared an earlier mark with the old record.
                 self.mark_pending(experiment_id)
                 self._apply_when_unlocked(experiment_id)
         except filelock.Timeout:
@@ -112,7 +112,7 @@ class JsonRegistry:
             )
 
     def _apply_now(self, experiment_id: str, written: ExperimentRecord | None) -> bool:
-        """Bring the line of an experiment up to date where nobody else holds the lock, which takes no mark.
+        """Bring the entry of an experiment up to date where nobody else holds the lock; that needs no mark.
 
         Returns:
             Whether that was done.
@@ -125,17 +125,17 @@ class JsonRegistry:
         except filelock.Timeout:
             return False
         except BaseException:
-            # Others will want to know that the line is out of date.
+            # The entry is out of date, and others have to find that out.
             with contextlib.suppress(OSError):
                 self.mark_pending(experiment_id)
             raise
         return True
 
     def _apply_when_unlocked(self, experiment_id: str) -> None:
-        """Fold the mark of an experiment, unless another process does it first.
+        """Apply a pending experiment, unless another process does it first.
 
         Raises:
-            filelock.Timeout: if other processes hold the lock for too long without doing it.
+            filelock.Timeout: if other processes hold the lock for too long and do not apply it.
         """
         import filelock
 
@@ -143,18 +143,18 @@ class JsonRegistry:
         while pending.is_marked(self._layout, experiment_id):
             try:
                 with pending.locked(self._layout, 0):
-                    # Once: the mark of one that cannot be read whole comes back.
+                    # Once only: an experiment that cannot be read whole is marked again at once.
                     if pending.is_marked(self._layout, experiment_id):
                         self._apply_pending()
                     return
             except filelock.Timeout:
                 if time.monotonic() > end:
                     raise
-                # Who holds the lock may well be folding our mark, too: of many that wait, one has to get the lock.
+                # The process that holds the lock may be applying ours as well.
                 pending.wait_until_cleared(self._layout, experiment_id)
 
     def _is_due(self) -> bool:
-        """Whether as many changes wait as are worth a rewrite; of a small registry, each one is."""
+        """Whether enough changes are pending for a rewrite; in a small registry one is enough."""
         try:
             size = os.stat(self._layout.registry).st_size  # noqa: PTH116 - one of two on the way of every experiment
         except OSError:
@@ -162,15 +162,15 @@ class JsonRegistry:
         return size < _BYTES_A_MARK or (pending.count(self._layout) + 1) * _BYTES_A_MARK > size
 
     def flush(self) -> None:
-        """Bring the registry up to date at the end of a program; not when that was done just before.
+        """Bring the registry up to date at the end of a program, unless that was done just before.
 
-        It waits for nobody and raises nothing: what is left waits for the next program, or for a reader.
+        It waits for nobody and raises nothing. What stays pending is left to the next program or reader.
         """
         import filelock
 
         with contextlib.suppress(filelock.Timeout, OSError):
             found = os.stat(self._layout.registry)  # noqa: PTH116 - as above
-            # Of the many programs of a sweep, one now and then does it for all.
+            # A sweep ends many programs; one of them now and then does it for all.
             if time.time() - found.st_mtime < found.st_size / _BYTES_A_SECOND or not pending.count(self._layout):
                 return
             with pending.locked(self._layout, 0):
@@ -178,10 +178,10 @@ class JsonRegistry:
 
     @contextlib.contextmanager
     def removing(self, experiment_id: str) -> Iterator[None]:
-        """A block in which the folder of an experiment leaves the base directory; its line follows when it ends.
+        """A block in which the folder of an experiment leaves the base directory; its entry goes when the block ends.
 
-        It is marked under the lock, where nobody folds the mark before the folder has gone: a process that is killed
-        in the block leaves a mark without a folder, and the next one takes the line out.
+        The experiment is marked under the lock, so nobody clears the mark before the folder has gone. If the process
+        is killed in the block, a mark without a folder stays, and the next process takes the entry out.
 
         Raises:
             filelock.Timeout: if another process holds the lock for too long; the block has not begun then.
@@ -195,7 +195,7 @@ class JsonRegistry:
                 self._apply_pending()
 
     def _try_to_lock(self, stack: contextlib.ExitStack) -> bool:
-        """Whether the lock was taken; False on a disk without locks, where nobody folds marks, and readers see them."""
+        """Whether the lock was taken; False on a disk without locks, where readers find what is pending."""
         try:
             stack.enter_context(pending.locked(self._layout, LOCK_TIMEOUT_S))
         except OSError as error:
@@ -205,12 +205,12 @@ class JsonRegistry:
         return True
 
     def insert(self, entry: JsonObject) -> None:
-        """Take over a line from elsewhere: all there is of an experiment of the legacy tool beside its files.
+        """Put in an entry from elsewhere; fields that only the present entry of that id has are kept.
 
-        Fields that the index has of that id already, and the line has not, are kept.
+        Of an experiment of the legacy tool the entry is all there is beside its files.
 
         Args:
-            entry: the line; its `directory` is replaced by the one here.
+            entry: the entry; its `directory` is replaced by the one here.
 
         Raises:
             filelock.Timeout: if another process holds the lock for too long.
@@ -264,15 +264,15 @@ class JsonRegistry:
         return record
 
     def entries(self, is_wanted: Callable[[Entry], bool] | None = None) -> list[JsonObject]:
-        """The lines of all experiments, oldest first, current to this moment.
+        """The entries of all experiments, oldest first, current to this moment.
 
-        What the index lacks is adopted from the folders, and written back where that is possible. An experiment whose
-        folder is gone is left out: its line stays, for when the folder returns. One of the legacy tool is shown all
-        the same, unless it lies in the trash, because its line is what there is of it.
+        What the registry lacks is read from the folders, and written back where that is possible. An experiment whose
+        folder is gone is left out, and its entry stays in the file for when the folder returns. An experiment of the
+        legacy tool is listed all the same, unless it lies in the trash, because its entry is all there is of it.
 
         Args:
-            is_wanted: is asked for each of them, in no order, and maybe twice, as soon as it is read, so that the
-                others need no memory; None for all.
+            is_wanted: a test that is called for each entry as soon as it is read, in no order and maybe twice, so
+                that the other entries need no memory; None takes all.
 
         Raises:
             BaseDirectoryError: if the base directory is a file.
@@ -302,7 +302,7 @@ class JsonRegistry:
                 return self._repaired(pick)
 
     def _current(self, blocks: Iterable[dict[str, JsonObject]], pick: Pick) -> list[JsonObject]:
-        # First: a mark that is folded from now on is found in the file, which is read afterwards.
+        # First: what another process applies from now on is in the file, which is read afterwards.
         marked = pending.list_marked(self._layout)
         names = self._folders.names()
         stale = set(marked)
@@ -323,7 +323,7 @@ class JsonRegistry:
         rest = self._folders.placed(_overlaid(doubtful, fresh), names)
         found += pick(self._folders.completed(rest))
         if any("end_reason" not in entry for entry in rest):
-            # Those of the legacy tool have their places from the file.
+            # Experiments of the legacy tool keep the order of the file.
             places = {one: place for place, one in enumerate(listed)}
             found.sort(key=lambda entry: places.get(str(entry["experiment_id"]), len(places)))
         return by_age(found)
@@ -338,7 +338,7 @@ class JsonRegistry:
             raise errors.BaseDirectoryError(self._layout.root, "is a file")
 
     def rebuild(self) -> None:
-        """Bring every line up to date with its folder, whatever it takes.
+        """Bring every entry up to date with its folder, whatever it costs.
 
         Raises:
             filelock.Timeout: if another process holds the lock for too long.
@@ -357,7 +357,7 @@ class JsonRegistry:
         self.entries()
 
     def _unsettled(self, by_id: Mapping[str, Entry]) -> set[str]:
-        """The ids whose line may differ from their record though no mark says so."""
+        """The ids whose entries may differ from their records without being pending."""
         unsettled = [experiment_id for experiment_id, entry in by_id.items() if entry.get("status") in _UNSETTLED]
         # An id from the file may be anything, and becomes a path here.
         return {experiment_id for experiment_id in unsettled if identifiers.is_folder_name(experiment_id)}
@@ -387,10 +387,10 @@ class JsonRegistry:
         return Inspection(entries, is_missing=False, damage=None, has_duplicates=has_duplicates, pending=waiting)
 
     def _apply_pending(self, also: Mapping[str, ExperimentRecord | None] = MappingProxyType({})) -> None:
-        """Bring the lines of all marked experiments up to date; the lock must be held.
+        """Bring the entries of all pending experiments up to date; the lock must be held.
 
         Args:
-            also: further ones by their ids, with the record where its only writer has just written it.
+            also: more experiments by their ids, with the record where the caller has just written it.
         """
         taken = pending.claim_marks(self._layout)
         marked = taken.union(also)
@@ -400,8 +400,8 @@ class JsonRegistry:
             raw = chosen.replaced(self._folders.fresh(chosen.entries(), marked, written=also, record_deaths=True))
         except errors.DamagedFileError as error:
             raw = registry_format.encode(self._file.quarantine(error))
-        # A power cut may bring the former registry back, whole: what it lacks is in the folders, which are durable,
-        # and is found there by the next reader as what runs or is not listed. So the name need not be flushed.
+        # A power cut may bring the former registry back, whole. What it lacks is in the folders, which are durable,
+        # and the next reader finds it there. So the directory need not be flushed.
         self._file.write(raw, sync_directory=False)
         pending.clear_marks(self._layout, taken)
 
@@ -422,14 +422,14 @@ class JsonRegistry:
         return self._current([self._file.entries()], pick)
 
     def _write_back(self, changed: Iterable[str]) -> None:
-        """Give others the benefit of what a reader found out, where it is possible without waiting.
+        """Write down what a reader found out, where that is possible without waiting.
 
         Args:
-            changed: the ids whose lines differ from what their folders say.
+            changed: the ids whose entries differ from what their folders say.
         """
         import filelock
 
-        # A base directory that cannot be written to, or is busy, is read all the same.
+        # A base directory that is busy, or cannot be written to, can be read all the same.
         with contextlib.suppress(filelock.Timeout, OSError), pending.locked(self._layout, 0):
             for experiment_id in changed:
                 # A mark without a folder would mean that the experiment has been taken away.

@@ -1,4 +1,4 @@
-"""The registry file on the disk: read, brought into our form, and built anew from the folders where it is damaged."""
+"""The registry file on the disk: reading it, giving it one entry a line, and rebuilding it where it is damaged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class IndexFile:
 
     Args:
         layout: where things are.
-        folders: what it is built from where it is damaged.
+        folders: the experiments that it is rebuilt from where it is damaged.
     """
 
     def __init__(self, layout: BaseLayout, folders: Folders) -> None:
@@ -35,7 +35,7 @@ class IndexFile:
         self._folders = folders
 
     def read(self) -> bytes:
-        """What is in it; an empty registry where there is no file.
+        """The content; an empty registry where there is no file.
 
         Raises:
             DamagedFileError: if it is no file.
@@ -44,11 +44,11 @@ class IndexFile:
             return file.read()
 
     def blocks(self) -> Iterator[dict[str, JsonObject]]:
-        """The entries of a registry of our form by their ids, some at a time.
+        """The entries of a registry with one entry a line by their ids, some at a time.
 
         Raises:
-            DamagedFileError: if it has another form, has an id twice or cannot be read; what came before is no answer
-                then.
+            DamagedFileError: if it has another form, has an id twice or cannot be read; what came before does not
+                count then.
         """
         with self._open() as file:
             yield from registry_format.blocks(file, self._path)
@@ -72,11 +72,11 @@ class IndexFile:
             raise errors.DamagedFileError(self._path, f"it is no file ({error.strerror})") from error
 
     def write(self, raw: bytes, *, sync_directory: bool = True) -> None:
-        """Replace what is in it; the lock must be held.
+        """Replace the content; the lock must be held.
 
         Args:
             raw: the registry.
-            sync_directory: whether its name has to survive a power cut, too.
+            sync_directory: whether its name has to survive a power cut as well.
 
         Raises:
             OSError: if it cannot be written.
@@ -84,13 +84,13 @@ class IndexFile:
         files.write_whole(self._path, raw, is_locked=True, sync_directory=sync_directory)
 
     def with_entry_lines(self, *, verify: bool = False) -> bytes:
-        """The registry in our form, whatever is there now; the lock must be held.
+        """The registry with one entry a line, whatever is there now; the lock must be held.
 
         Args:
-            verify: decode every line of it, too, which costs time in proportion to its size.
+            verify: decode every entry as well, which takes time in proportion to the size.
 
         Raises:
-            OSError: if it cannot be read, or a damaged one cannot be moved away.
+            OSError: if it cannot be read, or a damaged one cannot be quarantined.
         """
         try:
             raw = self.read()
@@ -104,7 +104,7 @@ class IndexFile:
             return registry_format.encode(self.quarantine(error))
 
     def quarantine(self, error: errors.DamagedFileError) -> list[JsonObject]:
-        """Move a damaged registry out of the way and give its entries anew; the lock must be held."""
+        """Quarantine a damaged registry and return its entries, rebuilt; the lock must be held."""
         entries = self.rebuilt()
         aside = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
         self._path.rename(aside)
@@ -115,12 +115,12 @@ class IndexFile:
         return entries
 
     def rebuilt(self) -> list[JsonObject]:
-        """The entries of all that can be found: in what is left of the file, and in the folders."""
+        """The entries of all experiments that are found in what is left of the file, and in the folders."""
         try:
-            salvaged = registry_format.recover(self.read())
+            recovered = registry_format.recover(self.read())
         except errors.DamagedFileError:
-            salvaged = {}
-        listed = {one: entry for one, entry in salvaged.items() if identifiers.is_folder_name(one)}
+            recovered = {}
+        listed = {one: entry for one, entry in recovered.items() if identifiers.is_folder_name(one)}
         fresh = self._folders.fresh(listed, self._folders.ids() | listed.keys())
         current = {one: entry for one, entry in {**listed, **fresh}.items() if entry is not None}
         return [current[one] for one in sorted(current)]

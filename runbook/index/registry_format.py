@@ -1,14 +1,14 @@
-"""What the registry file means: one JSON document with one experiment a line.
+"""The format of the registry: one JSON document with one entry a line.
 
-Everything here is a function of bytes; `runbook.index.registry` does the locking and the writing. Because each
-experiment has a line of its own, an update replaces the bytes of a few lines and never decodes the others:
+Everything here is a function of bytes; `runbook.index.registry` locks and writes. Because each entry has a line of
+its own, an update replaces the bytes of a few lines and never decodes the others:
 
     {"experiments": [
     {"experiment_id": "20241216_143052_baseline_a1b2c3d4", "timestamp": …, "config": {…}},
     {"experiment_id": "20241216_153045_multilayer_e5f6a7b8", "timestamp": …, "config": {…}}
     ]}
 
-For the same reason a reader can take a block of lines after the other, and keep of each only what it was asked for.
+For the same reason a reader can decode one block of lines after the other, and keep the entries that it looks for.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def decode(raw: bytes, path: StrPath) -> dict[str, JsonObject]:
 
 
 def blocks(file: BinaryIO, path: StrPath) -> Iterator[dict[str, JsonObject]]:
-    """The entries of a registry of our form by their ids, some at a time.
+    """The entries of a registry with one entry a line by their ids, some at a time.
 
     Args:
         file: the registry, which can be sought in.
@@ -135,13 +135,13 @@ def encode(entries: Iterable[JsonObject], others: Mapping[str, object] | None = 
 
 
 def read_other_fields(raw: bytes, path: StrPath) -> JsonObject:
-    """What a registry holds beside its experiments: nothing of ours, but not ours to lose."""
+    """The fields that a registry has beside its entries: other programs wrote them, and they are kept."""
     document = json_text.decode_object(raw, path)
     return {key: value for key, value in document.items() if key != "experiments"}
 
 
 def encode_entry(entry: JsonObject) -> bytes:
-    """The line of one experiment, its id first, without the newline."""
+    """The line of one entry, its id first, without the newline."""
     return _text({"experiment_id": entry["experiment_id"], **entry}).encode(errors=json_text.HALF)
 
 
@@ -156,7 +156,7 @@ def _text(value: object) -> str:
 
 
 def has_entry_lines(raw: bytes) -> bool:
-    """Whether the registry has our form, so that one line can be replaced."""
+    """Whether the registry has one entry a line, so that an entry can be replaced by itself."""
     # A list that is closed before the end is followed by another one, in which a new line would be lost.
     if _is_empty(raw):
         return True
@@ -169,11 +169,11 @@ def _is_empty(raw: bytes) -> bool:
 
 
 class EntryEditor:
-    """The lines of some experiments, found without decoding the others.
+    """Edits the entries of some experiments without decoding the others.
 
     Args:
-        raw: a registry for which `is_spliceable` holds.
-        ids: which; they need not be there.
+        raw: a registry for which `has_entry_lines` holds.
+        ids: which experiments; they need not be there.
     """
 
     def __init__(self, raw: bytes, ids: Collection[str]) -> None:
@@ -181,7 +181,7 @@ class EntryEditor:
         self._spans = _spans(raw, ids)
 
     def entries(self) -> dict[str, JsonObject]:
-        """Those that are there, decoded.
+        """The present entries, decoded.
 
         Raises:
             DamagedFileError: if one of them cannot be read.
@@ -192,16 +192,16 @@ class EntryEditor:
         }
 
     def replaced(self, entries: Mapping[str, JsonObject | None]) -> bytes:
-        """The registry with some of them put in their places, added at the end, or taken out.
+        """The registry with some entries replaced, added at the end, or taken out.
 
         Args:
-            entries: experiments of the selection as they are now, by their ids; None takes one out.
+            entries: the new entries by their ids; None takes one out.
         """
         raw, spans = self._raw, self._spans
         lines = {
             experiment_id: None if entry is None else encode_entry(entry) for experiment_id, entry in entries.items()
         }
-        # Of two lines of one id the last counts, as it does for `decode`; what is taken out goes with all its lines.
+        # Of two lines with one id the last counts, as for `decode`; an entry that goes loses all of its lines.
         edits = sorted(
             (start, end, experiment_id)
             for experiment_id in lines.keys() & spans.keys()
@@ -226,7 +226,7 @@ class EntryEditor:
 
 
 def _spans(raw: bytes, ids: Collection[str]) -> dict[str, list[tuple[int, int]]]:
-    """Where the lines of some experiments begin and end, without the comma."""
+    """Where the lines of some entries begin and end, without the comma."""
     wanted = {_text(experiment_id).encode(errors=json_text.HALF): experiment_id for experiment_id in ids}
     found: dict[str, list[tuple[int, int]]] = {}
     if len(wanted) <= _FEW:
@@ -254,7 +254,7 @@ def _spans(raw: bytes, ids: Collection[str]) -> dict[str, list[tuple[int, int]]]
 
 
 def _lines(raw: bytes) -> Iterator[tuple[int, int]]:
-    """Where the lines of a spliceable registry begin and end, without the comma.
+    """Where the lines of the entries begin and end, without the comma.
 
     A newline inside a JSON string is always escaped, so each one ends a line.
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def annotate(
-    registry: Index,
+    index: Index,
     wanted: str,
     *,
     note: str | None = None,
@@ -30,7 +30,7 @@ def annotate(
     """Add a note to an experiment, give it tags and take others from it; no lock is needed for that.
 
     Args:
-        registry: the index of the base directory.
+        index: the index of the base directory.
         wanted: an id, the beginning of one, or a name.
         note: added to the notes.
         tags: it has them afterwards.
@@ -44,47 +44,47 @@ def annotate(
         DamagedFileError: if its record cannot be understood.
         OSError: if it cannot be written.
     """
-    experiment_id = identifiers.resolve_id(wanted, registry.summaries(), registry.layout.root)
+    experiment_id = identifiers.resolve_id(wanted, index.summaries(), index.layout.root)
     said = [*([{"note": note}] if note else []), *({"tag": tag} for tag in tags), *({"untag": tag} for tag in untags)]
     if not said:
         return experiment_id
     stamp: JsonObject = {"time": timestamps.format_time(datetime.now(UTC)), "by": _by()}
     lines: list[JsonObject] = [{**stamp, **what} for what in said]
-    if not _has_record(registry, experiment_id) and _annotate_line(registry, experiment_id, lines):
+    if not _has_record(index, experiment_id) and _annotate_line(index, experiment_id, lines):
         return experiment_id
     # First: of a process that is killed now, the mark shows others that there is something new.
-    registry.mark_pending(experiment_id)
+    index.mark_pending(experiment_id)
     try:
-        annotation_log.append(registry.layout.experiment(experiment_id), lines)
+        annotation_log.append(index.layout.experiment(experiment_id), lines)
     except FileNotFoundError as error:
         # Somebody has deleted it at this moment.
-        raise errors.ExperimentNotFoundError(experiment_id, registry.layout.root) from error
+        raise errors.ExperimentNotFoundError(experiment_id, index.layout.root) from error
     try:
-        registry.apply(experiment_id)
+        index.apply(experiment_id)
     except OSError as error:
         # Raising would ask for saying it again, and it would be there twice.
         warn(
-            f"{experiment_id}: it is kept, but {registry.layout.registry} does not show it yet ({error}); nothing is "
+            f"{experiment_id}: it is kept, but {index.layout.registry} does not show it yet ({error}); nothing is "
             "lost: free the disk, and the next experiment or listing brings it up to date"
         )
     return experiment_id
 
 
-def _has_record(registry: Index, experiment_id: str) -> bool:
+def _has_record(index: Index, experiment_id: str) -> bool:
     try:
-        current_record.read_current(registry.layout, experiment_id)
+        current_record.read_current(index.layout, experiment_id)
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
 
 
-def _annotate_line(registry: Index, experiment_id: str, lines: list[JsonObject]) -> bool:
+def _annotate_line(index: Index, experiment_id: str, lines: list[JsonObject]) -> bool:
     """The same for one without a record, of the legacy tool: its line in the registry is where its notes are.
 
     Returns:
         Whether it has no record indeed; one that is being restored at this moment may have got it back.
     """
-    layout = registry.layout.experiment(experiment_id)
+    layout = index.layout.experiment(experiment_id)
     has_record = False
 
     def annotated(line: JsonObject | None) -> JsonObject | None:
@@ -96,7 +96,7 @@ def _annotate_line(registry: Index, experiment_id: str, lines: list[JsonObject])
             return None
         # Only we write an end reason: of one of ours, whose folder is in the trash, the line alone is no experiment.
         if line is None or ("end_reason" in line and not has_folder):
-            raise errors.ExperimentNotFoundError(experiment_id, registry.layout.root)
+            raise errors.ExperimentNotFoundError(experiment_id, index.layout.root)
         notes, tags = line.get("notes"), line.get("tags")
         before = (
             notes if isinstance(notes, str) else None,
@@ -105,7 +105,7 @@ def _annotate_line(registry: Index, experiment_id: str, lines: list[JsonObject])
         after, kept = annotation_log.apply(lines, *before)
         return {"notes": after, "tags": list(kept)}
 
-    registry.update_entry(experiment_id, annotated)
+    index.update_entry(experiment_id, annotated)
     return not has_record
 
 

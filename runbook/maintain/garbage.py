@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import errors
+from runbook.hints import Hint
 from runbook.maintain import leftovers, trash
 from runbook.serialize import timestamps
 from runbook.storage import files, run_lock, staging
@@ -68,7 +69,7 @@ class _Piece:
 
 
 def collect(
-    registry: Index,
+    index: Index,
     *,
     older_than: timedelta | None = None,
     is_dry_run: bool = False,
@@ -77,7 +78,7 @@ def collect(
     """Remove what nobody needs any more.
 
     Args:
-        registry: the index of the base directory.
+        index: the index of the base directory.
         older_than: spare what was deleted, or moved out of the way, more recently, or nobody knows when; None spares
             nothing of it.
         is_dry_run: change nothing, and say what would be removed.
@@ -91,11 +92,12 @@ def collect(
         UsageError: if the age is negative.
     """
     if older_than is not None and older_than < timedelta(0):
-        raise errors.UsageError(f"nothing can be deleted {older_than} ago; give the age as a positive timedelta")
-    registry.check()
-    if not registry.layout.root.is_dir():
+        hint = Hint("give the age as a positive timedelta", "give an age such as 30d")
+        raise errors.UsageError(f"nothing can be deleted {older_than} ago", hint)
+    index.check()
+    if not index.layout.root.is_dir():
         return GarbageReport(is_dry_run=is_dry_run)
-    pieces = [*_trash(registry, older_than), *_leftovers(registry, older_than)]
+    pieces = [*_trash(index, older_than), *_leftovers(index, older_than)]
     meter = Meter(progress, len(pieces))
     removed: list[_Piece] = []
     failed: dict[str, str] = {}
@@ -110,11 +112,11 @@ def collect(
             # Somebody else has restored or removed it meanwhile.
             pass
         except OSError as error:
-            failed[_shown(registry.layout, piece.path)] = error.strerror or str(error)
+            failed[_shown(index.layout, piece.path)] = error.strerror or str(error)
         meter.advance()
     return GarbageReport(
         experiments=tuple(piece.experiment_id for piece in removed if piece.experiment_id is not None),
-        leftovers=tuple(_shown(registry.layout, piece.path) for piece in removed if piece.experiment_id is None),
+        leftovers=tuple(_shown(index.layout, piece.path) for piece in removed if piece.experiment_id is None),
         freed_bytes=freed_bytes,
         failed=failed,
         is_dry_run=is_dry_run,
@@ -132,11 +134,11 @@ def _size(path: Path) -> int:
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
-def _trash(registry: Index, older_than: timedelta | None) -> Iterator[_Piece]:
-    layout = registry.layout
+def _trash(index: Index, older_than: timedelta | None) -> Iterator[_Piece]:
+    layout = index.layout
     # What a killed process moved here may still have its line; without its folder, nobody could tell why it is gone.
-    registry.entries()
-    for entry in trash.trashed(registry):
+    index.entries()
+    for entry in trash.trashed(index):
         if older_than is None or _is_older(_deleted_at(entry), older_than):
             path = Path(str(entry["directory"]))
             yield _Piece(path, _call(trash.destroy, layout, path), str(entry["experiment_id"]))
@@ -155,12 +157,12 @@ def _is_older(moment: datetime | None, than: timedelta) -> bool:
     return moment is not None and datetime.now(UTC) - moment > than
 
 
-def _leftovers(registry: Index, older_than: timedelta | None) -> Iterator[_Piece]:
-    layout = registry.layout
+def _leftovers(index: Index, older_than: timedelta | None) -> Iterator[_Piece]:
+    layout = index.layout
     for path in _temporaries(layout):
         yield _Piece(path, _call(_remove, path))
-    for path in leftovers.run_locks(registry):
-        if leftovers.is_stale_lock(registry, path) and run_lock.is_held(path) is False:
+    for path in leftovers.run_locks(index):
+        if leftovers.is_stale_lock(index, path) and run_lock.is_held(path) is False:
             yield _Piece(path, _call(_remove_lock, path))
     for path in staging.list_orphans(layout):
         yield _Piece(path, _call(staging.remove_orphan, path))

@@ -52,18 +52,18 @@ def is_old(path: Path) -> bool:
         return False
 
 
-def run_locks(registry: Index) -> list[Path]:
+def run_locks(index: Index) -> list[Path]:
     """The lock files of experiments that run, or ran."""
     try:
-        return sorted(registry.layout.run_locks.iterdir())
+        return sorted(index.layout.run_locks.iterdir())
     except OSError:
         return []
 
 
-def is_stale_lock(registry: Index, path: Path) -> bool:
+def is_stale_lock(index: Index, path: Path) -> bool:
     """Whether the experiment that held a lock has ended."""
     try:
-        return current_record.read_current(registry.layout, path.name).status is not Status.RUNNING
+        return current_record.read_current(index.layout, path.name).status is not Status.RUNNING
     except FileNotFoundError:
         return is_old(path)
     except (OSError, errors.DamagedFileError, errors.NewerFormatError):

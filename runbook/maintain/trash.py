@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
+from runbook.hints import Hint, hint_for_both
 from runbook.record import identifiers, registry_entry
 from runbook.record.layout import ExperimentLayout
 from runbook.record.status import Status
@@ -28,13 +29,17 @@ if TYPE_CHECKING:
     from runbook.typing import JsonObject
 
 _DOOMED: Final = ".doomed-"
+_LIST_TRASH: Final = Hint("list_trash() shows what is there", "'runbook restore --list' shows what is there")
+_PLACE_TAKEN: Final = hint_for_both(
+    "nothing was changed: move its folder out of the base directory, and the one in the trash can come back"
+)
 
 
-def delete(registry: Index, wanted: str) -> Path:
+def delete(index: Index, wanted: str) -> Path:
     """Move an experiment into the trash, and take its line out of the registry.
 
     Args:
-        registry: the index of the base directory.
+        index: the index of the base directory.
         wanted: an id, the beginning of one, or a name.
 
     Returns:
@@ -45,21 +50,22 @@ def delete(registry: Index, wanted: str) -> Path:
         UsageError: if it is running.
         OSError: if it cannot be moved.
     """
-    entries = registry.entries()
-    experiment_id = identifiers.resolve_id(wanted, entries, registry.layout.root)
+    entries = index.entries()
+    experiment_id = identifiers.resolve_id(wanted, entries, index.layout.root)
     line = next(entry for entry in entries if entry["experiment_id"] == experiment_id)
-    with registry.removing(experiment_id):
-        _refuse_running(registry, experiment_id)
-        return put(registry.layout, experiment_id, line)
+    with index.removing(experiment_id):
+        _refuse_running(index, experiment_id)
+        return put(index.layout, experiment_id, line)
 
 
-def _refuse_running(registry: Index, experiment_id: str) -> None:
+def _refuse_running(index: Index, experiment_id: str) -> None:
     # What has no record, or one that cannot be read, has nobody to be asked about.
     with contextlib.suppress(OSError, errors.DamagedFileError, errors.NewerFormatError):
-        record = current_record.read_current(registry.layout, experiment_id)
+        record = current_record.read_current(index.layout, experiment_id)
         if record.status is Status.RUNNING:
             owner = f" on {record.host} in process {record.attempts[-1].owner.pid}" if record.attempts else ""
-            raise errors.UsageError(f"{experiment_id} is running{owner}; end it first, then delete it")
+            hint = hint_for_both("end it first, then delete it")
+            raise errors.UsageError(f"{experiment_id} is running{owner}", hint)
 
 
 def put(layout: BaseLayout, experiment_id: str, line: JsonObject) -> Path:
@@ -98,15 +104,18 @@ def put(layout: BaseLayout, experiment_id: str, line: JsonObject) -> Path:
 
 def _check_trash(layout: BaseLayout) -> None:
     if layout.trash.is_symlink():
-        raise errors.BaseDirectoryError(layout.root, "has a link in the place of its trash, which is not followed")
+        hint = hint_for_both("put a folder in the place of the link")
+        raise errors.BaseDirectoryError(
+            layout.root, "has a link in the place of its trash, which is not followed", hint
+        )
 
 
-def trashed(registry: Index) -> list[JsonObject]:
+def trashed(index: Index) -> list[JsonObject]:
     """The experiments in the trash, in the order in which they were deleted.
 
     Each is the line that it had in the registry, its `directory` where it is now, with `deleted_at`.
     """
-    entries = [_entry(registry.layout, path) for path in _folders(registry.layout)]
+    entries = [_entry(index.layout, path) for path in _folders(index.layout)]
     return sorted(entries, key=lambda entry: (str(entry["deleted_at"]), str(entry["directory"])))
 
 
@@ -149,11 +158,11 @@ def _kept(layout: BaseLayout, path: Path) -> tuple[JsonObject | None, str | None
     return line, deleted_at if isinstance(deleted_at, str) else None
 
 
-def restore(registry: Index, wanted: str) -> str:
+def restore(index: Index, wanted: str) -> str:
     """Move an experiment back out of the trash; of several with its id, the one that was deleted last.
 
     Args:
-        registry: the index of the base directory.
+        index: the index of the base directory.
         wanted: an id, the beginning of one, or a name.
 
     Returns:
@@ -164,24 +173,27 @@ def restore(registry: Index, wanted: str) -> str:
         ExperimentExistsError: if there is another experiment of that id by now.
         OSError: if it cannot be moved.
     """
-    layout = registry.layout
-    found = trashed(registry)
-    experiment_id = identifiers.resolve_id(wanted, found, layout.trash)
+    layout = index.layout
+    found = trashed(index)
+    try:
+        experiment_id = identifiers.resolve_id(wanted, found, layout.trash)
+    except errors.ExperimentNotFoundError as error:
+        raise errors.ExperimentNotFoundError(wanted, layout.trash, error.nearest, _LIST_TRASH) from None
     entry = next(entry for entry in reversed(found) if entry["experiment_id"] == experiment_id)
     path = layout.trash / os.path.basename(str(entry["directory"]))  # noqa: PTH119 - a string, from a file
     target = layout.experiment(experiment_id).root
     if os.path.lexists(target):
-        raise errors.ExperimentExistsError(experiment_id, layout.root)
+        raise errors.ExperimentExistsError(experiment_id, layout.root, _PLACE_TAKEN)
     line, _ = _kept(layout, path)
     if line is not None:
         # First: of a process that is killed now, the line waits for its folder, and no field is lost.
-        registry.insert(line)
+        index.insert(line)
     if any(path.iterdir()):
         try:
             staging.place_folder(path, target)
         except FileExistsError as error:
-            raise errors.ExperimentExistsError(experiment_id, layout.root) from error
-        registry.apply(experiment_id)
+            raise errors.ExperimentExistsError(experiment_id, layout.root, _PLACE_TAKEN) from error
+        index.apply(experiment_id)
     else:
         path.rmdir()
     with contextlib.suppress(FileNotFoundError):
@@ -189,7 +201,7 @@ def restore(registry: Index, wanted: str) -> str:
     return experiment_id
 
 
-def empty(registry: Index) -> int:
+def empty(index: Index) -> int:
     """Delete what is in the trash, for good; links are removed, never followed.
 
     Returns:
@@ -199,9 +211,9 @@ def empty(registry: Index) -> int:
         BaseDirectoryError: if the trash is a link.
         OSError: if something cannot be removed; what is left of it is no experiment any more.
     """
-    layout = registry.layout
+    layout = index.layout
     # What a killed process moved here may still have its line; without its folder, nobody could tell why it is gone.
-    registry.entries()
+    index.entries()
     count = sum(destroy(layout, path) for path in _visible(layout))
     for path in half_deleted(layout):
         _remove(path)

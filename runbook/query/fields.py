@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from runbook import errors
+from runbook.hints import ask_for, find_nearest, list_known
 from runbook.record.registry_entry import SECTIONS, TIMES, duration_of, parse_moment, section_of
 from runbook.serialize.flatten import NON_FINITE, flatten, restore_floats
 
@@ -58,7 +59,6 @@ _BARE: Final = re.compile(r"[\w/@%#$:+-]+")
 _NUMBERS: Final = frozenset({int, float})
 _NEAREST_SHOWN: Final = 3
 _NEAREST_OF: Final = 1000
-_SHOWN: Final = 8
 _WORDS: Final = re.compile(r"[^\W_]+")
 
 
@@ -260,17 +260,15 @@ def _leaf(value: object) -> object:
 
 
 def _unknown(field: FieldPath, entries: Iterable[Entry]) -> str:
-    remedies = []
+    hints = []
     if field.is_value and field.path[0] not in SECTIONS:
-        remedies.append("put it in quotes if it is a text")
+        hints.append("put it in quotes if it is a text")
     spelled = _spellings(field, entries)
     if nearest := _nearest(field, spelled):
-        remedies.append(f"did you mean {' or '.join(nearest)}?")
-    if not remedies:
-        there = [path for paths in spelled.values() for path in paths]
-        more = ", …" if len(there) > _SHOWN else ""
-        remedies.append(f"there are: {', '.join(there[:_SHOWN])}{more}" if there else "there are none")
-    return f"no experiment has a field {field.text!r}; {', or '.join(remedies)}"
+        hints.append(ask_for(nearest))
+    if not hints:
+        hints.append(list_known(path for paths in spelled.values() for path in paths))
+    return f"no experiment has a field {field.text!r}; {', or '.join(hints)}"
 
 
 def _spellings(field: FieldPath, entries: Iterable[Entry]) -> dict[str, list[str]]:
@@ -293,15 +291,13 @@ def _spellings(field: FieldPath, entries: Iterable[Entry]) -> dict[str, list[str
 
 def _nearest(field: FieldPath, spelled: Mapping[str, list[str]]) -> list[str]:
     """Fields that come close, as they have to be written."""
-    import difflib
-
     # Somebody may write a word of the name or its initials: `f1` for `test_f1`, `lr` for `optim.learning_rate`.
     last = field.path[-1].lower()
     short = [name for name in spelled if last in {*_WORDS.findall(name.lower()), _initials(name)}]
     wanted = ".".join(field.inner)
     # "failed" has both letters of "id".
     long = [name for name in spelled if 2 * len(name) >= len(wanted)]
-    close = difflib.get_close_matches(wanted, long, n=_NEAREST_SHOWN, cutoff=0.5)
+    close = find_nearest(wanted, long, cutoff=0.5)
     found = dict.fromkeys(path for name in [*short, *close] for path in spelled[name])
     return list(found)[:_NEAREST_SHOWN]
 

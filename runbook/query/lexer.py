@@ -6,7 +6,7 @@ import math
 import re
 from typing import Final, NamedTuple
 
-from runbook import errors
+from runbook import display, errors
 
 MAX_LENGTH: Final = 10_000
 """The longest text that is read."""
@@ -122,8 +122,8 @@ class _Reader:
             return self._word(word)
         odd = _FOREIGN.match(self._text, self._at)
         assert odd is not None
-        remedy = _INSTEAD.get(odd[0], 'put a name that has it in quotes after a dot, as in config."my key"')
-        raise self._error(f"unexpected {odd[0]!r}; {remedy}")
+        hint = _INSTEAD.get(odd[0], 'put a name that has it in quotes after a dot, as in config."my key"')
+        raise self._error(f"unexpected {odd[0]!r}; {hint}")
 
     def _take(self, pattern: re.Pattern[str]) -> str | None:
         found = pattern.match(self._text, self._at)
@@ -194,4 +194,4 @@ class _Reader:
 
 
 def _short(word: str) -> str:
-    return repr(word if len(word) <= MAX_PATH else f"{word[:MAX_PATH]}…")
+    return repr(display.cut(word, MAX_PATH))

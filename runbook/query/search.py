@@ -115,19 +115,19 @@ def parse(
     )
 
 
-def find(query: Query, registry: Index) -> list[JsonObject]:
+def find(query: Query, index: Index) -> list[JsonObject]:
     """The lines of the registry that a question asks for, in the order that it asks for.
 
     Args:
         query: the question.
-        registry: where to look.
+        index: where to look.
 
     Raises:
         QueryError: if the question names a field that no experiment has.
         BaseDirectoryError: if the base directory is a file.
     """
     search = _Search(query)
-    return search.in_order(registry.entries(search.fits))
+    return search.in_order(index.entries(search.fits))
 
 
 def matching(query: Query, entries: Iterable[E]) -> list[E]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runbook.record import identifiers
+from runbook.record import identifiers, upgrades
 from runbook.serialize import json_text
 from runbook.serialize.flatten import restore_floats
 from runbook.storage import history, progress
@@ -193,7 +193,7 @@ class ExperimentView:
         Raises:
             FileNotFoundError: for an experiment of the legacy tool, which did not record it.
         """
-        return json_text.read_object(self._layout.environment)
+        return upgrades.upgrade(json_text.read_object(self._layout.environment), upgrades.ENVIRONMENT_STEPS)
 
 
 def _restored(metrics: JsonObject) -> dict[str, Any]:

@@ -6,6 +6,7 @@
 - `registry_entry`: the entry of the registry, and its fields as values
 - `schema`: records as JSON-compatible data and back, checked
 - `status`: statuses and end reasons
+- `upgrades`: files in older versions of our formats
 """
 
-__all__ = ["identifiers", "layout", "model", "registry_entry", "schema", "status"]
+__all__ = ["identifiers", "layout", "model", "registry_entry", "schema", "status", "upgrades"]

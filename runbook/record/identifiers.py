@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 from runbook import errors
+from runbook.hints import find_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,11 +29,10 @@ LATEST: Final = "latest"
 _ID: Final = re.compile(r"[0-9]{8}_[0-9]{6}(?:_[A-Za-z0-9._-]+)?_[0-9a-f]{8}")
 _LEGACY_ID: Final = re.compile(r"[0-9]{8}_[0-9]{6}_.*[0-9a-f]{8}", re.DOTALL)
 _NOT_IN_A_SLUG: Final = re.compile(r"[^A-Za-z0-9._-]+")
-_WINDOWS_DEVICES: Final = frozenset(
-    {"CON", "PRN", "AUX", "NUL"} | {f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)}
+_WINDOWS_DEVICE: Final = re.compile(
+    r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:\..*)?", re.IGNORECASE | re.DOTALL
 )
 _COUNTED: Final = re.compile(r"@([0-9]{1,9})")
-_NEAREST_SHOWN: Final = 3
 _NEAREST_OF: Final = 1000
 _NOT_IN_A_FOLDER_NAME: Final = "/\\\0\n" + (":" if sys.platform == "win32" else "")
 
@@ -99,6 +99,11 @@ def is_folder_name(text: str) -> bool:
     return True
 
 
+def is_windows_device(name: str) -> bool:
+    """Whether Windows takes a file name for a device: `nul`, and `nul.txt` as well."""
+    return _WINDOWS_DEVICE.fullmatch(name) is not None
+
+
 def check_file_name(what: str, name: str) -> str:
     """`name`, when it can be a file name on every system.
 
@@ -112,7 +117,7 @@ def check_file_name(what: str, name: str) -> str:
     problem = None
     if not isinstance(name, str):
         raise TypeError(f"a {what} is a string, not {name!r}")
-    if name.partition(".")[0].upper() in _WINDOWS_DEVICES:
+    if is_windows_device(name):
         problem = "is the name of a device on Windows"
     elif not name or slug(name) != name:
         problem = (
@@ -122,7 +127,7 @@ def check_file_name(what: str, name: str) -> str:
     if problem is None:
         return name
     safe = slug(name)
-    if not safe or safe.partition(".")[0].upper() in _WINDOWS_DEVICES:
+    if not safe or is_windows_device(safe):
         safe = f"my_{safe or what.replace(' ', '_')}"[:SLUG_BYTES].rstrip(".-")
     raise errors.InvalidNameError(what, name, problem, safe)
 
@@ -215,8 +220,6 @@ def _name_of_folder(wanted: str, base_dir: StrPath) -> str:
 
 
 def _nearest(wanted: str, candidates: Iterable[str]) -> list[str]:
-    import difflib
-
     # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
     unique = list(dict.fromkeys(reversed(list(candidates))))[:_NEAREST_OF]
-    return difflib.get_close_matches(wanted, unique, n=_NEAREST_SHOWN, cutoff=0.4)
+    return find_nearest(wanted, unique)

@@ -21,7 +21,7 @@ class _Fixed:
     """What cannot be changed once it is made, so that the paths that were made from it stay right."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} cannot be changed; make another one with another {name}")
+        raise AttributeError(f"the paths of a layout cannot be changed; make another one with another {name}")
 
 
 class BaseLayout(_Fixed):

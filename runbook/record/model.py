@@ -10,16 +10,31 @@ import attrs
 from runbook.record.status import EndReason, Status
 from runbook.typing import Json, JsonObject
 
-FORMAT_VERSION: Final = 1
-"""The version written into each file that is ours.
+RECORD_VERSION: Final = 1
+"""The version of the format of `experiment.json`.
 
-It grows when a reader of the older version would misunderstand the file. A file with a larger version than
-this one is shown as far as it can be understood and never rewritten.
+It grows when a reader of the older version would misunderstand the file, and each growth adds a step to
+`runbook.record.upgrades`; a new optional field needs no new version. A file with a larger version than this one is
+shown as far as it can be understood and never rewritten.
 """
+
+ENVIRONMENT_VERSION: Final = 1
+"""The version of the format of `logs/environment.json`; the rules are those of `RECORD_VERSION`."""
 
 
 @attrs.frozen
-class Failure:
+class Extensible:
+    """A part of a record to which a later version may add fields.
+
+    Args:
+        unknown: the fields of the file that this version does not know, by name; they are written back as they are.
+    """
+
+    unknown: JsonObject = attrs.field(factory=dict, kw_only=True, repr=False, hash=False)
+
+
+@attrs.frozen
+class Failure(Extensible):
     """The exception that ended an experiment.
 
     Args:
@@ -34,7 +49,7 @@ class Failure:
 
 
 @attrs.frozen
-class Owner:
+class Owner(Extensible):
     """The process that works on an experiment, with what it takes to tell later whether it is alive.
 
     Args:
@@ -63,7 +78,7 @@ class Owner:
 
 
 @attrs.frozen
-class Job:
+class Job(Extensible):
     """The scheduler's job that an attempt belonged to.
 
     Args:
@@ -80,7 +95,7 @@ class Job:
 
 
 @attrs.frozen
-class Attempt:
+class Attempt(Extensible):
     """One process working on an experiment; a resumed experiment has several.
 
     Args:
@@ -107,7 +122,7 @@ class Attempt:
 
 
 @attrs.frozen
-class ExperimentRecord:
+class ExperimentRecord(Extensible):
     """The truth about one experiment: the content of its `experiment.json`.
 
     Args:
@@ -148,7 +163,7 @@ class ExperimentRecord:
     failure: Failure | None = None
     attempts: tuple[Attempt, ...] = ()
     checksums: dict[str, str] = attrs.field(factory=dict)
-    format_version: int = FORMAT_VERSION
+    format_version: int = RECORD_VERSION
 
     @property
     def host(self) -> str | None:
@@ -220,7 +235,7 @@ class Environment:
     packages: dict[str, str] = attrs.field(factory=dict)
     variables: dict[str, str] = attrs.field(factory=dict)
     problems: tuple[str, ...] = ()
-    format_version: int = FORMAT_VERSION
+    format_version: int = ENVIRONMENT_VERSION
 
 
 @attrs.frozen

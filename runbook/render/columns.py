@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from runbook.display import cut, width_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 GAP: Final = 2
 """Columns of space between two columns of the table."""
@@ -69,31 +71,59 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + GAP * (len(widths) - 1)
 
 
-def fold(text: str, width: int, measure: Callable[[str], int], most: int | None = None) -> list[str]:
+def fold(text: str, width: int, most: int | None = None) -> list[str]:
     """One line of text as several that are at most `width` wide; a number is broken only where it alone is wider.
 
     Args:
         text: without line breaks.
         width: in columns of the terminal, at least 2.
-        measure: how many columns a text takes.
         most: so many lines at most, of which the last then ends in an ellipsis.
 
     Example:
-        >>> fold("learning_rate", 10, len), fold("learning_rate", 10, len, most=1)
+        >>> fold("learning_rate", 10), fold("learning_rate", 10, most=1)
         (['learning_', 'rate'], ['learning_…'])
     """
+    if width_of(text) <= width:
+        return [text]
+    # Each piece begins and ends with a letter: spaces alone, of which one more may be taken than fit, make no line.
+    text = text.strip()
     lines: list[str] = []
-    while measure(text) > width:
+    while width_of(text) > width:
         if most is not None and len(lines) == most - 1:
-            end = len(_cut(text, width - 1, measure))
+            end = _fitting(text, width - 1)
             if _WITHIN_A_NUMBER.match(text, end - 1):
                 end = _last_break(text, end)
             return [*lines, text[:end].rstrip() + "…"]
-        fits = len(_cut(text, width, measure))
-        end = _last_break(text, fits)
-        lines.append(text[:end].strip() or text[:end])
-        text = text[end:]
-    return [*lines, text.strip() or text] if lines else [text]
+        end = _last_break(text, _fitting(text, width))
+        lines.append(text[:end].rstrip())
+        text = text[end:].lstrip()
+    return [*lines, text]
+
+
+def fold_list(text: str, width: int) -> list[str]:
+    """A list on one line as several lines; one of its items is broken only where it alone is wider.
+
+    Args:
+        text: items with a gap of `GAP` spaces between them.
+        width: in columns of the terminal, at least 2.
+
+    Example:
+        >>> fold_list("f1=0.91  val/loss=0.3  n=3", 20)
+        ['f1=0.91', 'val/loss=0.3  n=3']
+    """
+    gap = " " * GAP
+    lines: list[str] = []
+    for item in text.split(gap):
+        if lines and width_of(lines[-1]) + GAP + width_of(item) <= width:
+            lines[-1] += gap + item
+        else:
+            lines += fold(item, width)
+    return lines
+
+
+def _fitting(text: str, width: int) -> int:
+    """How many characters fit, at least one."""
+    return max(1, len(cut(text, width, width_of, ellipsis="")))
 
 
 def _last_break(text: str, fits: int) -> int:
@@ -108,28 +138,16 @@ def _last_break(text: str, fits: int) -> int:
     return min(end, fits + 1) if end * 3 > fits else fits
 
 
-def shorten(text: str, width: int, measure: Callable[[str], int]) -> str:
+def shorten(text: str, width: int) -> str:
     """A label on one line: of one that is too long the beginning, and the end where there is room for both.
 
     Ids of experiments begin with the time and end in a hash, and what lies between is most often the same.
 
     Example:
-        >>> shorten("20261123_092910_digits_lr0.0001_de786415", 24, len)
+        >>> shorten("20261123_092910_digits_lr0.0001_de786415", 24)
         '20261123_092910…de786415'
     """
-    if measure(text) <= width:
+    if width_of(text) <= width:
         return text
     end = text[-_HASH:] if width >= _TIME_AND_HASH else ""
-    if measure(end) > _HASH:
-        end = ""
-    return _cut(text, width - 1 - measure(end), measure) + "…" + end
-
-
-def _cut(text: str, width: int, measure: Callable[[str], int]) -> str:
-    """The beginning that fits."""
-    taken = 0
-    for place, char in enumerate(text):
-        taken += measure(char)
-        if taken > width:
-            return text[: max(1, place)]
-    return text
+    return cut(text, width, width_of, ellipsis=f"…{end}" if width_of(end) <= _HASH else "…")

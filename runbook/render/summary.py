@@ -1,29 +1,32 @@
-"""Experiments as a table in the terminal."""
+"""All experiments of a base directory as a table in the terminal."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from runbook import display
 from runbook.display import visible
-from runbook.record import registry_entry
 from runbook.record.status import Status
-from runbook.render import colours
+from runbook.render import colours, grid
+from runbook.render.columns import GAP, LEAST_WIDTH
+from runbook.render.entry_columns import NARROW, id_column, name_column, status_column, took_column
+from runbook.render.grid import TextColumn
 from runbook.serialize import timestamps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
-
-    from rich.table import Table
 
     from runbook.typing import Json, JsonObject
 
 _METRICS_SHOWN: Final = 4
+_LEAST_METRIC: Final = 16
 _WIDTH_WITHOUT_A_TERMINAL: Final = 120
-_WIDTH_FOR_NAMES: Final = 110
-_NARROW_ID: Final = 36
+"""A notebook and the log of a job are read by people; ids that are wider stay whole all the same."""
 
 
 def print_summary(entries: Sequence[JsonObject], base_dir: str) -> None:
@@ -33,18 +36,10 @@ def print_summary(entries: Sequence[JsonObject], base_dir: str) -> None:
         entries: lines of the registry.
         base_dir: where they are from.
     """
-    from rich.console import Console
-
-    console = Console(
-        file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_A_TERMINAL, emoji=False, markup=False
+    lines = (
+        [*_table_lines(entries), "", closing_line(entries, base_dir)] if entries else [closing_line(entries, base_dir)]
     )
-    with console.capture() as capture:
-        if entries:
-            console.print(_table(entries, console.width))
-        console.print(closing_line(entries, base_dir), highlight=False)
-    # A terminal or a pipe that knows fewer characters shows the others as question marks.
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(capture.get().encode(encoding, errors="replace").decode(encoding))
+    sys.stdout.write(display.encodable("".join(f"{line}\n" for line in lines), sys.stdout.encoding))
     sys.stdout.flush()
 
 
@@ -60,45 +55,27 @@ def closing_line(entries: Sequence[Mapping[str, Any]], base_dir: str) -> str:
     return visible(f"{len(entries)} experiment{plural} in {base_dir}: {parts}")
 
 
-def _table(entries: Sequence[JsonObject], width: int) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    # Where there is little room the name goes first, of which the id has most, and then the end of long ids: the
-    # beginning is enough to ask for an experiment.
-    is_narrow = width < _WIDTH_FOR_NAMES
-    table.add_column("experiment", no_wrap=True, max_width=_NARROW_ID if is_narrow else None)
-    if not is_narrow:
-        table.add_column("name", overflow="fold")
-    table.add_column("status", no_wrap=True)
-    table.add_column("time", justify="right", no_wrap=True)
-    table.add_column("metrics", overflow="ellipsis" if is_narrow else "fold")
-    for entry in entries:
-        status = str(entry.get("status"))
-        reason = entry.get("end_reason")
-        shown = f"{status} ({reason})" if status in {Status.FAILED, Status.INTERRUPTED} and reason else status
-        name = [] if is_narrow else [Text(visible(str(entry.get("custom_name") or "")))]
-        table.add_row(
-            Text(visible(str(entry["experiment_id"]))),
-            *name,
-            Text(visible(status if is_narrow else shown), style=colours.STATUS_COLOURS.get(status, "")),
-            Text(_duration(entry)),
-            Text(_metrics(entry.get("metrics"), "\n" if is_narrow else "  ")),
-        )
-    return table
+def _table_lines(entries: Sequence[JsonObject]) -> Iterator[str]:
+    is_terminal = sys.stdout.isatty()
+    width = max(LEAST_WIDTH, shutil.get_terminal_size().columns) if is_terminal else _WIDTH_WITHOUT_A_TERMINAL
+    is_narrow = width < NARROW
+    columns = [
+        id_column(entries),
+        *([] if is_narrow else [attrs.evolve(name_column(entries), lines=None)]),
+        status_column(entries, is_narrow=is_narrow),
+        took_column(entries, timestamps.now_utc()),
+        TextColumn("metrics", [_metrics(entry.get("metrics")) for entry in entries], is_list=True, whole=_LEAST_METRIC),
+    ]
+    if not is_terminal:
+        columns[0] = attrs.evolve(columns[0], whole=columns[0].width)
+        width = max(width, columns[0].width + GAP + max(column.least(is_first=False) for column in columns[1:]))
+    return grid.table_lines(columns, width, colour=colours.are_wanted(sys.stdout))
 
 
-def _metrics(metrics: Json, between: str) -> str:
+def _metrics(metrics: Json) -> str:
     if not isinstance(metrics, dict):
         return ""
     shown = [f"{visible(name)}={display.number(value)}" for name, value in list(metrics.items())[:_METRICS_SHOWN]]
     if len(metrics) > _METRICS_SHOWN:
         shown.append(f"+{len(metrics) - _METRICS_SHOWN} more")
-    return between.join(shown)
-
-
-def _duration(entry: JsonObject) -> str:
-    seconds = registry_entry.duration_of(entry, timestamps.now_utc())
-    return "" if seconds is None else display.duration(seconds)
+    return (" " * GAP).join(shown)

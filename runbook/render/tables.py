@@ -7,26 +7,22 @@ it controls a terminal, opens a tag, ends a cell or starts a formula.
 from __future__ import annotations
 
 import io
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from runbook import display
+from runbook.display import width_of
 from runbook.errors import MissingExtraError
-from runbook.render import colours, columns, escape
+from runbook.render import colours, escape, grid
+from runbook.render.columns import LEAST_WIDTH
+from runbook.render.grid import TextColumn
 from runbook.typing import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from pandas import DataFrame
-
-_LINES: Final = 3
-_LINES_IN_A_TITLE: Final = 4
-_LEAST_LABEL: Final = 24
-_LEAST_TEXT: Final = 12
-_LEAST_TITLE: Final = 9
 
 _BEST: Final = "*"
 
@@ -125,110 +121,32 @@ def to_text(table: Table, *, width: int, colour: bool = False) -> str:
     Returns:
         Lines of at most `width` columns, each ending in a newline.
     """
-    from rich.cells import cell_len
-
-    width = max(width, columns.LEAST_WIDTH)
+    width = max(width, LEAST_WIDTH)
     marked = {number for row in table.rows for number, cell in enumerate(row) if cell.is_best}
-    texts = [
-        [_marked(cell) if number in marked else cell.shown for number, cell in enumerate(row)] for row in table.rows
-    ]
-    naturals, minimums = [], []
-    for number, column in enumerate(table.columns):
-        content = max((cell_len(row[number]) for row in texts), default=0)
-        title = cell_len(display.visible(column.title))
-        naturals.append(max(content, title, 1))
-        if column.is_numeric:
-            minimums.append(max(content, min(title, _LEAST_TITLE), 1))
-        else:
-            whole = max((cell_len(texts[place][number]) for place in _numbers(table, number)), default=0)
-            minimums.append(max(whole, min(naturals[-1], _LEAST_TEXT if number else _LEAST_LABEL)))
-    parts = [] if table.caption is None else [_paragraph(table.caption, width, cell_len)]
-    parts += [
-        _block(table, texts, block, cell_len, has_styles=colour) for block in columns.blocks(naturals, minimums, width)
-    ]
-    notes = [*([f"* {table.mark}"] if marked else []), *table.notes]
+    parts = [] if table.caption is None else [grid.paragraph_lines(display.visible(table.caption), width)]
+    shown = [_text_column(table, number, has_marks=number in marked) for number in range(len(table.columns))]
+    parts.append(list(grid.table_lines(shown, width, colour=colour)))
+    notes = [*([f"{_BEST} {table.mark}"] if marked else []), *table.notes]
     if notes:
-        parts.append("".join(_paragraph(note, width, cell_len) for note in notes))
-    return "\n".join(parts)
+        parts.append([line for note in notes for line in grid.paragraph_lines(display.visible(note), width)])
+    return "\n".join("".join(f"{line}\n" for line in lines) for lines in parts)
 
 
-def _numbers(table: Table, column: int) -> list[int]:
-    """The rows that have a number in a column of text, where it is not to be broken either."""
-    return [place for place, row in enumerate(table.rows) if isinstance(row[column].value, (int, float))]
-
-
-def _marked(cell: Cell) -> str:
-    """The text of a cell with a mark that is also there without colours, or with a space, so that numbers line up."""
-    return f"{cell.shown}{_BEST if cell.is_best else ' '}"
-
-
-def _paragraph(text: str, width: int, measure: Callable[[str], int]) -> str:
-    return "".join(f"{line}\n" for line in columns.fold(display.visible(text), width, measure))
-
-
-def _block(
-    table: Table,
-    texts: list[list[str]],
-    block: list[tuple[int, int]],
-    measure: Callable[[str], int],
-    *,
-    has_styles: bool,
-) -> str:
-    """Some columns of the table, each in its width."""
-
-    def aligned(number: int, width: int, lines: list[str]) -> list[str]:
-        spaces = [" " * (width - measure(line)) for line in lines]
-        if table.columns[number].is_numeric:
-            return [space + line for space, line in zip(spaces, lines, strict=True)]
-        return [line + space for space, line in zip(spaces, lines, strict=True)]
-
-    def fitted(number: int, width: int, text: str) -> list[str]:
-        if number == 0:
-            return [columns.shorten(text, width, measure)]
-        return columns.fold(text, width, measure, 1 if table.columns[number].is_numeric else _LINES)
-
-    def beside(cells: list[list[str]], styles: list[str]) -> None:
-        for row in zip_longest(*cells):
-            filled = [" " * width if part is None else part for part, (_, width) in zip(row, block, strict=True)]
-            if has_styles:
-                filled = [_styled(part, style) for part, style in zip(filled, styles, strict=True)]
-            lines.append((" " * columns.GAP).join(filled).rstrip())
-
-    lines: list[str] = []
-    titles = [
-        aligned(
-            number,
-            width,
-            columns.fold(display.visible(table.columns[number].title), width, measure, _LINES_IN_A_TITLE),
-        )
-        for number, width in block
-    ]
-    tallest = max(map(len, titles))
-    # A title of one line stands directly over its column.
-    beside(
-        [[" " * width] * (tallest - len(title)) + title for title, (_, width) in zip(titles, block, strict=True)],
-        ["bold"] * len(block),
+def _text_column(table: Table, number: int, *, has_marks: bool) -> TextColumn:
+    """A column as it is printed."""
+    column = table.columns[number]
+    cells = [row[number] for row in table.rows]
+    # The mark is also there without colours; a space where there is none, so that numbers line up.
+    texts = [f"{cell.shown}{_BEST if cell.is_best else ' '}" if has_marks else cell.shown for cell in cells]
+    # In a column of text a number is not to be broken either.
+    numbers = (width_of(text) for text, cell in zip(texts, cells, strict=True) if isinstance(cell.value, (int, float)))
+    return TextColumn(
+        display.visible(column.title),
+        texts,
+        is_numeric=column.is_numeric,
+        styles=[colours.BOLD if cell.is_best else cell.style for cell in cells],
+        whole=max(numbers, default=0),
     )
-    lines.append("─" * (sum(width for _, width in block) + columns.GAP * (len(block) - 1)))
-    for row, shown in zip(table.rows, texts, strict=True):
-        beside(
-            [aligned(number, width, fitted(number, width, shown[number])) for number, width in block],
-            [
-                "bold" if row[number].is_best else colours.STATUS_COLOURS.get(row[number].style, "")
-                for number, _ in block
-            ],
-        )
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _styled(text: str, style: str) -> str:
-    from rich.color import ColorSystem
-    from rich.style import Style
-
-    bare = text.strip()
-    if not (style and bare):
-        return text
-    return text.replace(bare, Style.parse(style).render(bare, color_system=ColorSystem.STANDARD))
 
 
 def to_markdown(table: Table) -> str:

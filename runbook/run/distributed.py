@@ -68,18 +68,18 @@ def is_distributed(argument: int | None) -> bool:
     return os.environ.get("SLURM_NTASKS", "1") != "1"
 
 
-def open_rendezvous(registry: Index) -> Path:
+def open_rendezvous(index: Index) -> Path:
     """The file over which the processes of a launch agree on their next experiment in a base directory.
 
     Each process counts its experiments there: the third of one rank is the third of every other.
     """
-    key = (os.getpid(), registry.layout.root)
+    key = (os.getpid(), index.layout.root)
     _begun[key] = _begun.get(key, 0) + 1
     launch = {name: os.environ[name] for name in _LAUNCH if name in os.environ}
     if not launch:
         # Started by hand or by a launcher that says nothing of itself: on one machine its children know it.
         launch = {"launcher": str(os.getppid())}
-    return registry.layout.rendezvous(_digest(launch), _begun[key])
+    return index.layout.rendezvous(_digest(launch), _begun[key])
 
 
 def _digest(launch: dict[str, str]) -> str:
@@ -98,34 +98,34 @@ def publish_id(meeting: Path, experiment_id: str) -> None:
     files.write_whole(meeting, json_text.encode({"experiment_id": experiment_id}))
 
 
-def wait_for_rank_0(registry: Index, meeting: Path, rank: int) -> ExperimentRecord | None:
+def wait_for_rank_0(index: Index, meeting: Path, rank: int) -> ExperimentRecord | None:
     """The record of the experiment that rank 0 has made; None if it made none in time, which is said.
 
     Args:
-        registry: of the base directory.
+        index: of the base directory.
         meeting: from `begin`.
         rank: of this process, for the message.
     """
     started = time.monotonic()
     named = os.environ.get(EXPERIMENT_VARIABLE)
     while time.monotonic() - started < WAIT_S:
-        record = _record(registry, named) if named else _met(registry, meeting, time.monotonic() - started)
+        record = _record(index, named) if named else _met(index, meeting, time.monotonic() - started)
         if record is not None:
             return record
         time.sleep(_POLL_S)
     warn(
-        f"rank {rank} has waited {WAIT_S:.0f} s in {registry.layout.root} for the experiment of rank 0 and goes on "
+        f"rank {rank} has waited {WAIT_S:.0f} s in {index.layout.root} for the experiment of rank 0 and goes on "
         f"without one; make sure that rank 0 starts an experiment too, or pass rank=0 where this is one of its own"
     )
     return None
 
 
-def _met(registry: Index, meeting: Path, waited_s: float) -> ExperimentRecord | None:
+def _met(index: Index, meeting: Path, waited_s: float) -> ExperimentRecord | None:
     try:
         said = json_text.decode_object(meeting.read_bytes(), meeting)
     except (FileNotFoundError, errors.DamagedFileError):
         return None
-    record = _record(registry, str(said.get("experiment_id")))
+    record = _record(index, str(said.get("experiment_id")))
     if record is None or record.status is Status.RUNNING:
         return record
     # An experiment that has ended is one of a launch before this, with the same address and port, or a very short
@@ -134,10 +134,10 @@ def _met(registry: Index, meeting: Path, waited_s: float) -> ExperimentRecord | 
     return record if waited_s > _PATIENCE_S and age_s < waited_s + _SKEW_S else None
 
 
-def _record(registry: Index, experiment_id: str) -> ExperimentRecord | None:
+def _record(index: Index, experiment_id: str) -> ExperimentRecord | None:
     if not identifiers.is_folder_name(experiment_id):
         return None
     try:
-        return current_record.read_current(registry.layout, experiment_id)
+        return current_record.read_current(index.layout, experiment_id)
     except (OSError, errors.DamagedFileError, errors.NewerFormatError):
         return None

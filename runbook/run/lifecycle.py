@@ -42,13 +42,13 @@ class Lifecycle:
 
     Args:
         what: the experiment to be.
-        registry: the index of the base directory it goes into; None where tracking is disabled.
+        index: the index of the base directory it goes into; None where tracking is disabled.
         is_manual: whether the program says its end by `mark_complete`, and no block does.
     """
 
-    def __init__(self, what: Plan, registry: Index | None, *, is_manual: bool = False) -> None:
+    def __init__(self, what: Plan, index: Index | None, *, is_manual: bool = False) -> None:
         self._plan = what
-        self._registry = registry
+        self._index = index
         self.is_manual = is_manual
         self._experiment: Experiment | None = None
         self._recorder: Recorder | None = None
@@ -71,9 +71,9 @@ class Lifecycle:
         return self._recorder
 
     @property
-    def registry(self) -> Index | None:
+    def index(self) -> Index | None:
         """The index of the base directory it goes into; None where tracking is disabled."""
-        return self._registry
+        return self._index
 
     @property
     def is_open(self) -> bool:
@@ -101,7 +101,7 @@ class Lifecycle:
 
     def _begin(self) -> None:
         parent = current_experiment()
-        started = start_experiment(self._plan, self._registry, None if parent is None else parent.id)
+        started = start_experiment(self._plan, self._index, None if parent is None else parent.id)
         self._recorder, self._run_lock = started.recorder, started.lock
         self._experiment = Experiment(started.recorder, started.config)
         self._pid = os.getpid()
@@ -109,8 +109,8 @@ class Lifecycle:
         _prepare_process()
         self._is_open = True
         _open[id(self)] = self
-        if self._registry is not None:
-            _written[self._registry.layout.registry] = self._registry
+        if self._index is not None:
+            _written[self._index.layout.registry] = self._index
 
     def activate(self) -> None:
         """Make it the current experiment of this thread or task."""
@@ -252,8 +252,8 @@ def _retry_unrecorded_endings() -> None:
 
 
 def _flush_indexes() -> None:
-    for registry in _written.values():
-        registry.flush()
+    for index in _written.values():
+        index.flush()
 
 
 def _at_worker_exit() -> None:

@@ -9,6 +9,7 @@ import attrs
 from runbook import errors
 from runbook.config import settings as configs
 from runbook.config.redaction import redactor
+from runbook.hints import Hint
 from runbook.run.experiment import as_tags
 from runbook.typing import ExperimentOptions, JsonObject
 
@@ -88,9 +89,8 @@ def make_plan(
     hash_exclude = tuple(options.get("hash_exclude", ()))
     resume: object = options.get("resume", "never")
     if not isinstance(resume, str) or not resume:
-        raise errors.UsageError(
-            f"resume={resume!r} names no experiment; use one of {', '.join(RESUME_WORDS)}, or an id"
-        )
+        hint = Hint(f"use one of {', '.join(RESUME_WORDS)}, or an id", None)
+        raise errors.UsageError(f"resume={resume!r} names no experiment", hint)
     # Before hashing, too: the hash of a short secret can be found by trying.
     plain = redactor(options.get("redact", "secrets"))(configs.config_to_jsonable(config))
     return Plan(
@@ -115,4 +115,5 @@ def _rank(rank: object) -> int | None:
         return None
     if isinstance(rank, str | int) and str(rank).isdecimal():
         return int(rank)
-    raise errors.UsageError(f"rank={rank!r} is no rank; pass a number from 0 on, or leave it to the environment")
+    hint = Hint("pass a number from 0 on, or leave it to the environment", None)
+    raise errors.UsageError(f"rank={rank!r} is no rank", hint)

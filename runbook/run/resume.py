@@ -9,6 +9,7 @@ import attrs
 
 from runbook import errors
 from runbook.config import settings as configs
+from runbook.hints import Hint, ask_for, find_nearest
 from runbook.record import identifiers
 from runbook.record.model import Attempt, ExperimentRecord, Job
 from runbook.record.status import Status
@@ -38,7 +39,7 @@ def current_job() -> Job | None:
     return Job(id="slurm:" + ".".join(parts), restarts=int(restarts) if restarts.isdecimal() else 0)
 
 
-def find(plan: Plan, registry: Index) -> str | None:
+def find(plan: Plan, index: Index) -> str | None:
     """The experiment to go on with; None for a new one.
 
     Raises:
@@ -48,29 +49,28 @@ def find(plan: Plan, registry: Index) -> str | None:
     if plan.resume == "never":
         return None
     if plan.resume not in {"allow", "must", "auto"}:
-        return _named(plan.resume, registry)
-    same = registry.entries(lambda entry: _is_same(plan, entry))
-    found = _of_this_job(registry, same) if plan.resume == "auto" else _latest(same)
+        return _named(plan.resume, index)
+    same = index.entries(lambda entry: _is_same(plan, entry))
+    found = _of_this_job(index, same) if plan.resume == "auto" else _latest(same)
     if plan.resume == "must" and found is None:
         what = f"named {plan.name!r}" if plan.name else f"with the config {plan.config_hash}"
         raise errors.ResumeError(
-            f"resume='must', but no experiment {what} in {registry.layout.root} was interrupted or failed; "
-            "use resume='allow' to start a new one then"
+            f"resume='must', but no experiment {what} in {index.layout.root} was interrupted or failed",
+            Hint("use resume='allow' to start a new one then", None),
         )
     return found
 
 
-def _named(wanted: str, registry: Index) -> str:
-    import difflib
-
+def _named(wanted: str, index: Index) -> str:
     try:
-        return identifiers.resolve_id(wanted, registry.summaries(), registry.layout.root)
+        return identifiers.resolve_id(wanted, index.summaries(), index.layout.root)
     except errors.ExperimentNotFoundError as error:
-        words = difflib.get_close_matches(wanted, RESUME_WORDS, n=1)
+        words = find_nearest(wanted, RESUME_WORDS, most=1, cutoff=0.6)
         if not words:
             raise
         raise errors.UsageError(
-            f"resume={wanted!r} is no experiment in {registry.layout.root}; did you mean resume={words[0]!r}?"
+            f"resume={wanted!r} is no experiment in {index.layout.root}",
+            Hint(ask_for([f"resume={words[0]!r}"]), None),
         ) from error
 
 
@@ -88,7 +88,7 @@ def _is_same(plan: Plan, entry: Entry) -> bool:
     return str(entry["experiment_id"]).endswith(f"_{plan.config_hash}") and entry.get("custom_name") is None
 
 
-def _of_this_job(registry: Index, same: list[JsonObject]) -> str | None:
+def _of_this_job(index: Index, same: list[JsonObject]) -> str | None:
     job = current_job()
     if job is None or job.restarts == 0:
         return None
@@ -97,7 +97,7 @@ def _of_this_job(registry: Index, same: list[JsonObject]) -> str | None:
             continue
         experiment_id = str(entry["experiment_id"])
         try:
-            record = current_record.read_current(registry.layout, experiment_id)
+            record = current_record.read_current(index.layout, experiment_id)
         except (OSError, errors.DamagedFileError, errors.NewerFormatError):
             continue
         last = record.attempts[-1].job if record.attempts else None
@@ -154,19 +154,22 @@ def _check_status(record: ExperimentRecord, attempt: Attempt) -> None:
     if record.status is Status.RUNNING:
         if not record.attempts:
             raise errors.ResumeError(
-                f"{record.experiment_id} is running, and nothing tells in which process; if you know that it has "
-                f"ended, say declare_ended({record.experiment_id!r})"
+                f"{record.experiment_id} is running, and nothing tells in which process",
+                Hint(
+                    f"if you know that it has ended, say declare_ended({record.experiment_id!r})",
+                    f"if you know that it has ended, 'runbook end {record.experiment_id}' records that",
+                ),
             )
         last = record.attempts[-1]
         if last.job is not None and attempt.job is not None and attempt.job.follows(last.job):
             return
         raise errors.ResumeError(
-            f"{record.experiment_id} is running (process {last.owner.pid} on {last.owner.host}); "
-            "wait for its end, or start a new experiment with resume='never'"
+            f"{record.experiment_id} is running (process {last.owner.pid} on {last.owner.host})",
+            Hint("wait for its end, or start a new experiment with resume='never'", None),
         )
     raise errors.ResumeError(
-        f"{record.experiment_id} is {record.status.value}, there is nothing to go on with; "
-        "start a new experiment with resume='never'"
+        f"{record.experiment_id} is {record.status.value}, there is nothing to go on with",
+        Hint("start a new experiment with resume='never'", None),
     )
 
 
@@ -179,15 +182,15 @@ def _config_changes(record: ExperimentRecord, plan: Plan) -> JsonObject:
     return dict(configs.without_outputs(difference, plan.hash_exclude))
 
 
-def completed(plan: Plan, registry: Index) -> ExperimentRecord | None:
+def completed(plan: Plan, index: Index) -> ExperimentRecord | None:
     """The latest completed experiment of the same function with the same config; None if there is none."""
 
     def is_like_it(entry: Entry) -> bool:
         return entry.get("status") == Status.COMPLETED and str(entry["experiment_id"]).endswith(f"_{plan.config_hash}")
 
-    for entry in reversed(registry.entries(is_like_it)):
+    for entry in reversed(index.entries(is_like_it)):
         try:
-            record = current_record.read_current(registry.layout, str(entry["experiment_id"]))
+            record = current_record.read_current(index.layout, str(entry["experiment_id"]))
         except (OSError, errors.DamagedFileError, errors.NewerFormatError):
             continue
         # An attempt may have gone on with another config, under the id of the first.

@@ -43,12 +43,12 @@ class Started(NamedTuple):
     lock: RunLock | None = None
 
 
-def start_experiment(plan: Plan, registry: Index | None, parent: str | None) -> Started:
+def start_experiment(plan: Plan, index: Index | None, parent: str | None) -> Started:
     """Begin an experiment; it is on disk when this returns.
 
     Args:
         plan: what it is to be.
-        registry: the index of its base directory; None where tracking is disabled.
+        index: the index of its base directory; None where tracking is disabled.
         parent: the id of the experiment inside which it is started.
 
     Raises:
@@ -56,17 +56,17 @@ def start_experiment(plan: Plan, registry: Index | None, parent: str | None) -> 
         ResumeError: if it was to go on with an experiment and cannot.
     """
     draft = _draft(plan, parent)
-    if registry is None:
+    if index is None:
         return Started(Recorder(NullWriter(draft.experiment_id), draft), plan.config)
-    base_directory.prepare(registry.layout)
+    base_directory.prepare(index.layout)
     rank = distributed.rank_of(plan.rank)
-    meeting = distributed.open_rendezvous(registry) if rank > 0 or distributed.is_distributed(plan.rank) else None
+    meeting = distributed.open_rendezvous(index) if rank > 0 or distributed.is_distributed(plan.rank) else None
     if rank > 0 and meeting is not None:
-        return _follower(plan, registry, draft, distributed.wait_for_rank_0(registry, meeting, rank))
-    found = resume.find(plan, registry)
-    lock, record = _new(plan, registry, draft) if found is None else _another_attempt(plan, registry, draft, found)
-    place = registry.layout.experiment(record.experiment_id)
-    recorder = Recorder(DiskWriter(place, registry), record)
+        return _follower(plan, index, draft, distributed.wait_for_rank_0(index, meeting, rank))
+    found = resume.find(plan, index)
+    lock, record = _new(plan, index, draft) if found is None else _another_attempt(plan, index, draft, found)
+    place = index.layout.experiment(record.experiment_id)
+    recorder = Recorder(DiskWriter(place, index), record)
     config = _pointed_config(plan, place.checkpoints)
     if found is not None:
         recorder.resume_logging()
@@ -75,10 +75,10 @@ def start_experiment(plan: Plan, registry: Index | None, parent: str | None) -> 
     return Started(recorder, config, lock)
 
 
-def _follower(plan: Plan, registry: Index, draft: ExperimentRecord, met: ExperimentRecord | None) -> Started:
+def _follower(plan: Plan, index: Index, draft: ExperimentRecord, met: ExperimentRecord | None) -> Started:
     if met is None:
         return Started(Recorder(NullWriter(draft.experiment_id), draft), plan.config)
-    place = registry.layout.experiment(met.experiment_id)
+    place = index.layout.experiment(met.experiment_id)
     # For this rank it runs, even where rank 0 was faster and has ended.
     record = attrs.evolve(met, status=Status.RUNNING, end_reason=None, completed_at=None)
     return Started(Recorder(RankWriter(place), record), _pointed_config(plan, place.checkpoints))
@@ -109,23 +109,23 @@ def _draft(plan: Plan, parent: str | None) -> ExperimentRecord:
     )
 
 
-def _new(plan: Plan, registry: Index, draft: ExperimentRecord) -> tuple[RunLock, ExperimentRecord]:
-    layout = registry.layout
+def _new(plan: Plan, index: Index, draft: ExperimentRecord) -> tuple[RunLock, ExperimentRecord]:
+    layout = index.layout
     record = experiment_folder.reserve(layout, draft)
     place = layout.experiment(record.experiment_id)
     lock = RunLock(layout.run_lock(record.experiment_id))
     with experiment_folder.undone_on_error(layout, place), lock.released_on_error():
         record = _locked(attrs.evolve(record, config=_pointed(plan, record.config, place.checkpoints)), lock)
         experiment_folder.write_initial_files(place, record, environment.capture())
-        registry.apply(record.experiment_id, record)
+        index.apply(record.experiment_id, record)
     return lock, record
 
 
 def _another_attempt(
-    plan: Plan, registry: Index, draft: ExperimentRecord, experiment_id: str
+    plan: Plan, index: Index, draft: ExperimentRecord, experiment_id: str
 ) -> tuple[RunLock, ExperimentRecord]:
-    place = registry.layout.experiment(experiment_id)
-    lock = RunLock(registry.layout.run_lock(experiment_id))
+    place = index.layout.experiment(experiment_id)
+    lock = RunLock(index.layout.run_lock(experiment_id))
     pointed = attrs.evolve(plan, plain=_pointed(plan, plan.plain, place.checkpoints))
     before: list[ExperimentRecord] = []
 
@@ -135,16 +135,16 @@ def _another_attempt(
         return _locked(resume.next_attempt(record, pointed, draft.attempts[-1], lines), lock)
 
     with lock.released_on_error():
-        record = registry.update_record(experiment_id, continued)
+        record = index.update_record(experiment_id, continued)
         try:
             history.read_rows(place.history)
             experiment_folder.write_attempt_files(place, record, environment.capture())
-            registry.apply(experiment_id)
+            index.apply(experiment_id)
         except BaseException:
             # It has not begun; left as it is, it would be running for as long as this process is there.
             with contextlib.suppress(OSError):
-                registry.update_record(experiment_id, lambda _: before[0])
-                registry.apply(experiment_id)
+                index.update_record(experiment_id, lambda _: before[0])
+                index.apply(experiment_id)
             raise
     return lock, record
 

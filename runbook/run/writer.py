@@ -64,12 +64,12 @@ class DiskWriter:
 
     Args:
         layout: the folder.
-        registry: the index of the base directory that it lies in.
+        index: the index of the base directory that it lies in.
     """
 
-    def __init__(self, layout: ExperimentLayout, registry: Index) -> None:
+    def __init__(self, layout: ExperimentLayout, index: Index) -> None:
         self._folder = layout
-        self._registry = registry
+        self._index = index
         self._history = files.LineLog(layout.history)
         # Not a method that calls it: every logged line comes this way, and each call is a fiftieth of its time.
         self.append_history = self._history.append
@@ -90,10 +90,10 @@ class DiskWriter:
         if self._is_ended:
             # Of one that runs, every reader looks at the record anyway. The record matters more than its mark.
             with contextlib.suppress(OSError):
-                self._registry.mark_pending(record.experiment_id)
+                self._index.mark_pending(record.experiment_id)
         experiment_folder.write_record(self._folder, record)
         self._is_ended = record.status is not Status.RUNNING
-        self._registry.apply(record.experiment_id, record)
+        self._index.apply(record.experiment_id, record)
 
     def write_json(self, path: Path, data: Json) -> None:
         """Replace a JSON file."""

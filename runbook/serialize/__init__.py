@@ -1,15 +1,15 @@
-"""Any Python value as data that strict JSON can hold, and the file formats that a suffix stands for.
+"""Any Python value as JSON-compatible data, JSON itself, and the formats of files by their suffix.
 
 - `arrays`: arrays, tensors and tables
 - `figures`: figures of matplotlib and plotly as files
-- `flatten`: nested data with dotted names, and back
+- `flatten`: nested data as one mapping with dotted keys
 - `formats`: objects in files, by suffix
 - `gc_pause`: decoding without the garbage collector
 - `json_text`: JSON as text, strict and fast
 - `jsonable`: any value as JSON-compatible data
-- `objects`: the fields of an object that count
+- `objects`: the fields of an object
 - `scalars`: values without parts
-- `timestamps`: moments as text
+- `timestamps`: times as text
 - `training_history`: training histories of frameworks
 """
 

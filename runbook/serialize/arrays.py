@@ -1,7 +1,7 @@
-"""What arrays, tensors and tables hold, and what describes one that is too large to be written out.
+"""The content of arrays, tensors and tables, and the description of one that is too large to be written out.
 
-NumPy, torch, JAX, pandas, polars and their kin are known by the attributes that their classes define, so
-that none of them is ever imported here.
+NumPy, torch, JAX, pandas, polars and the like are recognised by the attributes that their classes define, so
+that none of them is imported here.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from runbook.typing import JsonObject
 
 _READERS: Final = ("tolist", "to_list", "numpy", "__array__")
-"""The methods that hand out the content of an array, the cheapest first."""
+"""The methods that return the content of an array, the cheapest first."""
 
 
 def defines(cls: type, *names: str) -> bool:
     """Whether a class or one of its bases defines all these names.
 
-    Unlike `hasattr` on the object it runs no code of the object, and no `__getattr__` can say yes to all.
+    Unlike `hasattr` on the object it runs no code of the object: a `__getattr__` may return something for any name.
     """
     return all(any(name in vars(base) for base in cls.__mro__) for name in names)
 
@@ -57,7 +57,7 @@ def describe(value: Any) -> JsonObject:
 
 
 def on_host(value: Any) -> Any:
-    """A tensor outside of its graph, its device and its sparse layout; anything else as it is."""
+    """A tensor as a dense one in main memory, without its graph; anything else as it is."""
     if not defines(type(value), "detach", "cpu"):
         return value
     value = value.detach().cpu()
@@ -65,7 +65,7 @@ def on_host(value: Any) -> Any:
 
 
 def array_content(value: Any) -> object:
-    """What an array holds: nested lists or one Python scalar; the fields of a structured array as a dict."""
+    """The content of an array: nested lists or one Python scalar; the fields of a structured array as a dict."""
     cls = type(value)
     if names := getattr(value.dtype, "names", None):
         return {name: value[name] for name in names}
@@ -77,7 +77,7 @@ def array_content(value: Any) -> object:
     reader = next(name for name in _READERS if defines(type(value), name))
     content = getattr(value, reader)()
     if type(content) is cls:
-        # A long double has no Python type of its own: NumPy hands out the scalar that it was given.
+        # Python has no type for a long double: `tolist` returns the NumPy scalar itself.
         return complex(content) if kind == "c" else float(content)
     return content
 
@@ -93,7 +93,7 @@ def labels_of(series: Any) -> list[object] | None:
 
 
 def table_rows(value: Any) -> Iterable[list[tuple[object, object]]]:
-    """The rows of a table, each as pairs of column and cell; labels that say something come first.
+    """The rows of a table, each as pairs of column and cell; labels come first, unless they only count the rows.
 
     Pairs and not dicts: pandas allows two columns of the same name.
     """

@@ -1,6 +1,6 @@
 """Figures of matplotlib and plotly as files: the suffix of the name decides the format.
 
-Neither library is imported here: whoever hands over a figure has it loaded.
+Neither library is imported here: a program that passes a figure has imported it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _PLOTLY: Final = (".json", ".html", ".png", ".svg", ".pdf", ".jpg", ".jpeg", ".w
 
 
 def as_file(figure: object, name: str) -> tuple[str, bytes]:
-    """The name and the content of the file for a figure.
+    """The file name and the content of the file for a figure.
 
     Args:
-        figure: one of matplotlib or plotly, or something that knows its matplotlib figure, such as `Axes`.
+        figure: one of matplotlib or plotly, or a part of a matplotlib figure, such as `Axes`.
         name: what it is called; without a suffix it gets `.png` for matplotlib and `.json` for plotly.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Plain data, flat: joined names, names that are still free, and floats again."""
+"""Nested JSON-compatible data as one flat mapping, and the keys for it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from runbook.typing import Json
 
 NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-"""How the floats that strict JSON cannot hold are written, and what they mean."""
+"""The strings for the floats that strict JSON cannot hold."""
 
 
 def flatten(data: Mapping[str, Json], separator: str = ".") -> dict[str, Json]:
     """Nested mappings as one mapping with joined keys; lists stay whole and empty mappings stay `{}`.
 
-    Nothing is lost where a key holds the separator itself: if `{"a.b": 1, "a": {"b": 2}}` makes two entries
-    of one name, the keys that hold the separator are put in double quotes, and there are `"a.b"` with the
-    quotes and `a.b` without. A key with the separator stays as it is while its name is the only one.
+    A key that holds the separator itself stays as it is while its joined key is the only one of that name.
+    Where two would be the same, as in `{"a.b": 1, "a": {"b": 2}}`, the key with the separator is put in double
+    quotes: `"a.b"` with the quotes is 1, and `a.b` without is 2.
 
     Example:
         >>> flatten({"optim": {"lr": 0.1, "betas": [0.9, 0.99]}, "seed": 1})
@@ -43,7 +43,7 @@ def flatten(data: Mapping[str, Json], separator: str = ".") -> dict[str, Json]:
 def restore_floats(data: Json) -> Json:
     """A copy in which the strings "NaN", "Infinity" and "-Infinity" are floats again, at any depth."""
     holder: list[Json] = [data]
-    # A stack of our own: what a JSON reader just managed to read may be too deep for recursion in Python.
+    # A list as a stack: data that a JSON reader can just read may be too deep for recursion in Python.
     unfinished: list[Any] = [holder]
     while unfinished:
         container = unfinished.pop()
@@ -56,17 +56,17 @@ def restore_floats(data: Json) -> Json:
     return holder[0]
 
 
-def key_text(plain: Json) -> str:
-    """A plain value as a key: `None`, `1`, `(1, a)`."""
-    if isinstance(plain, list):
-        return f"({', '.join(key_text(item) for item in plain)})"
-    if isinstance(plain, dict):
-        return str(plain["__repr__"]) if list(plain) == ["__repr__"] else sorting_key(plain)[2]
-    return str(plain)
+def key_text(data: Json) -> str:
+    """The text of a key that is no string: `None`, `1`, `(1, a)`."""
+    if isinstance(data, list):
+        return f"({', '.join(key_text(item) for item in data)})"
+    if isinstance(data, dict):
+        return str(data["__repr__"]) if list(data) == ["__repr__"] else sorting_key(data)[2]
+    return str(data)
 
 
 def free_name(name: str, kind: str, taken: Mapping[str, object]) -> str:
-    """The name, or where it is taken the name with its kind behind it, as in `1 (int)`."""
+    """The name; where it is taken, the name followed by its kind, as in `1 (int)`."""
     free, count = name, 1
     while free in taken:
         free = f"{name} ({kind})" if count == 1 else f"{name} ({kind} {count})"
@@ -74,13 +74,13 @@ def free_name(name: str, kind: str, taken: Mapping[str, object]) -> str:
     return free
 
 
-def sorting_key(plain: Json) -> tuple[int, float, str]:
-    """A key that puts plain values in the same order in every process: numbers by size, then the others."""
-    if isinstance(plain, (int, float)):
-        return 0, plain, ""
+def sorting_key(data: Json) -> tuple[int, float, str]:
+    """A key that sorts values in the same order in every process: numbers by size, then the others by their JSON."""
+    if isinstance(data, (int, float)):
+        return 0, data, ""
     import json
 
-    return 1, 0, json.dumps(plain, sort_keys=True)
+    return 1, 0, json.dumps(data, sort_keys=True)
 
 
 def _entries(data: Mapping[str, Json]) -> Iterable[tuple[tuple[str, ...], Json]]:

@@ -1,4 +1,4 @@
-"""Objects in files: the suffix of the name decides the format."""
+"""The formats of files: the suffix of the name decides how an object is written and read."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Format:
     """How objects are written to and read from one kind of file.
 
     Args:
-        write: puts an object into an open file.
-        read: gives back what is in a file.
+        write: writes an object to an open file.
+        read: returns the object in a file.
         is_pickle: whether reading may run code that the file contains.
     """
 
@@ -38,7 +38,7 @@ def format_of(filename: str) -> Format:
     """The format that the suffix of a file name stands for.
 
     Raises:
-        UnknownSuffixError: naming the suffixes that are known.
+        UnknownSuffixError: for any other suffix; it names those that are known.
     """
     try:
         return FORMATS[Path(filename).suffix.lower()]
@@ -47,7 +47,7 @@ def format_of(filename: str) -> Format:
 
 
 def load(path: Path, *, allow_pickle: bool = False) -> Any:
-    """What is in a file, as its suffix says.
+    """The object in a file, read in the format of its suffix.
 
     Raises:
         UnknownSuffixError: if the suffix names no known format.
@@ -96,17 +96,17 @@ def _read_json_lines(path: Path) -> list[object]:
 
 
 def _rows(value: Any) -> list[Json]:
-    """Rows, from rows or from columns."""
-    plain = to_jsonable(list(value) if isinstance(value, Iterator) else value)
-    if isinstance(plain, list):
-        return plain
-    columns = [column for column in plain.values() if isinstance(column, list)] if isinstance(plain, dict) else []
-    if not isinstance(plain, dict) or len(columns) != len(plain) or len({len(column) for column in columns}) > 1:
+    """The rows of a table that is given by rows or by columns."""
+    data = to_jsonable(list(value) if isinstance(value, Iterator) else value)
+    if isinstance(data, list):
+        return data
+    columns = [column for column in data.values() if isinstance(column, list)] if isinstance(data, dict) else []
+    if not isinstance(data, dict) or len(columns) != len(data) or len({len(column) for column in columns}) > 1:
         raise TypeError(
             f"{type(value).__name__} is neither rows nor columns; pass a list of rows, "
             "or a mapping of columns of the same length, or save it as .json"
         )
-    return [dict(zip(plain, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    return [dict(zip(data, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
 def _write_csv(value: Any, file: BinaryIO) -> None:
@@ -148,7 +148,7 @@ def _write_npz(value: object, file: BinaryIO) -> None:
     import numpy as np
 
     arrays = value if isinstance(value, dict) else {"arr_0": value}
-    # numpy.savez takes the names as keywords, and some names are taken. The format is a zip file of .npy files:
+    # numpy.savez takes the names as keywords, and uses some keywords itself. The format is a zip file of .npy files:
     # https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
@@ -167,7 +167,7 @@ def _as_array(value: Any) -> Any:
 
 
 def _readable(value: Any) -> Any:
-    """A tensor as NumPy can read it, with float32 for the short floats that NumPy does not have; else the value."""
+    """A tensor in a form that NumPy reads: floats that NumPy does not have become float32; other values as they are."""
     tensor = on_host(value)
     if defines(type(tensor), "detach", "float") and str(tensor.dtype).startswith(("torch.bfloat16", "torch.float8")):
         return tensor.float()

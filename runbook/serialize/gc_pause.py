@@ -1,4 +1,4 @@
-"""Python's garbage collection, while very many objects are made that stay."""
+"""A pause of Python's garbage collector, for the time in which very many objects are made that stay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def pause_gc() -> Iterator[None]:
-    """A block in which no garbage is looked for: of a million objects that stay, each look would find all of them."""
+    """Switch the garbage collector off in a block.
+
+    While a million objects are made that stay, each collection would visit all of them in vain.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:

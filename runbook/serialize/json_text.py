@@ -1,4 +1,4 @@
-"""JSON as text, and times as text: the rules that all files of ours share.
+"""JSON data as bytes and back: the rules that all our JSON files follow.
 
 Files hold strict JSON (RFC 8259). Non-finite floats are the strings "NaN", "Infinity" and "-Infinity", as in the
 JSON mapping of protocol buffers (https://protobuf.dev/programming-guides/json/); `runbook.serialize.jsonable` makes
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from runbook.typing import Json, JsonObject, StrPath
 
 HALF: Final = "backslashreplace"
-"""Half a surrogate pair is no UTF-8; inside a JSON string this writes its escape, which reads as what it was."""
+"""How half a surrogate pair, which UTF-8 cannot hold, is encoded: as an escape, which JSON reads back."""
 
 _INDENT: Final = 2
 _WORTH_AN_IMPORT: Final = 4_000_000
-"""In bytes: from there on msgspec saves more time than its import takes."""
+"""The bytes of a file from which on msgspec saves more time than its import takes."""
 
 
 def encode(data: Json, *, indent: int | None = _INDENT) -> bytes:
     """The bytes of a JSON file, ending in a newline.
 
     Args:
-        data: plain data, as `runbook.serialize.jsonable.to_jsonable` returns it.
+        data: JSON-compatible data, as `runbook.serialize.jsonable.to_jsonable` returns it.
         indent: spaces a level; None puts everything on one line.
     """
     if (
@@ -41,7 +41,7 @@ def encode(data: Json, *, indent: int | None = _INDENT) -> bytes:
         and data
         and not any(type(value) in {dict, list} for value in data.values())
     ):
-        # The same bytes, in a fifth of the time: most configs have one level.
+        # Most configs have one level, and this writes the same bytes in a fifth of the time.
         return encode_fields(data)
     return json.dumps(data, ensure_ascii=False, allow_nan=False, indent=indent).encode(errors=HALF) + b"\n"
 
@@ -49,8 +49,7 @@ def encode(data: Json, *, indent: int | None = _INDENT) -> bytes:
 def encode_fields(data: JsonObject) -> bytes:
     """The bytes of a JSON file with one field a line, ending in a newline.
 
-    Only the lines are for people: what is inside a field is written by the C encoder, which knows no indentation and
-    is many times as fast as the one that does.
+    A field is written on one line by the C encoder, which is many times as fast as the one that indents.
     """
     write = _compact().encode
     fields = ",\n".join(f"  {write(key)}: {write(value)}" for key, value in data.items())
@@ -84,7 +83,7 @@ def decode(raw: bytes, path: StrPath) -> Json:
 def decode_part(raw: bytes, path: StrPath, whole: int) -> Json:
     """The data in a part of a large JSON file, in half the time.
 
-    It is what `decode` gives: msgspec reads strict JSON only, and numbers exactly; what it refuses is left to `decode`.
+    The data is the same as that of `decode`, which reads the part again if msgspec refuses it.
 
     Args:
         raw: the part, which is JSON by itself.
@@ -107,7 +106,7 @@ def _quick_reader() -> Callable[[bytes], Json] | None:
     try:
         import msgspec
     except ImportError:
-        # Python may be newer than the last msgspec, and has a reader of its own.
+        # A new Python may have no msgspec yet; `decode` reads the same.
         return None
     return msgspec.json.decode
 

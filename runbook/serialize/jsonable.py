@@ -1,4 +1,4 @@
-"""Any Python value as plain data that strict JSON can hold."""
+"""Any Python value as JSON-compatible data."""
 
 from __future__ import annotations
 
@@ -12,27 +12,34 @@ from weakref import WeakKeyDictionary
 from runbook.messages import warn_once
 from runbook.serialize.arrays import array_content, describe, element_count, is_array, is_table, labels_of, table_rows
 from runbook.serialize.flatten import NON_FINITE, flatten, free_name, key_text, sorting_key
-from runbook.serialize.objects import is_omegaconf, is_sequence, omegaconf_content, settings_of
-from runbook.serialize.scalars import by_repr, clean_text, is_named, leaf_rule, plain_float, qualified_name
+from runbook.serialize.objects import fields_of, is_omegaconf, is_sequence, omegaconf_content
+from runbook.serialize.scalars import (
+    clean_text,
+    describe_by_repr,
+    float_to_jsonable,
+    is_named,
+    qualified_name,
+    scalar_rule,
+)
 from runbook.typing import Json, JsonObject
 
 __all__ = ["MAX_DEPTH", "numbers_of", "pairs_to_jsonable", "to_jsonable"]
 
 MAX_DEPTH: Final = 100
-"""How many levels of nesting are followed; a reader of JSON gives up somewhere above."""
+"""How many levels of nesting are written; readers of JSON fail somewhere above."""
 
 _MAX_REPEATS: Final = 1_000_000
-"""How often containers that were met before are written out again.
+"""How often containers that were written before are written again.
 
-Shared objects appear in full wherever they are referred to. A handful of objects that all refer to each
-other has more paths through it than a disk has room, and without this limit they would all be walked.
+A shared object is written in full wherever another refers to it. A handful of objects that all refer to each
+other has more paths through it than a disk has room, and without this limit each path would be written.
 """
 
 _SHALLOW: Final = 8
-"""Rows of data share what they refer to near the top; paths without number are met further down."""
+"""Rows of data refer to the same objects near the top; a level further down can have countless paths."""
 
 _DEEP_WEIGHT: Final = 20
-"""How many repeats near the top one repeat further down counts for."""
+"""One repeat further down counts for as many repeats near the top."""
 
 
 def to_jsonable(value: object, *, max_array: int | None = None) -> Json:
@@ -51,18 +58,18 @@ def to_jsonable(value: object, *, max_array: int | None = None) -> Json:
         >>> to_jsonable({"lr": 1e-3, "layers": (64, 32), "best": float("nan")})
         {'lr': 0.001, 'layers': [64, 32], 'best': 'NaN'}
     """
-    return _Walk(max_array).plain(value, 0)
+    return _Conversion(max_array).convert(value, 0)
 
 
 def pairs_to_jsonable(
     owner: object, pairs: Iterable[tuple[object, object]], *, max_array: int | None = None
 ) -> JsonObject:
-    """The settings that the caller took from `owner`, plain in the way of `to_jsonable`."""
-    return _Walk(max_array).owned(owner, pairs)
+    """The names and values that the caller read from `owner`, as a JSON-compatible dict."""
+    return _Conversion(max_array).convert_pairs(owner, pairs)
 
 
-class _Walk:
-    """One way through one value; it knows what it stands inside of, so that cycles come to an end."""
+class _Conversion:
+    """The conversion of one value; it knows which objects it is inside of, and stops at a cycle."""
 
     def __init__(self, max_array: int | None) -> None:
         self._max_array = max_array
@@ -70,24 +77,24 @@ class _Walk:
         self._seen: set[int] = set()
         self._repeats = 0
 
-    def plain(self, value: Any, depth: int) -> Json:
+    def convert(self, value: Any, depth: int) -> Json:
         cls = type(value)
         if value is None or cls is bool:
             return value  # type: ignore[no-any-return]
         try:
             kind = _kinds.get(cls) or _kind(cls)
-            return self._guarded(value, kind, depth) if kind.rule is None else kind.rule(value)
-        except Exception:  # whatever the host's object does, the training goes on
-            return by_repr(value)
+            return self._open(value, kind, depth) if kind.rule is None else kind.rule(value)
+        except Exception:  # whatever the user's object does, the training goes on
+            return describe_by_repr(value)
 
-    def owned(self, owner: object, pairs: Iterable[tuple[object, object]]) -> JsonObject:
+    def convert_pairs(self, owner: object, pairs: Iterable[tuple[object, object]]) -> JsonObject:
         self._inside.add(id(owner))
         try:
             return self._dict(pairs, 1)
-        except Exception:  # as in `plain`
-            return by_repr(owner)
+        except Exception:  # as in `convert`
+            return describe_by_repr(owner)
 
-    def _guarded(self, value: object, kind: _Kind, depth: int) -> Json:
+    def _open(self, value: object, kind: _Kind, depth: int) -> Json:
         if depth >= MAX_DEPTH:
             return {"__repr__": f"<nested more than {MAX_DEPTH} levels deep>"}
         identity = id(value)
@@ -110,18 +117,18 @@ class _Walk:
         if self._repeats <= _MAX_REPEATS:
             return False
         warn_once(
-            "plain:repeats",
+            "jsonable:repeats",
             "a value that refers to the same objects over and over was cut short; pass only the settings that matter",
         )
         return True
 
     def from_enum(self, value: Enum, depth: int) -> Json:
-        return self.plain(value.value, depth)
+        return self.convert(value.value, depth)
 
     def from_name(self, value: Any, _: int) -> Json:
         if issubclass(type(value), ModuleType):
             return clean_text(value.__name__)
-        return qualified_name(value) if is_named(value) else by_repr(value)
+        return qualified_name(value) if is_named(value) else describe_by_repr(value)
 
     def from_table(self, value: object, depth: int) -> Json:
         if self._is_large(value):
@@ -149,14 +156,14 @@ class _Walk:
         if isinstance(content, dict):
             return self._dict(content.items(), depth)
         if isinstance(content, list):
-            return [self.plain(item, depth) for item in content]
-        return self.plain(content, depth)
+            return [self.convert(item, depth) for item in content]
+        return self.convert(content, depth)
 
     def from_sequence(self, value: object, depth: int) -> Json:
-        return [self.plain(item, depth) for item in _items_of(value)]
+        return [self.convert(item, depth) for item in _items_of(value)]
 
     def from_set(self, value: Iterable[object], depth: int) -> Json:
-        return sorted((self.plain(item, depth) for item in value), key=sorting_key)
+        return sorted((self.convert(item, depth) for item in value), key=sorting_key)
 
     def from_dict(self, value: dict[object, object], depth: int) -> Json:
         return self._dict(list(value.items()), depth)
@@ -164,53 +171,53 @@ class _Walk:
     def from_partial(self, value: Any, depth: int) -> Json:
         return self._dict([("partial", value.func), ("args", value.args), ("keywords", value.keywords)], depth)
 
-    def from_settings(self, value: object, depth: int) -> Json:
-        pairs = settings_of(value)
+    def from_object(self, value: object, depth: int) -> Json:
+        pairs = fields_of(value)
         return self.from_name(value, depth) if pairs is None else self._dict(pairs, depth)
 
     def _dict(self, pairs: Iterable[tuple[object, object]], depth: int) -> JsonObject:
-        plain: JsonObject = {}
+        converted: JsonObject = {}
         for key, item in pairs:
-            plain[self._key(key, plain, depth)] = self.plain(item, depth)
-        return plain
+            converted[self._key(key, converted, depth)] = self.convert(item, depth)
+        return converted
 
     def _key(self, key: object, taken: JsonObject, depth: int) -> str:
         if type(key) is str and key.isascii() and key not in taken:
             return key
-        return free_name(key_text(self.plain(key, depth)), type(key).__name__, taken)
+        return free_name(key_text(self.convert(key, depth)), type(key).__name__, taken)
 
     def _nested(self, content: object, dimensions: int, depth: int) -> Json:
-        # These lists were made for us a moment ago. As values of their own they would count as met before,
-        # because the next ones live at the addresses of the last ones.
+        # `tolist` has just made these lists. Converted like other values they would count as repeats, because
+        # the next ones get the addresses of those that were freed.
         if dimensions > 0 and type(content) is list:
             return [self._nested(item, dimensions - 1, depth) for item in content]
-        return self.plain(content, depth)
+        return self.convert(content, depth)
 
     def _is_large(self, value: object) -> bool:
         return self._max_array is not None and element_count(value) > self._max_array
 
 
-_Opener: TypeAlias = Callable[[_Walk, Any, int], Json]
+_Opener: TypeAlias = Callable[[_Conversion, Any, int], Json]
 
 _OPENERS: Final[tuple[tuple[Callable[[type], bool], _Opener, int], ...]] = (
-    # Whose values are opened how, and how much meeting one of them again weighs: objects refer to each other
-    # far more densely than containers of data do, and arrays are too often made on the way to count at all.
-    (lambda cls: cls is dict, _Walk.from_dict, 1),
-    (lambda cls: issubclass(cls, Enum), _Walk.from_enum, 0),
-    (lambda cls: issubclass(cls, (type, ModuleType)), _Walk.from_name, 0),
-    (is_table, _Walk.from_table, 0),
-    (is_array, _Walk.from_array, 0),
-    (is_omegaconf, _Walk.from_omegaconf, 1),
-    (is_sequence, _Walk.from_sequence, 1),
-    (lambda cls: issubclass(cls, (set, frozenset)), _Walk.from_set, 1),
-    (lambda cls: issubclass(cls, partial), _Walk.from_partial, 1),
-    (lambda cls: issubclass(cls, Mapping), _Walk.from_settings, 1),
-    (lambda _: True, _Walk.from_settings, 10),
+    # For which classes, how a value is opened, and for how many repeats one more counts. Objects refer to each
+    # other far more often than containers of data do. Arrays are often made on the way, and count for nothing.
+    (lambda cls: cls is dict, _Conversion.from_dict, 1),
+    (lambda cls: issubclass(cls, Enum), _Conversion.from_enum, 0),
+    (lambda cls: issubclass(cls, (type, ModuleType)), _Conversion.from_name, 0),
+    (is_table, _Conversion.from_table, 0),
+    (is_array, _Conversion.from_array, 0),
+    (is_omegaconf, _Conversion.from_omegaconf, 1),
+    (is_sequence, _Conversion.from_sequence, 1),
+    (lambda cls: issubclass(cls, (set, frozenset)), _Conversion.from_set, 1),
+    (lambda cls: issubclass(cls, partial), _Conversion.from_partial, 1),
+    (lambda cls: issubclass(cls, Mapping), _Conversion.from_object, 1),
+    (lambda _: True, _Conversion.from_object, 10),
 )
 
 
 class _Kind(NamedTuple):
-    """How the values of a class become plain: by a rule where nothing is inside them, or else opened."""
+    """How the values of a class are converted: scalars by a rule, all others by opening them."""
 
     rule: Callable[[Any], Json] | None
     opener: _Opener
@@ -218,11 +225,11 @@ class _Kind(NamedTuple):
 
 
 _kinds: WeakKeyDictionary[type, _Kind] = WeakKeyDictionary()
-"""What was found out about a class; weak, for a class that a program makes and drops is not ours to keep."""
+"""The kind of each class met so far; weak, so that a class which the program drops is freed."""
 
 
 def _kind(cls: type) -> _Kind:
-    rule = None if issubclass(cls, Enum) else leaf_rule(cls)
+    rule = None if issubclass(cls, Enum) else scalar_rule(cls)
     kind = _Kind(rule, *next((opener, weight) for fits, opener, weight in _OPENERS if fits(cls)))
     _kinds[cls] = kind
     return kind
@@ -247,7 +254,7 @@ def _items_of(value: Any) -> Iterable[object]:
     except Exception:
         for base in (list, tuple):
             if issubclass(type(value), base):
-                # A subclass can spoil the way through it, but not what the list or tuple below it holds.
+                # A subclass can break its own iteration, but not that of the list or tuple it inherits from.
                 return list(base.__iter__(value))
         raise
 
@@ -257,15 +264,15 @@ def _numbers(value: Any, inside: set[int]) -> JsonObject:
         return {}
     found: JsonObject = {}
     try:
-        pairs = settings_of(value) or []
-    except Exception:  # a mapping of the host's that cannot be read has no numbers for us
+        pairs = fields_of(value) or []
+    except Exception:  # a mapping of the user's that cannot be read has no numbers for us
         return found
     for key, item in pairs:
         try:
             number = _number(item)
             if number is None and issubclass(type(item), Mapping):
                 number = _numbers(item, inside | {id(value)}) or None
-        except Exception:  # a value that breaks under the question is no number
+        except Exception:  # a value that raises when it is read is no number
             number = None
         if number is not None:
             found[free_name(key_text(to_jsonable(key)), type(key).__name__, found)] = number
@@ -275,11 +282,11 @@ def _numbers(value: Any, inside: set[int]) -> JsonObject:
 def _number(item: Any) -> Json:
     cls = type(item)
     if cls is float:
-        return plain_float(item)
-    if not (issubclass(cls, (int, float, str)) or (_kinds.get(cls) or _kind(cls)).opener is _Walk.from_array):
+        return float_to_jsonable(item)
+    if not (issubclass(cls, (int, float, str)) or (_kinds.get(cls) or _kind(cls)).opener is _Conversion.from_array):
         return None
-    plain = to_jsonable(item, max_array=1)
-    while isinstance(plain, list) and len(plain) == 1:
-        plain = plain[0]
-    is_number = isinstance(plain, (int, float)) or (isinstance(plain, str) and plain in NON_FINITE)
-    return plain if is_number else None
+    number = to_jsonable(item, max_array=1)
+    while isinstance(number, list) and len(number) == 1:
+        number = number[0]
+    is_number = isinstance(number, (int, float)) or (isinstance(number, str) and number in NON_FINITE)
+    return number if is_number else None

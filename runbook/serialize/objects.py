@@ -1,7 +1,7 @@
-"""Which settings an object carries: the fields, items or attributes that count, by name.
+"""The fields of an object by name: the items of a mapping, declared fields or public attributes.
 
 Fields are read one by one with `getattr`, never through `dataclasses.asdict` or `model_dump`: those copy or
-validate what they meet, and one value that cannot be copied would cost all the others.
+validate the values, and one that cannot be copied would make all the others unreadable.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ Pairs: TypeAlias = list[tuple[object, object]]
 _MISSING: Final = object()
 
 
-def settings_of(value: Any) -> Pairs | None:
-    """The settings of a mapping, a record, a namespace or a plain object of somebody's class.
+def fields_of(value: Any) -> Pairs | None:
+    """The fields of a mapping, a record, a namespace or an object of a class that the user wrote.
 
     Returns:
-        Names and values, possibly none at all; None for everything that is no carrier of settings, such
-        as numbers, sequences, callables, data loaders and the objects of the standard library.
+        Names and values, possibly none at all; None for values without fields, such as numbers, sequences,
+        callables, data loaders and the objects of the standard library.
     """
     cls = type(value)
     if issubclass(cls, Mapping):
         return _mapping_pairs(value, cls)
-    if (declared := declared_settings(value)) is not None:
+    if (declared := declared_fields(value)) is not None:
         return declared
     if is_mapping_like(cls):
         return [(key, value[key]) for key in value.keys()]  # noqa: SIM118 - it need not be iterable
     if carries_attributes(cls) and not holds_data(cls):
-        return attribute_settings(value) or None
+        return public_attributes(value) or None
     return None
 
 
-def declared_settings(value: Any) -> Pairs | None:
-    """The settings of an object whose class declares fields, or which is a namespace; None for all others.
+def declared_fields(value: Any) -> Pairs | None:
+    """The fields of an object whose class declares them, or which is a namespace; None for all others.
 
-    A field that is private and no argument of the constructor is the object's own business.
+    Left out are private fields that are no arguments of the constructor.
     """
     cls = type(value)
     if issubclass(cls, SimpleNamespace) or _has_base(cls, "argparse.Namespace"):
@@ -55,9 +55,9 @@ def declared_settings(value: Any) -> Pairs | None:
     return [(name, item) for name, item in pairs if item is not _MISSING]
 
 
-def attribute_settings(value: Any) -> Pairs:
-    """The public attributes of a plain object: those of its class first, then its own."""
-    found = dict(class_settings(type(value)))
+def public_attributes(value: Any) -> Pairs:
+    """The public attributes of an object: those of its class first, then its own."""
+    found = dict(class_fields(type(value)))
     try:
         own = object.__getattribute__(value, "__dict__")
     except Exception:  # no `__dict__`, or a property in its place that raises
@@ -71,12 +71,11 @@ def attribute_settings(value: Any) -> Pairs:
     return list(found.items())
 
 
-def class_settings(cls: type) -> Pairs:
-    """The public attributes of a class that are settings, base classes first.
+def class_fields(cls: type) -> Pairs:
+    """The public attributes of a class that hold values, base classes first.
 
-    Methods, properties and other descriptors are none. A class defined inside the class is, with its own
-    attributes as its content; any other class stays what it is, for it may be a choice, as in
-    `optimizer = Adam`.
+    Methods, properties and other descriptors are left out. A class defined inside the class is a section: its
+    own attributes are its value. Any other class is a value itself, as in `optimizer = Adam`.
     """
     found: dict[str, object] = {}
     for base in reversed(cls.__mro__):
@@ -84,37 +83,37 @@ def class_settings(cls: type) -> Pairs:
             continue
         for name, item in vars(base).items():
             if isinstance(item, type):
-                item = _inner_settings(item, base)  # noqa: PLW2901
+                item = _inner_fields(item, base)  # noqa: PLW2901
             if not _is_public(name):
                 continue
-            # Not a setting any more where a subclass puts a method or a property in the place of one.
+            # A subclass may put a method or a property in the place of a value.
             found.pop(name, None)
             if item is not _MISSING and not is_behaviour(item):
                 found[name] = item
     return list(found.items())
 
 
-def is_settings_class(cls: type) -> bool:
+def is_config_class(cls: type) -> bool:
     """Whether a class itself may serve as a config, by the attributes in its body."""
     return (
         carries_attributes(cls)
         and not holds_data(cls)
         and not holds_data(type(cls))  # an enum, whose class is a collection of its members
         and pydantic_version(cls) is None
-        and bool(class_settings(cls))
+        and bool(class_fields(cls))
     )
 
 
 def carries_attributes(cls: type) -> bool:
-    """Whether the attributes of an object are worth reading: somebody's own class, and nothing to call."""
+    """Whether the attributes of an object are its fields: not for classes of Python, callables and exceptions."""
     return not (is_standard(cls) or defines(cls, "__call__") or issubclass(cls, BaseException))
 
 
 def holds_data(cls: type) -> bool:
-    """Whether a class is made to be run through, such as a data loader, and not to be read by name.
+    """Whether a class is made to be iterated over, such as a data loader, and not to be read by name.
 
-    Item access alone does not make it so: many configs offer it for convenience. Only a torch dataset that
-    leaves out its length looks like those.
+    Item access alone is not enough: many configs offer it for convenience. A torch dataset may have no more
+    than that, and is recognised by its base class.
     """
     if is_estimator(cls):
         return False
@@ -137,12 +136,12 @@ def is_named_tuple(cls: type) -> bool:
 
 
 def is_mapping_like(cls: type) -> bool:
-    """Whether a class is a mapping, or behaves like one without saying so."""
+    """Whether a class is a mapping, or has the methods of one."""
     return issubclass(cls, Mapping) or (defines(cls, "keys", "__getitem__") and not defines(cls, "__call__"))
 
 
 def is_sequence(cls: type) -> bool:
-    """Whether a class is a sequence that holds its elements, so that reading them uses nothing up."""
+    """Whether a class is a sequence that can be read again and again, unlike an iterator."""
     return (
         issubclass(cls, (list, tuple, deque, KeysView, ValuesView, ItemsView))
         or _has_base(cls, "array.array")
@@ -192,17 +191,17 @@ def pydantic_fields(cls: Any) -> Mapping[str, object]:
 
 
 def is_behaviour(item: object) -> bool:
-    """Whether an attribute of a class is something that its objects do, and not a setting."""
+    """Whether an attribute of a class is a method or another descriptor, and not a value."""
     return hasattr(type(item), "__get__") or (callable(item) and not isinstance(item, type))
 
 
 def read(value: Any, name: str) -> object:
-    """One attribute; where reading it raises, words that say so; `_MISSING` where there is none."""
+    """One attribute; a note with the type of the error where reading it raises; `_MISSING` where there is none."""
     try:
         return getattr(value, name)
     except AttributeError:
         return _MISSING
-    except Exception as error:  # a property of the host's object
+    except Exception as error:  # a property of the user's object
         return {"__repr__": f"<unreadable: {type_name(type(error))}>"}
 
 
@@ -214,7 +213,7 @@ def _mapping_pairs(value: Any, cls: type) -> Pairs | None:
         return [(name, item) for name, item in value.items()]
     except Exception:
         if issubclass(cls, dict):
-            # A subclass can spoil `items`, by raising or by giving no pairs, but not what the dict below holds.
+            # A subclass can break `items`, but not that of the dict it inherits from.
             return list(dict.items(value))
         raise
 
@@ -236,17 +235,17 @@ def _field_names(value: Any, cls: type) -> Iterable[str] | None:
 def _pydantic_names(value: Any, cls: type) -> Iterable[str] | None:
     version = pydantic_version(cls)
     if version == 1:
-        # There, the `__dict__` holds fields and extras and nothing else.
+        # In version 1 the `__dict__` holds fields and extras and nothing else.
         return list(vars(value))
     if version is None:
         return None
     return [*pydantic_fields(cls), *(getattr(value, "__pydantic_extra__", None) or ())]
 
 
-def _inner_settings(inner: type, owner: type) -> object:
+def _inner_fields(inner: type, owner: type) -> object:
     if not inner.__qualname__.startswith(f"{owner.__qualname__}."):
         return inner
-    return dict(class_settings(inner)) if is_settings_class(inner) else _MISSING
+    return dict(class_fields(inner)) if is_config_class(inner) else _MISSING
 
 
 def _is_public(name: object) -> bool:

@@ -1,8 +1,8 @@
-"""The plain form of values with nothing inside: numbers, texts, dates, names, and the repr of all others.
+"""Scalars as JSON-compatible data: numbers, texts, dates, names; and the repr of values without a JSON form.
 
 Types are recognised by the names in their `__mro__` and never by `isinstance`: `isinstance` asks the
-object for its `__class__`, which a mock answers with a lie and a broken object with an exception. Names
-also spare us the import of `decimal`, `uuid` or a framework just to ask whether a value is one of theirs.
+object for its `__class__`, where a mock returns another class and a broken object raises. With names there
+is also no need to import `decimal`, `uuid` or a framework only to recognise its values.
 """
 
 from __future__ import annotations
@@ -69,35 +69,37 @@ def stable_repr(value: object) -> str:
     """
     try:
         text = clean_text(repr(value))
-    except Exception:  # the host's object; its type is all that is left to say
+    except Exception:  # raised by the user's object; only its type is left
         text = f"<{type_name(type(value))} object>"
     text = _BARE_ADDRESS.sub("0x…", _ADDRESS.sub("", text))
-    return text if len(text) <= REPR_LIMIT else f"{text[: REPR_LIMIT - 1]}…"
+    from runbook.display import cut  # few values need it
+
+    return cut(text, REPR_LIMIT)
 
 
-def by_repr(value: object) -> JsonObject:
-    """The record of a value that has no JSON form, with one warning for its type in this process."""
+def describe_by_repr(value: object) -> JsonObject:
+    """A value without a JSON form as `{"__repr__": …}`, with one warning for its type in this process."""
     name = type_name(type(value))
-    # A handler that the host put on our logger may raise, and this is the last way out for any value.
+    # A handler that the user put on our logger may raise; a value without a JSON form must not.
     with suppress(Exception):
         warn_once(
-            f"plain:{name}",
+            f"jsonable:{name}",
             f"a value of type {name} has no JSON form and was recorded by its repr; "
             "to have its settings recorded, pass them as a dict",
         )
     return {"__repr__": stable_repr(value)}
 
 
-def plain_float(value: float) -> float | str:
-    """An exact float, or the string that stands for one that JSON cannot hold."""
+def float_to_jsonable(value: float) -> float | str:
+    """The float itself, or the string for one that JSON cannot hold: "NaN", "Infinity", "-Infinity"."""
     number = float.__float__(value)
     if math.isfinite(number):
         return number
     return "NaN" if number != number else "Infinity" if number > 0 else "-Infinity"  # noqa: PLR0124
 
 
-def plain_int(value: int) -> Json:
-    """An exact int, or its head in hexadecimal where it has more digits than readers accept."""
+def int_to_jsonable(value: int) -> Json:
+    """The int itself, or its first hexadecimal digits where it has more digits than readers accept."""
     number = int.__index__(value)
     digits = min(_INT_DIGITS, sys.get_int_max_str_digits() or _INT_DIGITS)
     if number.bit_length() * math.log10(2) + 1 <= digits:
@@ -105,17 +107,17 @@ def plain_int(value: int) -> Json:
     return {"__repr__": f"{hex(number)[: REPR_LIMIT - 40]}… ({number.bit_length()} bits)"}
 
 
-def _plain_bytes(value: Any) -> JsonObject:
+def _bytes_to_jsonable(value: Any) -> JsonObject:
     size = value.nbytes if isinstance(value, memoryview) else len(value)
     text = repr(bytes(value[: REPR_LIMIT // 5]))
     return {"__repr__": text if size <= REPR_LIMIT // 5 else f"{text}… ({size} bytes)"}
 
 
-def _plain_complex(value: complex) -> str:
+def _complex_to_jsonable(value: complex) -> str:
     return str(complex.__complex__(value)).strip("()")
 
 
-def _plain_pattern(value: re.Pattern[Any]) -> str:
+def _pattern_to_jsonable(value: re.Pattern[Any]) -> str:
     text = value.pattern if isinstance(value.pattern, str) else repr(value.pattern)
     flags = re.RegexFlag(value.flags) & ~re.RegexFlag.UNICODE
     return clean_text(f"{text} ({flags!r})" if flags else text)
@@ -136,14 +138,14 @@ def _none(_: object) -> None:
 _RULES: Final[dict[str, Callable[[Any], Json]]] = {
     "builtins.NoneType": _none,
     "builtins.bool": bool,
-    "builtins.int": plain_int,
-    "builtins.float": plain_float,
+    "builtins.int": int_to_jsonable,
+    "builtins.float": float_to_jsonable,
     "builtins.str": clean_text,
-    "builtins.complex": _plain_complex,
-    "builtins.bytes": _plain_bytes,
-    "builtins.bytearray": _plain_bytes,
-    "builtins.memoryview": _plain_bytes,
-    "re.Pattern": _plain_pattern,
+    "builtins.complex": _complex_to_jsonable,
+    "builtins.bytes": _bytes_to_jsonable,
+    "builtins.bytearray": _bytes_to_jsonable,
+    "builtins.memoryview": _bytes_to_jsonable,
+    "re.Pattern": _pattern_to_jsonable,
     "datetime.datetime": _iso,
     "datetime.date": _iso,
     "datetime.time": _iso,
@@ -180,11 +182,11 @@ _TEXTS: Final = frozenset(
         "pydantic.SecretStr",
     }
 )
-"""Types whose `str` says all there is to say; the last three mask their secret in it."""
+"""Types whose `str` is the whole value; the last three mask their secret in it."""
 
 
-def leaf_rule(cls: type) -> Callable[[Any], Json] | None:
-    """How the values of a class become plain, where nothing has to be looked for inside them."""
+def scalar_rule(cls: type) -> Callable[[Any], Json] | None:
+    """The function that converts the scalars of a class; None for a class whose values are no scalars."""
     for base in cls.__mro__:
         name = package_name(base)
         if name in _RULES:
@@ -195,11 +197,11 @@ def leaf_rule(cls: type) -> Callable[[Any], Json] | None:
 
 
 def is_named(value: object) -> bool:
-    """Whether a value is best told by its qualified name: a class, a function, a method."""
+    """Whether a value is recorded by its qualified name: a class, a function, a method."""
     if isinstance(value, type):
         return True
     if not callable(value):
         return False
-    # An instance sees no `__qualname__` of its class, so that only functions and their like have one.
+    # An instance does not inherit `__qualname__` from its class: only functions and the like have one.
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     return isinstance(name, str) and bool(name)

@@ -1,4 +1,4 @@
-"""Moments as ISO 8601 text in UTC, and back."""
+"""Times as ISO 8601 text in UTC, and back."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 
 def format_time(moment: datetime) -> str:
-    """A moment as ISO 8601 in UTC, to the microsecond."""
+    """The text of a time: ISO 8601 in UTC, to the microsecond."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def parse_time(text: str) -> datetime:
-    """A moment from ISO 8601.
+    """The time that an ISO 8601 text means, in UTC.
 
     The legacy registry holds local times without an offset: those are taken as local to this machine.
 
@@ -22,5 +22,5 @@ def parse_time(text: str) -> datetime:
 
 
 def now_utc() -> datetime:
-    """This moment."""
+    """The present time in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Training histories in the forms that frameworks keep them, as columns."""
+"""The training histories of frameworks as columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def as_columns(history: object) -> JsonObject:
-    """Any common form of a training history as plain columns.
+    """The columns of a training history: a list of JSON-compatible values for each name.
 
     Args:
         history: a mapping of lists (Keras's own form), a list of mappings (one for each epoch), an object with
@@ -25,12 +25,12 @@ def as_columns(history: object) -> JsonObject:
         history = inner
     elif hasattr(history, "to_dict") and hasattr(history, "columns"):
         history = history.to_dict("list")
-    plain = to_jsonable(history)
-    if isinstance(plain, dict) and "__repr__" not in plain:
-        return plain
-    if isinstance(plain, list) and all(isinstance(row, dict) for row in plain):
-        names = dict.fromkeys(name for row in plain if isinstance(row, dict) for name in row)
-        return {name: [row.get(name) for row in plain if isinstance(row, dict)] for name in names}
+    data = to_jsonable(history)
+    if isinstance(data, dict) and "__repr__" not in data:
+        return data
+    if isinstance(data, list) and all(isinstance(row, dict) for row in data):
+        names = dict.fromkeys(name for row in data if isinstance(row, dict) for name in row)
+        return {name: [row.get(name) for row in data if isinstance(row, dict)] for name in names}
     raise TypeError(
         f"a training history of type {type(history).__name__} is not understood; "
         "pass a dict of lists, a list of dicts or a Keras History"

@@ -10,7 +10,7 @@ import attrs
 
 from runbook import errors
 from runbook.record import identifiers, schema
-from runbook.record.model import FORMAT_VERSION, ExperimentRecord
+from runbook.record.model import RECORD_VERSION, ExperimentRecord
 from runbook.serialize import json_text
 from runbook.storage import base_directory, files
 
@@ -139,14 +139,7 @@ def read_record(folder: ExperimentLayout) -> ExperimentRecord:
         DamagedFileError: if it cannot be understood.
         NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
     """
-    data = json_text.read_object(folder.record)
-    try:
-        record = schema.from_json(data, ExperimentRecord, folder.record)
-    except errors.DamagedFileError:
-        version = data.get("format_version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise errors.NewerFormatError(folder.record, version, FORMAT_VERSION) from None
-        raise
+    record = schema.from_json(json_text.read_object(folder.record), ExperimentRecord, folder.record)
     if record.experiment_id != folder.root.name:
         # A folder that was renamed or copied by hand is the experiment that its name says.
         record = attrs.evolve(record, experiment_id=folder.root.name)
@@ -160,6 +153,6 @@ def write_record(folder: ExperimentLayout, record: ExperimentRecord) -> None:
         NewerFormatError: if the record was read from a file of a newer runbook.
         OSError: if it could not be written; the record on disk is the one from before.
     """
-    if record.format_version > FORMAT_VERSION:
-        raise errors.NewerFormatError(folder.record, record.format_version, FORMAT_VERSION)
+    if record.format_version > RECORD_VERSION:
+        raise errors.NewerFormatError(folder.record, record.format_version, RECORD_VERSION)
     files.write_whole(folder.record, _encoded(record))

@@ -14,10 +14,10 @@ import attrs
 from runbook import errors
 from runbook.record import identifiers, schema
 from runbook.record.layout import ExperimentLayout
-from runbook.record.model import FORMAT_VERSION, ExperimentRecord
+from runbook.record.model import RECORD_VERSION, ExperimentRecord
 from runbook.record.status import EndReason, Status
 from runbook.serialize import json_text
-from runbook.storage import files, staging
+from runbook.storage import experiment_folder, files, staging
 from runbook.transfer import bundle
 from runbook.typing import JsonObject
 
@@ -150,23 +150,13 @@ def mark_interrupted(record: ExperimentRecord, ended: datetime, evidence: str) -
 
 def is_same_record(arrival: StagedExperiment, there: ExperimentLayout) -> bool:
     """Whether the record that is to come in is the one that is there, but for the id; also when both have none."""
-    if arrival.record is not None:
-        return _normal(there) == {**_normal(arrival.layout), **_without_id(schema.to_json(arrival.record))}
-    return _raw(there) == _raw(arrival.layout)
-
-
-def _normal(layout: ExperimentLayout) -> JsonObject:
-    """The data of a record without its id, every field that we know filled in; empty if it cannot be read."""
+    if arrival.record is None:
+        return _raw(there) == _raw(arrival.layout)
     try:
-        data = json_text.read_object(layout.record)
-        record = schema.from_json(data, ExperimentRecord, layout.record)
-    except (errors.DamagedFileError, OSError):
-        return {}
-    return _without_id({**data, **schema.to_json(record)})
-
-
-def _without_id(data: JsonObject) -> JsonObject:
-    return {key: value for key, value in data.items() if key != "experiment_id"}
+        here = experiment_folder.read_record(there)
+    except (errors.DamagedFileError, errors.NewerFormatError, OSError):
+        return False
+    return here == attrs.evolve(arrival.record, experiment_id=here.experiment_id)
 
 
 def _raw(layout: ExperimentLayout) -> bytes | None:
@@ -220,13 +210,13 @@ def _is_same_bytes(one: Path, other: Path) -> bool:
     return False
 
 
-def admit(registry: Index, arrival: StagedExperiment, experiment_id: str) -> None:
+def admit(index: Index, arrival: StagedExperiment, experiment_id: str) -> None:
     """Let an experiment in: it is there whole, and announced, when this returns.
 
     `registry.publish` remains to be called, once for any number of them.
 
     Args:
-        registry: the index of the base directory.
+        index: the index of the base directory.
         arrival: the experiment.
         experiment_id: its id here.
 
@@ -234,13 +224,13 @@ def admit(registry: Index, arrival: StagedExperiment, experiment_id: str) -> Non
         FileExistsError: if there is something of that id; nothing has changed then.
         OSError: if the disk does not take it.
     """
-    target = registry.layout.experiment(experiment_id).root
+    target = index.layout.experiment(experiment_id).root
     rename_record(arrival, experiment_id)
     if arrival.line is not None and not os.path.lexists(target):
         # The line first: of a process that is killed now, the line waits for its folder, and no field is lost.
-        registry.insert({**arrival.line, "experiment_id": experiment_id})
+        index.insert({**arrival.line, "experiment_id": experiment_id})
     staging.place_folder(arrival.layout.root, target)
-    registry.mark_pending(experiment_id)
+    index.mark_pending(experiment_id)
 
 
 def rename_record(arrival: StagedExperiment, experiment_id: str) -> None:
@@ -248,11 +238,9 @@ def rename_record(arrival: StagedExperiment, experiment_id: str) -> None:
     if arrival.record is None:
         return
     record = attrs.evolve(arrival.record, experiment_id=experiment_id)
-    data = json_text.read_object(arrival.layout.record)
     # One from a newer runbook is never rewritten: whoever reads it takes the id from the name of the folder.
-    if (
-        record.format_version <= FORMAT_VERSION
-        and schema.from_json(data, ExperimentRecord, arrival.layout.record) != record
-    ):
-        # Fields that this version does not know are kept.
-        files.write_whole(arrival.layout.record, json_text.encode({**data, **schema.to_json(record)}))
+    if record.format_version > RECORD_VERSION:
+        return
+    path = arrival.layout.record
+    if schema.from_json(json_text.read_object(path), ExperimentRecord, path) != record:
+        experiment_folder.write_record(arrival.layout, record)

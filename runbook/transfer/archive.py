@@ -22,9 +22,9 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Final
 import attrs
 
 from runbook import errors
-from runbook.record import schema
+from runbook.record import schema, upgrades
 from runbook.record.layout import MANIFEST_FILE
-from runbook.record.model import FORMAT_VERSION
+from runbook.record.model import ExperimentRecord
 from runbook.serialize import json_text
 from runbook.storage import files
 from runbook.storage.meter import Meter
@@ -34,7 +34,7 @@ from runbook.transfer.bundle import MOST_RATIO, BundledFile, Manifest, Names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runbook.typing import ProgressHook
+    from runbook.typing import JsonObject, ProgressHook
 
 _BLOCK: Final = 1024 * 1024
 _RATIO_FROM: Final = 1024 * 1024
@@ -160,10 +160,19 @@ class _Bundle:
             raise errors.BundleError(self.path, MANIFEST_FILE, f"is larger than {_MOST_MANIFEST} bytes")
         try:
             data = json_text.decode_object(raw, self.path)
-            check_version(self.path, data.get("format_version"))
-            return schema.from_json(data, Manifest, self.path)
+            schema.check_version(data, Manifest, self.path)
+            return self._manifest_of(upgrades.upgrade(data, upgrades.MANIFEST_STEPS))
         except errors.DamagedFileError as error:
             raise errors.BundleError(self.path, MANIFEST_FILE, f"is damaged: {error.problem}") from error
+
+    def _manifest_of(self, data: JsonObject) -> Manifest:
+        try:
+            return schema.from_json(data, Manifest, self.path)
+        except errors.DamagedFileError:
+            # The record in it may be of a newer version while the manifest is not.
+            if isinstance(record := data.get("record"), dict):
+                schema.check_version(record, ExperimentRecord, self.path)
+            raise
 
     def check_contents(self, infos: dict[str, zipfile.ZipInfo], manifest: Manifest, free: int) -> None:
         """Hold its list of files against the manifest.
@@ -187,8 +196,8 @@ class _Bundle:
         if total > self.limits.total_bytes:
             raise errors.BundleError(self.path, None, f"holds {total} bytes, more than {self.limits.total_bytes}")
         if total > free:
-            remedy = "nothing was imported; make room, or use another base directory"
-            raise errors.BundleError(self.path, None, f"holds {total} bytes, and the disk has {free} left", remedy)
+            hint = "nothing was imported; make room, or use another base directory"
+            raise errors.BundleError(self.path, None, f"holds {total} bytes, and the disk has {free} left", hint)
 
     def extract(self, info: zipfile.ZipInfo, bundled: BundledFile, target: Path, meter: Meter) -> None:
         """Write one of its files, if it is what the manifest says."""
@@ -227,16 +236,6 @@ class _Bundle:
         # Around this alone: an error of the disk that is written to, or of a hook, says nothing of the bundle.
         with _translated(self.path, info.filename):
             return source.read(_BLOCK)
-
-
-def check_version(path: Path, version: object) -> None:
-    """Refuse what a newer runbook wrote, by what it says of its version.
-
-    Raises:
-        NewerFormatError: if it is newer than this one can read.
-    """
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise errors.NewerFormatError(path, version, FORMAT_VERSION)
 
 
 def _problem_with(info: zipfile.ZipInfo) -> str | None:

@@ -24,9 +24,9 @@ import attrs
 from runbook import errors
 from runbook.messages import warn
 from runbook.read.view import layout_of, record_of
-from runbook.record import schema
+from runbook.record import identifiers, schema
 from runbook.record.layout import MANIFEST_FILE, ExperimentLayout
-from runbook.record.model import FORMAT_VERSION, ExperimentRecord
+from runbook.record.model import ExperimentRecord
 from runbook.record.status import Status
 from runbook.serialize import json_text
 from runbook.storage import experiment_folder, files
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
     from runbook.read.view import ExperimentView
     from runbook.typing import ProgressHook
+
+MANIFEST_VERSION: Final = 1
+"""The version of the format of `runbook-manifest.json`; the rules are those of `model.RECORD_VERSION`."""
 
 MOST_RATIO: Final = 200
 """How many times as large as in the bundle a file may be: more is taken for a bomb."""
@@ -52,7 +55,6 @@ _PATH_BYTES: Final = 1024
 _MOST_NAMED: Final = 5
 _FORBIDDEN: Final = frozenset('<>:"/\\|?*')
 _ALLOWED_KINDS: Final = "LMNPS"
-_DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:\..*)?", re.IGNORECASE)
 _TEMPORARY: Final = re.compile(r"\..+\.\d+\.(?:tmp|new|old)")
 _OLDEST_DATE: Final = datetime(1980, 1, 1, tzinfo=UTC)
 _LATEST_DATE: Final = datetime(2107, 12, 31, tzinfo=UTC)
@@ -89,7 +91,7 @@ class Manifest:
     experiment_id: str
     record: ExperimentRecord
     files: tuple[BundledFile, ...]
-    format_version: int = FORMAT_VERSION
+    format_version: int = MANIFEST_VERSION
 
 
 @attrs.frozen
@@ -179,12 +181,12 @@ def _check_free(path: Path) -> None:
 
 
 def _check_names(path: Path, experiment_id: str, found: Iterable[Member]) -> None:
-    remedy = "no bundle was made; rename it, or export to a folder"
+    hint = "no bundle was made; rename it, or export to a folder"
     seen = Names()
     for member in found:
         problem = seen.problem_with(f"{experiment_id}/{member.name}")
         if problem is not None:
-            raise errors.BundleError(path, member.name, problem, remedy)
+            raise errors.BundleError(path, member.name, problem, hint)
 
 
 def _store(
@@ -334,7 +336,7 @@ def problem_with_part(part: str) -> str | None:
         return f"has characters that not every system can have in a name: {', '.join(map(ascii, wrong[:_MOST_NAMED]))}"
     if part.startswith(" ") or part.endswith((" ", ".")):
         return "has a part that starts or ends with a space, or ends with a dot"
-    if _DEVICE.fullmatch(part) is not None:
+    if identifiers.is_windows_device(part):
         return "has a part that is the name of a device on Windows"
     return None
 

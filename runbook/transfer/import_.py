@@ -5,7 +5,6 @@ Nothing of it appears in the base directory before all of it was found to be tru
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING, Final, Literal
@@ -35,7 +34,7 @@ _CHOICES: Final = ("error", "rename", "skip")
 
 
 def import_bundle(
-    registry: Index,
+    index: Index,
     path: Path,
     on_conflict: OnConflict = "error",
     limits: Limits = LIMITS,
@@ -48,7 +47,7 @@ def import_bundle(
     said of it from outside, and are not known here, are taken over.
 
     Args:
-        registry: the index of the base directory.
+        index: the index of the base directory.
         path: a zip file of ours, or a copy of an experiment's folder, ours or of the legacy tool.
         on_conflict: what to do when another experiment has its id: `error` raises, `rename` gives it the next free
             id, `skip` leaves it out.
@@ -71,35 +70,35 @@ def import_bundle(
     mode = path.stat().st_mode
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise errors.BundleError(path, None, "is neither a file nor a folder")
-    base_directory.prepare(registry.layout)
-    with staging.staged_folder(registry.layout) as place:
+    base_directory.prepare(index.layout)
+    with staging.staged_folder(index.layout) as place:
         read = _copied if stat.S_ISDIR(mode) else _unpacked
         arrival = read(path, ExperimentLayout(place), limits, progress)
-        if not admission.is_admissible(registry.layout, arrival.experiment_id):
+        if not admission.is_admissible(index.layout, arrival.experiment_id):
             problem = f"holds an experiment with the impossible id {arrival.experiment_id!r}"
             raise errors.BundleError(path, None, problem)
-        found, is_new = _let_in(registry, arrival, on_conflict)
+        found, is_new = _let_in(index, arrival, on_conflict)
     if found is not None:
         # Also where it was there already: a process may have been killed between bringing it in and saying so.
-        registry.apply(found)
+        index.apply(found)
     return found if is_new else None
 
 
-def _let_in(registry: Index, arrival: StagedExperiment, on_conflict: OnConflict) -> tuple[str | None, bool]:
+def _let_in(index: Index, arrival: StagedExperiment, on_conflict: OnConflict) -> tuple[str | None, bool]:
     """The id under which it is there, and whether it has just come in."""
     experiment_id = arrival.experiment_id
-    while (there := _same_here(registry.layout, arrival)) is None:
+    while (there := _same_here(index.layout, arrival)) is None:
         try:
-            admission.admit(registry, arrival, experiment_id)
+            admission.admit(index, arrival, experiment_id)
         except FileExistsError as error:
             if on_conflict == "error":
-                raise errors.ExperimentExistsError(experiment_id, registry.layout.root) from error
+                raise errors.ExperimentExistsError(experiment_id, index.layout.root) from error
             if on_conflict == "skip":
                 return None, False
-            experiment_id = admission.free_id(registry.layout, arrival.experiment_id)
+            experiment_id = admission.free_id(index.layout, arrival.experiment_id)
         else:
             return experiment_id, True
-    annotation_log.merge(arrival.layout, registry.layout.experiment(there))
+    annotation_log.merge(arrival.layout, index.layout.experiment(there))
     return there, False
 
 
@@ -156,16 +155,14 @@ def _settled(path: Path, layout: ExperimentLayout) -> ExperimentRecord | None:
     """
     has_record = layout.record.is_file()
     if not has_record and not layout.config.is_file():
-        remedy = "nothing was imported; name the folder or the bundle of one experiment, or merge a base directory"
-        raise errors.BundleError(path, None, "holds neither experiment.json nor config.json", remedy)
+        hint = "nothing was imported; name the folder or the bundle of one experiment, or merge a base directory"
+        raise errors.BundleError(path, None, "holds neither experiment.json nor config.json", hint)
     admission.finish_copy(layout)
     try:
         if has_record:
-            return schema.from_json(json_text.read_object(layout.record), ExperimentRecord, layout.record)
+            return schema.from_json(json_text.read_object(layout.record), ExperimentRecord, path)
         json_text.read_object(layout.config)
     except errors.DamagedFileError as error:
-        with contextlib.suppress(errors.DamagedFileError):
-            archive.check_version(path, json_text.read_object(layout.record).get("format_version"))
         name = layout.record.name if has_record else layout.config.name
         raise errors.BundleError(path, name, f"is damaged: {error.problem}") from error
     return None

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from runbook import errors
+from runbook.hints import hint_for_both
 from runbook.index import Index, open_index
 from runbook.maintain import trash
 from runbook.messages import warn
@@ -79,14 +80,14 @@ class _Relation(Enum):
     OTHER = "other"
 
 
-def merge(registry: Index, other_base: Path, progress: ProgressHook | None = None) -> MergeReport:
+def merge(index: Index, other_base: Path, progress: ProgressHook | None = None) -> MergeReport:
     """Bring in every experiment of another base directory that is not here yet.
 
     A merge that is interrupted can be made again. An experiment that runs there comes in as far as it has come, with
     the status that can be told from here.
 
     Args:
-        registry: the index of the base directory that is to have them all.
+        index: the index of the base directory that is to have them all.
         other_base: the other base directory; its registry has the same name, or the usual one.
         progress: told how many experiments have been looked at, of how many.
 
@@ -97,18 +98,21 @@ def merge(registry: Index, other_base: Path, progress: ProgressHook | None = Non
         BaseDirectoryError: if the other is no base directory, or is this one.
         OSError: if the disk of this one does not take more.
     """
-    other = _other(registry.layout, other_base)
-    base_directory.prepare(registry.layout)
-    staging.remove_orphans(registry.layout)
-    return _Merge(registry, other).run(progress)
+    other = _other(index.layout, other_base)
+    base_directory.prepare(index.layout)
+    staging.remove_orphans(index.layout)
+    return _Merge(index, other).run(progress)
+
+
+_OTHER: Final = hint_for_both("name the base directory that is to be merged into this one")
 
 
 def _other(layout: BaseLayout, base: Path) -> Index:
     root = base.expanduser().absolute()
     if not root.is_dir():
-        raise errors.BaseDirectoryError(base, "that is to be merged is not there")
+        raise errors.BaseDirectoryError(base, "that is to be merged is not there", _OTHER)
     if layout.root.is_dir() and root.samefile(layout.root):
-        raise errors.BaseDirectoryError(base, "cannot be merged with itself")
+        raise errors.BaseDirectoryError(base, "cannot be merged with itself", _OTHER)
     named = BaseLayout(root, layout.registry_name)
     return open_index(named if named.registry.exists() else BaseLayout(root, REGISTRY_FILE), str(base))
 
@@ -146,10 +150,10 @@ class _Seen:
         )
 
 
-def _look(registry: Index, experiment_id: str, line: JsonObject | None) -> _Seen:
-    layout = registry.layout.experiment(experiment_id)
+def _look(index: Index, experiment_id: str, line: JsonObject | None) -> _Seen:
+    layout = index.layout.experiment(experiment_id)
     try:
-        return _Seen(layout, line, has_record=True, record=current_record.read_current(registry.layout, experiment_id))
+        return _Seen(layout, line, has_record=True, record=current_record.read_current(index.layout, experiment_id))
     except (FileNotFoundError, NotADirectoryError):
         problem = None
     except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
@@ -157,7 +161,7 @@ def _look(registry: Index, experiment_id: str, line: JsonObject | None) -> _Seen
     record = None
     if line is not None:
         with contextlib.suppress(errors.DamagedFileError):
-            record = schema.record_of_entry(line, registry.layout.registry)
+            record = schema.record_of_entry(line, index.layout.registry)
     return _Seen(layout, line, has_record=False, record=record, problem=problem)
 
 
@@ -165,16 +169,16 @@ class _Merge:
     """One merge under way.
 
     Args:
-        registry: the index of the base directory that is to have them all.
+        index: the index of the base directory that is to have them all.
         other: the index of the one that they come from.
     """
 
-    def __init__(self, registry: Index, other: Index) -> None:
-        self._registry = registry
+    def __init__(self, index: Index, other: Index) -> None:
+        self._index = index
         self._other = other
-        self._lines = {str(entry["experiment_id"]): entry for entry in registry.entries()}
+        self._lines = {str(entry["experiment_id"]): entry for entry in index.entries()}
         self._families: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        for name in {*os.listdir(registry.layout.root), *self._lines}:
+        for name in {*os.listdir(index.layout.root), *self._lines}:
             self._families[admission.family_of(name)].add(name)
         self._added: list[str] = []
         self._skipped: list[str] = []
@@ -195,7 +199,7 @@ class _Merge:
         finally:
             # All of them at once: each has left its mark. Of a process that is killed, the marks remain.
             if self._unpublished is not None:
-                self._registry.apply(self._unpublished)
+                self._index.apply(self._unpublished)
         return MergeReport(
             added=tuple(self._added),
             skipped=tuple(self._skipped),
@@ -206,7 +210,7 @@ class _Merge:
         )
 
     def _bring_or_say(self, experiment_id: str, line: JsonObject) -> None:
-        if not admission.is_admissible(self._registry.layout, experiment_id):
+        if not admission.is_admissible(self._index.layout, experiment_id):
             self._say_damaged(experiment_id, "its id is none that an experiment can have")
             return
         theirs = _look(self._other, experiment_id, line)
@@ -244,8 +248,8 @@ class _Merge:
             self._renamed[experiment_id] = found
 
     def _take_over_annotations(self, theirs: _Seen, experiment_id: str) -> None:
-        if annotation_log.merge(theirs.layout, self._registry.layout.experiment(experiment_id)):
-            self._registry.mark_pending(experiment_id)
+        if annotation_log.merge(theirs.layout, self._index.layout.experiment(experiment_id)):
+            self._index.mark_pending(experiment_id)
             self._unpublished = experiment_id
             self._annotated.append(theirs.layout.root.name)
 
@@ -258,12 +262,12 @@ class _Merge:
         """Whether another process has brought in what could be the same experiment since the last look."""
         family = admission.family_of(experiment_id)
         before = len(self._families[family])
-        names = os.listdir(self._registry.layout.root)
+        names = os.listdir(self._index.layout.root)
         self._families[family].update(name for name in names if admission.family_of(name) == family)
         return len(self._families[family]) > before
 
     def _relation(self, theirs: _Seen, experiment_id: str) -> _Relation:
-        ours = _look(self._registry, experiment_id, self._lines.get(experiment_id))
+        ours = _look(self._index, experiment_id, self._lines.get(experiment_id))
         if theirs.has_folder and not ours.has_folder:
             # Only the line is here, of what was being merged or was removed: its folder is welcome.
             return _Relation.OTHER
@@ -291,7 +295,7 @@ class _Merge:
             return _Relation.SAME if is_same and not there[1] else _Relation.OTHER
         if there < here:
             return _Relation.EARLIER
-        is_worked_on = self._registry.layout.run_lock(ours.layout.root.name).exists()
+        is_worked_on = self._index.layout.run_lock(ours.layout.root.name).exists()
         is_alive = ours.record.status is Status.RUNNING and is_worked_on
         return _Relation.OTHER if is_alive or not theirs.has_folder else _Relation.LATER
 
@@ -304,21 +308,21 @@ class _Merge:
         if not self._is_free(theirs, experiment_id):
             if self._has_new_relatives(experiment_id):
                 return None
-            experiment_id = admission.free_id(self._registry.layout, experiment_id, self._lines)
+            experiment_id = admission.free_id(self._index.layout, experiment_id, self._lines)
         if theirs.has_folder:
             with self._built(theirs) as arrival:
                 try:
-                    admission.admit(self._registry, arrival, experiment_id)
+                    admission.admit(self._index, arrival, experiment_id)
                 except FileExistsError:
                     return None
             self._unpublished = experiment_id
         elif theirs.line is not None:
-            self._registry.insert({**theirs.line, "experiment_id": experiment_id})
+            self._index.insert({**theirs.line, "experiment_id": experiment_id})
         self._remember(experiment_id, theirs.line)
         return experiment_id
 
     def _is_free(self, theirs: _Seen, experiment_id: str) -> bool:
-        if os.path.lexists(self._registry.layout.experiment(experiment_id).root):
+        if os.path.lexists(self._index.layout.experiment(experiment_id).root):
             return False
         line = self._lines.get(experiment_id)
         # A line without a folder waits for it, or is all there is of an experiment of the legacy tool.
@@ -326,23 +330,23 @@ class _Merge:
 
     def _replace(self, theirs: _Seen, experiment_id: str) -> None:
         """Put the later state of an experiment in the place of the earlier one."""
-        layout = self._registry.layout
+        layout = self._index.layout
         former = self._lines.get(experiment_id, {"experiment_id": experiment_id})
         with self._built(theirs) as arrival:
             admission.rename_record(arrival, experiment_id)
             annotation_log.merge(layout.experiment(experiment_id), arrival.layout)
-            with self._registry.removing(experiment_id):
+            with self._index.removing(experiment_id):
                 trashed = ExperimentLayout(trash.put(layout, experiment_id, former))
                 staging.place_folder(arrival.layout.root, layout.experiment(experiment_id).root)
                 # Once more, for what somebody said of the earlier state meanwhile.
                 annotation_log.merge(trashed, layout.experiment(experiment_id))
             if arrival.line is not None:
-                self._registry.insert({**arrival.line, "experiment_id": experiment_id})
+                self._index.insert({**arrival.line, "experiment_id": experiment_id})
         self._remember(experiment_id, theirs.line)
 
     @contextlib.contextmanager
     def _built(self, theirs: _Seen) -> Iterator[StagedExperiment]:
-        with staging.staged_folder(self._registry.layout) as place:
+        with staging.staged_folder(self._index.layout) as place:
             layout = ExperimentLayout(place)
             admission.copy_members(theirs.layout, bundle.members(theirs.layout.root), place)
             admission.finish_copy(layout)

@@ -1,4 +1,4 @@
-"""What is captured of the process and its machine, and what is done where it cannot be."""
+"""The environment that is captured of the process and its machine, and the problems where it cannot be."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run_script(script: str, *arguments: str | bytes, **options) -> subprocess.Co
 
 @pytest.mark.usefixtures("_no_repository")
 def test_names_the_interpreter_and_the_machine(tmp_path):
-    """Interpreter, machine, user and place are those that the standard library names."""
+    """Interpreter, machine, user and folder are those that the standard library names."""
     found = capture().environment
 
     assert found.python == platform.python_version()
@@ -91,7 +91,7 @@ def test_user_without_a_name(monkeypatch):
     ids=lambda target: target[1],
 )
 def test_nothing_that_fails_is_raised(monkeypatch, target):
-    """Whatever fails is a problem with a name; the rest is captured all the same."""
+    """A fact that cannot be found is a problem with a name; the rest is captured all the same."""
 
     def fail(*_):
         raise OSError("out of order")
@@ -107,21 +107,21 @@ def test_nothing_that_fails_is_raised(monkeypatch, target):
 def test_an_error_that_cannot_be_shown(monkeypatch):
     """An error whose own text fails is a problem like any other."""
 
-    class Unspeakable(Exception):
+    class UnprintableError(Exception):
         def __str__(self):
             raise RuntimeError
 
     def fail():
-        raise Unspeakable
+        raise UnprintableError
 
     monkeypatch.setattr(getpass, "getuser", fail)
 
-    assert any("Unspeakable" in problem for problem in capture().environment.problems)
+    assert any("UnprintableError" in problem for problem in capture().environment.problems)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the system does not let a used folder be deleted")
 def test_deleted_working_directory(tmp_path):
-    """In a folder that was deleted there is no working directory and no repository, and that is said."""
+    """In a folder that was deleted there is no working directory and no repository, and that is a problem."""
     script = """
         import os, json, sys
         os.mkdir("gone"); os.chdir("gone"); os.rmdir("../gone")
@@ -233,13 +233,13 @@ def test_packages_of_this_interpreter():
     """The packages are those that importlib.metadata finds."""
     from importlib.metadata import distributions
 
-    expected = {environment._package(f"{it.name}-{it.version}.dist-info") for it in distributions()}
+    expected = {environment._parse_package(f"{it.name}-{it.version}.dist-info") for it in distributions()}
     assert set(capture().environment.packages.items()) <= expected
     assert "pytest" in capture().environment.packages
 
 
 def test_packages_are_normalised_and_sorted(shelf):
-    """Names are normalised as PEP 503 says, and sorted."""
+    """Names are normalised as in PEP 503, and sorted."""
     shelf("Zope.Interface-6.0.dist-info", "ruamel_yaml-0.18.dist-info", "a__b.-c-1.dist-info", "other.py")
 
     assert list(capture().environment.packages.items()) == [
@@ -266,14 +266,14 @@ def test_egg_info(shelf):
 
 
 def test_remains_of_an_interrupted_pip(shelf):
-    """What pip left behind half removed is no installed package."""
+    """A folder that an interrupted pip left behind is no installed package."""
     shelf("~umpy-1.0.dist-info", "~.dist-info", ".dist-info", "-1.0.dist-info")
 
     assert capture().environment.packages == {}
 
 
 def test_entries_that_are_no_folder(shelf, tmp_path):
-    """Missing folders, archives and objects on `sys.path` are passed over in silence."""
+    """Missing folders, archives and objects on `sys.path` are ignored."""
     folder = shelf("a-1.dist-info")
     (tmp_path / "lib.zip").write_bytes(b"PK\5\6" + bytes(18))
     sys.path[:0] = [str(tmp_path / "missing"), str(tmp_path / "lib.zip"), "a\0b", None, 3.5]
@@ -337,7 +337,7 @@ def add_nvidia(tmp_path: Path, number: int, model: str) -> None:
 
 
 def test_torch_is_not_imported():
-    """Where torch was not imported, it is not imported for our sake."""
+    """torch is not imported where the program has not imported it."""
     script = """
         import sys
         from runbook.capture.environment import capture
@@ -348,7 +348,7 @@ def test_torch_is_not_imported():
 
 
 def test_gpus_without_initialising_cuda(torch, tmp_path):
-    """Before CUDA is initialised the driver's files name the GPUs, and CUDA is asked nothing more."""
+    """Before CUDA is initialised the driver's files name the GPUs, and no call initialises CUDA."""
     stand_in = torch(initialized=False)
     add_nvidia(tmp_path, 1, "NVIDIA A100-SXM4-80GB")
     add_nvidia(tmp_path, 2, "NVIDIA H100")
@@ -397,7 +397,7 @@ def test_torch_that_is_half_imported(monkeypatch):
 
 
 class FakeInquiry:
-    """Stands in for the questions to git; it counts how often they are asked."""
+    """Stands in for git; it counts the calls."""
 
     asked = 0
     reply = Answer(GitState(commit="c0ffee", dirty=True), b"patch", ("git: caf\udce9",))
@@ -442,14 +442,14 @@ def test_an_error_of_git_is_a_problem(inquiry, monkeypatch):
     assert "git: RuntimeError: unforeseen" in found.environment.problems
 
 
-def test_looks_around_once(inquiry):
-    """The second call asks nothing again and finds the same."""
+def test_captures_once(inquiry):
+    """The second call runs no git again and returns the same."""
     assert capture() == capture()
     assert inquiry.asked == 1
 
 
-def test_threads_share_one_look(inquiry):
-    """Threads that ask at the same time share one look, and none gets half of it."""
+def test_threads_share_one_capture(inquiry):
+    """Threads that capture at the same time share one result, and none gets a part of it."""
     barrier, found = threading.Barrier(8), []
 
     def ask():
@@ -467,8 +467,8 @@ def test_threads_share_one_look(inquiry):
     assert all(each == found[0] for each in found)
 
 
-def test_interrupted_look_is_made_again(inquiry, monkeypatch):
-    """A KeyboardInterrupt passes through, and the next call looks around anew."""
+def test_interrupted_capture_is_made_again(inquiry, monkeypatch):
+    """A KeyboardInterrupt passes through, and the next call collects everything again."""
 
     def interrupt():
         raise KeyboardInterrupt
@@ -516,8 +516,8 @@ def test_forked_child_has_its_own_pid():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
-def test_fork_while_another_thread_looks_around():
-    """A child that was forked while a thread of its parent looked around does not wait for that thread."""
+def test_fork_while_another_thread_captures():
+    """A child that was forked while a thread of its parent captured does not wait for that thread."""
     script = """
         import getpass, os, signal, threading
         from runbook.capture.environment import capture
@@ -556,7 +556,7 @@ def test_signal_handler_may_capture(inquiry, monkeypatch):
 
 
 def test_import_is_light_and_capture_prints_nothing():
-    """Importing the module loads nothing heavy, and a capture leaves no word and no thread behind."""
+    """Importing the module loads nothing heavy, and a capture prints nothing and leaves no thread."""
     script = """
         import sys, attrs
         before = set(sys.modules)

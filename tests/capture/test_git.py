@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from runbook.capture import git as git_state
-from runbook.capture.git import PATCH_LIMIT, Answer, Inquiry, without_credentials
+from runbook.capture.git import PATCH_LIMIT, Answer, Inquiry
 from runbook.record.model import GitState
 
 GIT = shutil.which("git")
@@ -64,7 +65,7 @@ def _own_configuration(monkeypatch, tmp_path):
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch):
-    """A busy machine is no fault of git's; the tests of a slow one say themselves how long they wait."""
+    """On a busy machine git may take long; the tests of a slow git set the deadline themselves."""
     monkeypatch.setattr(git_state, "_SECONDS", 60.0)
 
 
@@ -136,7 +137,7 @@ def run_script(script: str, **options) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-# What git says
+# What git reports
 
 
 def test_clean_repository(repository):
@@ -198,7 +199,7 @@ def test_at_most_a_hundred_untracked_files(repository):
 
 
 def test_subdirectory_answers_for_the_whole_repository(repository, monkeypatch):
-    """Below the top of the repository the answer is the same, whatever diff.relative says."""
+    """Below the top of the repository the answer is the same, with any value of diff.relative."""
     git("config", "diff.relative", "true")
     (repository / "train.py").write_text("epochs = 2\n")
     (repository / "deep").mkdir()
@@ -217,7 +218,7 @@ def test_repository_without_commits(empty_repository):
 
 
 def test_staged_files_without_a_commit(empty_repository):
-    """What is staged before the first commit is a change whose patch cannot be had, and that is said."""
+    """What is staged before the first commit is a change without a patch, and that is a problem."""
     (empty_repository / "a.py").touch()
     git("add", "a.py")
 
@@ -310,7 +311,7 @@ def test_large_patch_is_whole(repository):
 
 
 def test_huge_patch_is_cut_at_the_end_of_a_line(repository):
-    """A patch beyond the limit is cut after a line and says so."""
+    """A patch beyond the limit is cut after a line and marked as truncated."""
     (repository / "train.py").write_text("".join(f"line {number}\n" for number in range(1_000_000)))
 
     answer = ask_well()
@@ -337,7 +338,7 @@ def test_settings_of_the_user_do_not_change_the_patch(repository, tmp_path, monk
     (repository / "train.py").write_text("above\nepochs = 2\nbelow\n")
     git("commit", "-q", "-a", "-m", "context")
     (repository / "train.py").write_text("above\nepochs = 3\nbelow\n")
-    plain = ask_well()
+    before = ask_well()
     marker = tmp_path / "marker"
     for name, value in {
         "core.fsmonitor": f"touch {marker}; false",
@@ -357,12 +358,12 @@ def test_settings_of_the_user_do_not_change_the_patch(repository, tmp_path, monk
     (repository / ".git/info/attributes").write_text("*.py diff=text\n")
     monkeypatch.setenv("GIT_DIFF_OPTS", "--unified=0")
 
-    assert ask_well() == plain
+    assert ask_well() == before
     assert not marker.exists()
 
 
 def test_variables_of_a_git_hook_are_not_followed(repository, tmp_path, monkeypatch):
-    """GIT_DIR and its kin name the hook's repository; the answer is about the current directory."""
+    """GIT_DIR and the like name the hook's repository; the answer is about the current directory."""
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
@@ -371,7 +372,7 @@ def test_variables_of_a_git_hook_are_not_followed(repository, tmp_path, monkeypa
 
 
 def test_tracing_does_not_disturb(repository, monkeypatch):
-    """What GIT_TRACE writes to stderr is not taken for an answer."""
+    """The lines of GIT_TRACE on stderr are no part of the answer."""
     monkeypatch.setenv("GIT_TRACE", "1")
 
     assert state_of(ask_well()).branch == "main"
@@ -387,38 +388,18 @@ def test_remote_loses_its_credentials(repository):
     assert "ghp_abcdef" not in repr(answer)
 
 
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("https://user:token@host/x", "https://host/x"),
-        ("https://token@host:8443/x.git", "https://host:8443/x.git"),
-        ("https://user:p@ss@host/x", "https://host/x"),
-        ("https://host/x?private_token=abc", "https://host/x"),
-        ("https://host/@scope/x", "https://host/@scope/x"),
-        ("ssh://git:pw@host:22/x", "ssh://git@host:22/x"),
-        ("ssh://git@host:22/x", "ssh://git@host:22/x"),
-        ("git@host:team/x.git", "git@host:team/x.git"),
-        ("/srv/git/x@y.git", "/srv/git/x@y.git"),
-        ("file:///srv/x.git", "file:///srv/x.git"),
-    ],
-)
-def test_without_credentials(address, expected):
-    """Users and passwords go from addresses, and nothing else does."""
-    assert without_credentials(address) == expected
-
-
-# Where git cannot say
+# Where git cannot report
 
 
 def test_outside_of_a_repository(tmp_path, monkeypatch):
-    """Outside of a repository there is nothing to say, and that is no problem."""
+    """Outside of a repository the answer is empty, and that is no problem."""
     monkeypatch.chdir(tmp_path)
 
     assert ask() == Answer()
 
 
 def test_bare_repository(tmp_path, monkeypatch):
-    """A bare repository has no work tree whose state could be told."""
+    """A bare repository has no work tree, and that is a problem."""
     git("init", "-q", "--bare", "bare.git", at=tmp_path)
     monkeypatch.chdir(tmp_path / "bare.git")
 
@@ -450,7 +431,7 @@ def test_dubious_ownership(repository, monkeypatch):
 
 
 def test_damaged_repository(repository):
-    """Where the objects of the commit are missing, what git can still say is kept and the rest is a problem."""
+    """Where the objects of the commit are missing, what git can still report is kept and the rest is a problem."""
     (repository / "train.py").write_text("epochs = 2\n")
     shutil.rmtree(repository / ".git/objects")
     (repository / ".git/objects").mkdir()
@@ -462,7 +443,7 @@ def test_damaged_repository(repository):
 
 
 def test_no_git(repository, tmp_path, monkeypatch):
-    """Without git the problem says that it was not found."""
+    """Without git the problem is that it was not found."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
     answer = ask()
@@ -472,7 +453,7 @@ def test_no_git(repository, tmp_path, monkeypatch):
 
 
 @posix_only
-def test_git_that_says_nothing(repository, fake_git):
+def test_git_that_writes_nothing(repository, fake_git):
     """A git that ends well without an answer is not taken for a clean repository."""
     fake_git("exit 0")
 
@@ -507,24 +488,34 @@ def test_git_too_old_for_our_options(repository, fake_git):
     assert "unknown option" in answer.problems[0]
 
 
-@pytest.mark.parametrize("nth", range(8))
-def test_no_more_threads(repository, monkeypatch, nth):
-    """Whichever thread cannot be started, that is a problem and no process is left."""
-    start, count = threading.Thread.start, iter(range(100))
+def test_no_more_threads(repository, monkeypatch):
+    """A thread that cannot be started is a problem."""
 
-    def refuse_one(thread):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    assert "can't start new thread" in ask().problems[0]
+
+
+@posix_only
+@pytest.mark.parametrize("nth", [2, 3])
+def test_no_more_processes(repository, fake_git, monkeypatch, nth):
+    """Where the system refuses a process, that is a problem and the processes before it are killed."""
+    start, count = subprocess.Popen.__init__, iter(range(1, 100))
+
+    def refuse_one(process, *arguments, **options):
         if next(count) == nth:
-            raise RuntimeError("can't start new thread")
-        start(thread)
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        start(process, *arguments, **options)
 
-    monkeypatch.setattr(threading.Thread, "start", refuse_one)
+    pids = fake_git(SLEEPING)
+    pids.touch()
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse_one)
 
-    answer = ask()
-
-    if nth < 7:
-        assert "can't start new thread" in answer.problems[0]
-    else:
-        assert answer.problems == ()
+    assert "temporarily unavailable" in ask().problems[0]
+    assert_ended(pids, at_least=0)
 
 
 # What git must not do
@@ -597,7 +588,7 @@ def test_host_that_ignores_its_children(repository, tmp_path):
 
 @posix_only
 def test_slow_git_is_killed_at_the_deadline(repository, fake_git, monkeypatch):
-    """A git that sleeps is killed with its helpers after two seconds, and the problem says so."""
+    """A git that sleeps is killed with its helpers after two seconds, and that is a problem."""
     monkeypatch.setattr(git_state, "_SECONDS", DEADLINE)
     pids = fake_git(SLEEPING)
 
@@ -638,6 +629,19 @@ def test_helper_that_keeps_the_pipe_open(repository, fake_git, monkeypatch):
     assert_ended(pids, at_least=1)
 
 
+@pytest.mark.skipif(shutil.which("setsid") is None, reason="setsid is not installed")
+def test_helper_that_left_the_session(repository, fake_git, monkeypatch):
+    """A helper outside of git's session is not killed; though it keeps the pipe open, nobody waits for it."""
+    monkeypatch.setattr(git_state, "_SECONDS", 2.0)
+    pids = fake_git("""setsid sh -c 'echo $$ >> "$PIDS"; exec sleep 60' &""")
+
+    assert "took longer" in ask().problems[0]
+
+    assert "runbook-git" not in {thread.name for thread in threading.enumerate()}
+    for pid in pids.read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
+
+
 @posix_only
 def test_endless_diff_is_cut_and_killed(repository, fake_git):
     """A diff without end is cut at the limit and ended, long before the deadline."""
@@ -649,6 +653,24 @@ def test_endless_diff_is_cut_and_killed(repository, fake_git):
     assert state_of(answer).patch_truncated
     assert len(answer.patch) == PATCH_LIMIT // 10_000 * 10_000
     assert_ended(pids, at_least=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="getrusage counts in other units")
+def test_endless_output_does_not_fill_the_memory(repository, fake_git):
+    """A git that writes to one of its streams without end takes some megabytes of memory until it is killed."""
+    fake_git('case "$*" in *" status "*) exec yes "error: x" >&2;; *) exec yes;; esac')
+    script = """
+        import resource
+        from runbook.capture import git
+        git._SECONDS = 60.0
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with git.Inquiry() as inquiry: answer = inquiry.answer()
+        assert answer.state is None and "error: " in answer.problems[0], answer
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    done = run_script(script)
+    assert done.stderr == ""
+    assert int(done.stdout) < 300 * 1024
 
 
 @posix_only
@@ -665,7 +687,7 @@ def test_leaving_early_kills_git(repository, fake_git):
 
 @posix_only
 def test_interrupt_while_the_thread_starts(repository, fake_git, monkeypatch):
-    """A KeyboardInterrupt in the very start passes through after the processes that it met are gone."""
+    """A KeyboardInterrupt during the start passes through after the processes that were started are gone."""
     fake_git(SLEEPING)
     monkeypatch.setattr(git_state, "_GRACE", 30.0)
     start = threading.Thread.start
@@ -686,7 +708,7 @@ def test_interrupt_while_the_thread_starts(repository, fake_git, monkeypatch):
 @posix_only
 @pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM"])
 def test_signal_while_git_works(repository, fake_git, kind):
-    """What a signal raises passes through at once, and leaves no git behind."""
+    """The exception of a signal handler passes through at once, and leaves no git behind."""
     pids = fake_git(SLEEPING)
     script = """
         import signal, sys

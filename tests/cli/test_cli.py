@@ -353,7 +353,7 @@ WRITING = [["note", "@1", "text"], ["tag", "@1", "keep"], ["rm", "@1", "--yes"],
 @pytest.mark.slow
 @pytest.mark.parametrize("words", WRITING, ids=" ".join)
 def test_a_base_directory_that_cannot_be_written_to_is_named(words, shelf, base):
-    """In words, with the remedy, and not as a path of ours with an errno."""
+    """In words, with a hint, and not as a path of ours with an errno."""
     if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
         pytest.skip("a read-only directory needs a mount namespace")
     mounted = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
@@ -457,6 +457,34 @@ def test_a_terminal_has_colours_unless_somebody_minds(shelf, terminal, monkeypat
     assert "\x1b[" not in terminal("ls", "--no-color")[1]
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in terminal("ls")[1]
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize(
+    "words",
+    [["ls"], ["best", "--metric", "test_f1"], ["compare", "@5", "@4"], ["diff", "@5", "@4"]],
+    ids=" ".join,
+)
+def test_tables_look_alike(words, columns, shelf, terminal):
+    """Titles in bold type, a rule from their first letter to their last, then the rows."""
+    lines = terminal(*words, columns=columns)[1].splitlines()
+    place = next(number for number, line in enumerate(lines) if line and set(line) == {"─"})
+    titles = STYLE.sub("", lines[place - 1])
+    assert STYLE.sub("", re.sub(r"\x1b\[1m.*?\x1b\[0m", "", lines[place - 1])).strip() == ""
+    assert titles.split()
+    assert len(titles) <= len(lines[place])
+    assert len(STYLE.sub("", lines[place + 1])) <= len(lines[place])
+
+
+def test_the_titles_of_what_is_shown_are_like_those_of_tables(shelf, terminal):
+    """In bold type, and the status has its colour; `--no-color` changes no other character."""
+    coloured = terminal("show", shelf["failed"])[1]
+    assert "\x1b[31mfailed (exception)\x1b[0m" in coloured
+    assert "\x1b[1mconfig\x1b[0m" in coloured
+    plain = terminal("show", shelf["failed"], "--no-color")[1]
+    assert "\x1b" not in plain
+    ages = re.compile(r", (?:just now|\d+ \w+ ago)")
+    assert ages.sub("", STYLE.sub("", coloured)) == ages.sub("", plain)
 
 
 @pytest.mark.parametrize("columns", [80, 200])

@@ -10,7 +10,7 @@ import stat
 
 import pytest
 
-from runbook.cli.commands import path as path_command
+from runbook.cli.commands import open_
 from runbook.read.view import layout_of
 
 ENTRY = {
@@ -76,19 +76,22 @@ def test_ls_shows_fields_that_are_asked_for(run, shelf):
     """Numbers, lists and what is missing."""
     result = run("ls", "--columns", "config.lr, tags", "--name", "baseline")
     assert result.stdout.splitlines()[0].split()[5:7] == ["config.lr", "tags"]
-    assert [line.split()[7] for line in result.stdout.splitlines()[2:]] == ["0.01", "0.01"]
+    assert [line.split()[7] for line in result.stdout.splitlines()[3:]] == ["0.01", "0.01"]
     assert "quick, v1" in result.stdout
 
 
 def test_ls_in_a_pipe_cuts_nothing(run, manager):
     """What a program reads is whole, however long."""
-    name = "n" * 300
-    with manager.experiment({"lr": 1}, name=name) as exp:
+    name, prompt = "n" * 300, "w" * 50_000
+    with manager.experiment({"lr": 1, "prompt": prompt}, name=name) as exp:
         exp.save_final_metrics({f"a_rather_long_metric_{number}": number / 7 for number in range(8)})
-    out = run("ls").stdout
-    assert name in out
-    assert exp.id in out
-    assert "a_rather_long_metric_7" in out
+    with manager.experiment({"lr": 2}):
+        pass
+    out = run("ls", "--columns", "config.prompt").stdout
+    for part in (name, exp.id, "a_rather_long_metric_7", prompt):
+        assert part in out
+    for words in (["show", exp.id], ["compare", "@1", "@2"], ["diff", "@1", "@2"]):
+        assert prompt in run(*words).stdout
 
 
 @pytest.mark.parametrize("columns", [80, 100, 120, 200])
@@ -97,7 +100,7 @@ def test_ls_never_cuts_what_matters(columns, terminal, manager):
     with manager.experiment({"lr": 1}, name="a name that is longer than any column has room for, to be sure") as exp:
         exp.save_final_metrics({f"metric_{number}": 1234.5678 + number for number in range(12)})
     code, shown = terminal("ls", "--no-color", columns=columns)
-    title, row, *notes = shown.splitlines()
+    title, _, row, *notes = shown.splitlines()
     assert code == 0
     assert row.startswith(exp.id[:15])
     assert " completed " in row
@@ -113,9 +116,9 @@ def test_ls_on_a_terminal_shows_the_newest_fifty(terminal, manager):
         manager.create_experiment({"lr": 1})
         manager.mark_complete()
     _, shown = terminal("ls", "--no-color")
-    assert len(shown.splitlines()) == 52
+    assert len(shown.splitlines()) == 2 + 50 + 1
     assert "50 of 52 shown, -n 0 for all" in shown
-    assert len(terminal("ls", "-n", "0", "--no-color")[1].splitlines()) == 53
+    assert len(terminal("ls", "-n", "0", "--no-color")[1].splitlines()) == 2 + 52
 
 
 # --- show, path, open -----------------------------------------------------------------------------------------------
@@ -198,7 +201,7 @@ def test_a_name_that_there_is_not_has_the_nearest(run, shelf):
 
 def test_open_hands_the_folder_to_the_system(run, shelf, manager, monkeypatch, tmp_path):
     """The system's own program opens it; one that fails, or is absent, is said with what to do."""
-    monkeypatch.setattr(path_command.sys, "platform", "linux")
+    monkeypatch.setattr(open_.sys, "platform", "linux")
     opener = tmp_path / "bin" / "xdg-open"
     opener.parent.mkdir()
     monkeypatch.setenv("PATH", str(opener.parent))
@@ -286,8 +289,8 @@ def test_best_knows_which_way_is_better(ask, run, shelf):
     assert set(found["experiments"][0]) == ENTRY | {"rank", "value"}
     result = run("best", "--metric", "metrics.test_f1", "-n", "1")
     assert "highest test_f1 first" in result.stderr
-    assert result.stdout.splitlines()[1].startswith(shelf["completed 1"])
-    assert len(result.stdout.splitlines()) == 2
+    assert result.stdout.splitlines()[2].startswith(shelf["completed 1"])
+    assert len(result.stdout.splitlines()) == 3
 
 
 def test_best_does_not_guess(run, ask, shelf):

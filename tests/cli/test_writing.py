@@ -19,7 +19,7 @@ from cli_runner import cli_runner
 
 from runbook import ExperimentManager
 from runbook.cli import main
-from runbook.cli.outcomes import in_commands, size
+from runbook.cli.outcomes import size
 
 MIB = 1024 * 1024
 HOSTILE = "\x1b]0;owned\x07\x1b[31m\u202eevil\r\nname"
@@ -272,6 +272,7 @@ def test_a_conflict_of_ids_is_told_with_the_options(manager, tmp_path, base, run
     (base / one / "results" / "more").write_text("more")
     refused = run("import", bundle)
     assert refused.exit_code == 2 and "--on-conflict rename" in refused.stderr
+    assert f"'runbook rm {one}'" in refused.stderr and "delete_experiment" not in refused.stderr
     assert run("import", bundle, "--on-conflict", "skip").exit_code == 0 and ids(manager) == {one}
     assert run("import", bundle, "--on-conflict", "rename").exit_code == 0 and len(ids(manager)) == 2
 
@@ -288,7 +289,8 @@ def test_a_merge_is_told_in_numbers_and_in_json(manager, tmp_path, base, run, da
     shutil.rmtree(other.base_dir / bad)
     other.delete_experiment(bad) if bad in ids(other) else None
     assert "here already, 1 of them with new notes or tags" in run("merge", other.base_dir).stdout
-    assert run("merge", base).exit_code == 2
+    itself = run("merge", base)
+    assert itself.exit_code == 2 and "cannot be merged with itself; name the base directory that" in itself.stderr
     assert run("merge", tmp_path / "nowhere").exit_code == 1
     assert not (tmp_path / "nowhere").exists()
 
@@ -373,7 +375,7 @@ def test_restore_never_takes_the_place_of_another(manager, base, run):
     run("rm", one, "--yes")
     (base / one).mkdir()
     result = run("restore", one)
-    assert result.exit_code == 2 and "by now" in result.stderr and in_trash(manager) == [one]
+    assert result.exit_code == 2 and "there is another experiment" in result.stderr and in_trash(manager) == [one]
 
 
 def test_gc_asks_and_deletes_for_good(manager, base, program, done, data):
@@ -436,6 +438,8 @@ def test_doctor_and_repair_say_by_their_code_what_is_wrong(manager, base, run, d
     assert run("doctor").exit_code == 3 and "'runbook repair'" in run("doctor").stdout
     planned = data("repair", "--dry-run")
     assert planned.keys() == {"repaired", "left", "dry_run"} and planned["repaired"][0].keys() == keys
+    assert planned["repaired"][0]["remedy"].startswith("'runbook repair' moves it aside")
+    assert manager.doctor()[0].remedy.startswith("repair() moves it aside")
     assert not (base / ".set-aside").exists()
     assert data("repair") == {**planned, "dry_run": False}
     assert run("doctor").exit_code == 0 and "no problems" in run("doctor").stdout
@@ -595,10 +599,3 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(manager, tmp_path, progra
 def test_sizes_are_in_the_unit_that_suits_them(count, shown):
     """Powers of 1024, as IEC 80000-13 names them."""
     assert size(count) == shown
-
-
-def test_remedies_are_commands():
-    """Nobody at a terminal can call a method."""
-    assert (
-        in_commands("say declare_ended('a_b'); repair() mends it") == "say 'runbook end a_b'; 'runbook repair' mends it"
-    )

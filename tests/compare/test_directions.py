@@ -58,7 +58,7 @@ def test_what_is_told_goes_before_the_name():
     ("minimize", "maximize", "message"),
     [
         (["los"], [], "no experiment has a metric 'los'; did you mean loss"),
-        ([], ["zzz"], "no experiment has a metric 'zzz'; did you mean loss or f1"),
+        ([], ["zzz"], "no experiment has a metric 'zzz'; there are: loss, f1"),
         (["loss"], ["loss"], "'loss' cannot be minimized and maximized"),
     ],
 )

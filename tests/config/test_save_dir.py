@@ -101,7 +101,7 @@ class Property:
 
 
 class Locked:
-    """Frozen by hand, as many configs are."""
+    """A config that is frozen by a `__setattr__` of its own."""
 
     def __init__(self):
         self.__dict__.update(lr=0.1, save_dir="./out")
@@ -116,7 +116,7 @@ class Locked:
 
 
 class FrozenDict(collections.UserDict):
-    """A mapping that can be made and not changed."""
+    """A mapping that cannot be changed."""
 
     def __init__(self, data):
         self.data = dict(data)
@@ -126,7 +126,7 @@ class FrozenDict(collections.UserDict):
 
 
 class Freezable(dict):
-    """Frozen as yacs does it: the items could still be written."""
+    """A config that is frozen as in yacs: its items could still be written."""
 
     def is_frozen(self):
         return True
@@ -162,7 +162,7 @@ FROZEN = {
 
 
 def save_dir_of(config):
-    """Where a config of any kind says that it saves to."""
+    """The `save_dir` of a config of any kind."""
     return config["save_dir"] if hasattr(config, "keys") else config.save_dir
 
 
@@ -173,7 +173,7 @@ def _nothing_said_yet(monkeypatch):
 
 @pytest.mark.parametrize("what", CHANGEABLE)
 def test_configs_are_changed_in_place(what, caplog):
-    """Whoever holds the config sees the new directory."""
+    """A config that can be changed is changed in place."""
     config = CHANGEABLE[what]()
     assert point_save_dir(config, HERE) is config
     assert save_dir_of(config) == str(HERE)
@@ -182,7 +182,7 @@ def test_configs_are_changed_in_place(what, caplog):
 
 @pytest.mark.parametrize("what", FROZEN)
 def test_frozen_configs_give_a_changed_copy(what, caplog):
-    """The original stays as it was, and the copy differs in nothing else."""
+    """A frozen config gives a copy with the new `save_dir`; the original stays as it was."""
     config, untouched = FROZEN[what](), FROZEN[what]()
     changed = point_save_dir(config, HERE)
     assert changed is not config
@@ -196,7 +196,7 @@ def test_frozen_configs_give_a_changed_copy(what, caplog):
 
 
 def test_a_changed_copy_equals_one_made_by_hand():
-    """Comparison and hash of a frozen record go by its new value."""
+    """Comparison and hash of the copy use its new value."""
     assert point_save_dir(Frozen(), HERE) == dataclasses.replace(Frozen(), save_dir=str(HERE))
     assert point_save_dir(FrozenAttrs(), HERE) == attrs.evolve(FrozenAttrs(), save_dir=str(HERE))
     hashed = HashedAttrs()
@@ -205,7 +205,7 @@ def test_a_changed_copy_equals_one_made_by_hand():
 
 
 def test_paths_stay_paths_and_all_else_becomes_text():
-    """The new value is of the kind that the program expects."""
+    """The new value is a path object where the old one was, else a string."""
     config = point_save_dir({"save_dir": Path("out")}, HERE)
     assert config["save_dir"] == HERE
     assert isinstance(config["save_dir"], Path)
@@ -215,7 +215,7 @@ def test_paths_stay_paths_and_all_else_becomes_text():
 
 
 def test_a_class_used_as_config_is_changed_itself():
-    """The class is the config, so that it gets the directory; the classes it inherits from do not."""
+    """A class used as a config gets the directory; the classes it inherits from do not."""
 
     class Base:
         save_dir = "./out"
@@ -229,7 +229,7 @@ def test_a_class_used_as_config_is_changed_itself():
 
 
 def test_an_instance_never_changes_its_class():
-    """Other instances keep their directory."""
+    """An instance gets the directory itself; its class and other instances keep theirs."""
 
     class Config:
         save_dir = Path("out")
@@ -275,7 +275,7 @@ def test_a_method_of_that_name_is_no_setting():
 
 
 def test_validators_are_not_in_the_way():
-    """The directory is ours and need not pass the checks that were made for the user's."""
+    """The directory is set even if a validator of the config refuses it."""
 
     def refuse(_, __, value):
         if value != "./out":
@@ -291,7 +291,7 @@ def test_validators_are_not_in_the_way():
 
 
 def test_hooks_do_not_alter_the_directory():
-    """A record that makes something else of what it is given gets what we gave."""
+    """The directory is set as it is even if a converter of the config changes values."""
 
     @attrs.define
     class Config:
@@ -301,7 +301,7 @@ def test_hooks_do_not_alter_the_directory():
 
 
 def test_what_cannot_be_set_is_said_once(caplog):
-    """A config that nobody can change goes on as it is, and the user is told."""
+    """A config that cannot be changed stays as it is, and one warning is logged."""
 
     class Config:
         lr = 0.1
@@ -322,7 +322,7 @@ def test_what_cannot_be_set_is_said_once(caplog):
 
 
 def test_hostile_configs_come_back_unchanged():
-    """Nothing that a config does can stop the experiment."""
+    """A config that raises does not stop the experiment."""
 
     class Hostile:
         save_dir = "x"
@@ -482,8 +482,8 @@ def test_training_arguments_of_transformers():
     class Arguments(transformers.TrainingArguments):
         save_dir: str = "./out"
 
-    plain = transformers.TrainingArguments(output_dir="x", use_cpu=True)
-    assert point_save_dir(plain, HERE) is plain
-    assert not hasattr(plain, "save_dir")
+    arguments = transformers.TrainingArguments(output_dir="x", use_cpu=True)
+    assert point_save_dir(arguments, HERE) is arguments
+    assert not hasattr(arguments, "save_dir")
     own = Arguments(output_dir="x", use_cpu=True)
     assert point_save_dir(own, HERE).save_dir == str(HERE)

@@ -1,4 +1,4 @@
-"""A config as a whole: what counts as one, its plain form and its hash."""
+"""A whole config: which values are configs, their JSON-compatible form and their hash."""
 
 from __future__ import annotations
 
@@ -150,14 +150,14 @@ VALUES = {
 
 @pytest.mark.parametrize("what", CONFIGS)
 def test_carriers_of_settings_are_configs(what):
-    """Whatever carries settings by name is a config, and its settings can be read."""
+    """An object with settings by name is a config, and its settings can be read."""
     assert is_config(CONFIGS[what])
     assert isinstance(config_to_jsonable(CONFIGS[what]), dict)
 
 
 @pytest.mark.parametrize("what", VALUES)
 def test_single_values_and_tools_are_no_configs(what):
-    """What holds no settings is refused, with the type and a way out."""
+    """A value without settings is refused; the message names its type and a hint."""
     assert not is_config(VALUES[what])
     with pytest.raises(ConfigError, match="holds no settings; pass a mapping") as caught:
         config_to_jsonable(VALUES[what])
@@ -175,7 +175,7 @@ def test_tools_with_attributes_are_settings_and_not_configs(value):
 
 
 def test_what_is_handed_over_as_config_is_read():
-    """The judgement about tools is for guessing; whoever passes one as the config gets its attributes."""
+    """A tool that is passed as the config gives its attributes."""
     assert config_to_jsonable(Loader()) == {"batch_size": 4}
     assert config_to_jsonable(Estimator()) == {"depth": 3}
     assert config_to_jsonable(Loss()) == {"weight": 0.5}
@@ -187,7 +187,7 @@ def test_no_config_is_an_empty_one():
 
 
 def test_the_plain_form_of_each_kind():
-    """The same settings look the same, whatever held them."""
+    """The same settings give the same data, whichever kind of object holds them."""
     expected = {"lr": 1e-3, "layers": [64, 32], "mode": "fast", "data": "/data", "save_dir": "./out"}
     assert config_to_jsonable(Training()) == expected
     assert config_to_jsonable(dataclasses.asdict(Training())) == expected
@@ -224,7 +224,7 @@ def test_a_config_that_breaks_is_recorded_as_what_it_is():
 
 
 def test_a_dict_with_spoiled_items_is_read_from_below():
-    """A subclass may return anything from `items`; what the dict holds is the config."""
+    """The items of a dict are the config even if a subclass breaks `items`."""
 
     class Spoiled(dict):
         def items(self):
@@ -237,8 +237,8 @@ def test_arrays_in_a_config_are_bounded():
     """A config describes large arrays; arrays and tables are no configs themselves."""
     np = pytest.importorskip("numpy")
     pd = pytest.importorskip("pandas")
-    plain = config_to_jsonable({"small": np.arange(3), "large": np.zeros(101)})
-    assert plain == {
+    data = config_to_jsonable({"small": np.arange(3), "large": np.zeros(101)})
+    assert data == {
         "small": [0, 1, 2],
         "large": {"__array__": "numpy.ndarray", "shape": [101], "dtype": "float64"},
     }
@@ -280,11 +280,11 @@ def test_training_arguments_of_transformers():
     transformers = pytest.importorskip("transformers")
     first = transformers.TrainingArguments(output_dir="one", learning_rate=0.5, use_cpu=True)
     second = transformers.TrainingArguments(output_dir="two", learning_rate=0.5, use_cpu=True)
-    plain = config_to_jsonable(first)
+    data = config_to_jsonable(first)
     assert is_config(first)
-    assert plain["learning_rate"] == 0.5
-    assert "__repr__" not in json.dumps(plain)
-    assert config_hash(plain) == config_hash(config_to_jsonable(second))
+    assert data["learning_rate"] == 0.5
+    assert "__repr__" not in json.dumps(data)
+    assert config_hash(data) == config_hash(config_to_jsonable(second))
     assert is_config(transformers.BertConfig())
 
 
@@ -311,25 +311,25 @@ def test_torch_tools_are_no_configs():
 
 
 def test_the_hash_is_eight_hex_digits():
-    """It becomes part of a folder's name."""
+    """The hash is eight hex digits, because it becomes part of a folder's name."""
     digest = config_hash({"lr": 1})
     assert len(digest) == 8
     assert int(digest, 16) >= 0
 
 
 def test_the_hash_is_fixed_forever():
-    """The ids on disk contain it: another value here is a change of format."""
+    """The hash is part of the ids on disk: another value here is a change of format."""
     assert config_hash({}) == "44136fa3"
     assert config_hash({"lr": 0.001, "layers": [64, 32], "name": "é", "best": "NaN"}) == "c72c1933"
 
 
 def test_equal_settings_have_equal_hashes():
     """Order, kind of object, tuple or list, 1 or 1.0 make no difference."""
-    plain = config_to_jsonable(Training())
-    shuffled = list(plain.items())
+    data = config_to_jsonable(Training())
+    shuffled = list(data.items())
     random.Random(1).shuffle(shuffled)
-    assert config_hash(dict(shuffled)) == config_hash(plain)
-    assert config_hash(config_to_jsonable(dataclasses.asdict(Training()))) == config_hash(plain)
+    assert config_hash(dict(shuffled)) == config_hash(data)
+    assert config_hash(config_to_jsonable(dataclasses.asdict(Training()))) == config_hash(data)
     assert config_hash({"lr": 1, "x": [0.0, 2.0]}) == config_hash({"x": [-0.0, 2], "lr": 1.0})
 
 
@@ -389,7 +389,7 @@ print(config_hash(config_to_jsonable(Config())), config_hash(config_to_jsonable(
 
 
 def test_the_hash_is_the_same_in_every_process():
-    """Neither the seed of Python's hashes nor the order of keys nor an address in memory shows."""
+    """The hash is the same in every process, with any hash seed and order of keys."""
     hashes = set()
     for seed in ("0", "1", "12345"):
         done = subprocess.run(
@@ -405,7 +405,7 @@ def test_the_hash_is_the_same_in_every_process():
 
 def test_plain_configs_stay_as_they_are():
     """Reading a written config again changes neither it nor its hash."""
-    plain = config_to_jsonable(Training())
-    again = json.loads(json.dumps(plain))
-    assert config_to_jsonable(again) == plain == to_jsonable(plain)
-    assert config_hash(again) == config_hash(plain)
+    data = config_to_jsonable(Training())
+    again = json.loads(json.dumps(data))
+    assert config_to_jsonable(again) == data == to_jsonable(data)
+    assert config_hash(again) == config_hash(data)

@@ -22,6 +22,8 @@ MASKS = {
     re.compile(r"\bjust now\b|\b[0-9]+ (?:s|min|h) ago\b"): "<age>",
     re.compile(r"\b[0-9]+\.[0-9] (?:s|min|h)\b"): "<duration>",
     re.compile(r"[0-9.e+]+/s\b"): "<rate>",
+    # As wide as the ages and lengths of time in the rows.
+    re.compile(r"^(experiment  .*\n)─+$", re.MULTILINE): r"\1<rule>",
     # Of files that hold times, hosts and paths.
     re.compile(r"\b[0-9.]+ (?:B|KiB)$", re.MULTILINE): "<size>",
     re.compile(r"^(  python +).*$", re.MULTILINE): r"\1<version and platform>",

@@ -357,7 +357,7 @@ def test_a_broken_record_is_said_and_hides_no_other(registry, layout, caplog):
 
 
 def test_a_broken_record_that_is_restored_is_listed_as_before(registry, layout):
-    """The remedy of the message works."""
+    """The hint of the message works."""
     record = published(layout, registry)
     place = layout.experiment(record.experiment_id)
     raw = place.record.read_bytes()
@@ -843,7 +843,7 @@ def test_a_read_only_base_directory_can_be_listed(registry, layout, base, state)
 
 @needs_namespaces
 def test_a_read_only_base_directory_refuses_an_experiment_and_says_so(registry, layout, base):
-    """At the start, with the path and the remedy; nothing is half created."""
+    """At the start, with the path and a hint; nothing is half created."""
     before = sorted(os.listdir(base))
     code = """
         import sys

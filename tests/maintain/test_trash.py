@@ -123,8 +123,8 @@ def test_the_trash_says_what_is_in_it(manager, registry, base):
     assert found[0]["deleted_at"] < found[1]["deleted_at"]
 
 
-def test_the_same_id_can_be_deleted_more_than_once(manager, registry, base):
-    """Each gets a place of its own; the latest is restored first."""
+def test_the_same_id_can_be_deleted_more_than_once(manager, registry, base, tmp_path):
+    """Each gets a place of its own; the latest is restored first, and the one before it when the hint is followed."""
     gone = make(manager)
     for n in range(3):
         if n:
@@ -134,9 +134,12 @@ def test_the_same_id_can_be_deleted_more_than_once(manager, registry, base):
     assert trash_ids(registry) == [gone] * 3
     assert trash.restore(registry, gone) == gone
     assert (base / gone / "results" / "n").read_text() == "2"
-    with pytest.raises(errors.ExperimentExistsError, match=gone):
+    with pytest.raises(errors.ExperimentExistsError, match="move its folder out of the base directory"):
         trash.restore(registry, gone)
-    assert trash.empty(registry) == 2 and ids(manager) == {gone}
+    (base / gone).rename(tmp_path / "moved")
+    assert trash.restore(registry, gone) == gone
+    assert (base / gone / "results" / "n").read_text() == "1"
+    assert trash.empty(registry) == 1 and ids(manager) == {gone}
 
 
 def test_a_running_experiment_is_refused(manager, registry, base):

@@ -93,7 +93,7 @@ def test_an_empty_base_directory_makes_a_report_that_says_so(manager, tmp_path):
     + [("report.pdf", "is called .pdf, and a report is HTML"), ("report.JSON", "is called .JSON")],
 )
 def test_a_target_that_cannot_be_a_file_is_refused(manager, tmp_path, target, words):
-    """The message names the place and the remedy."""
+    """The message names the place and what to do."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ReportTargetError, match=words) as caught:
         manager.report(tmp_path / target)

@@ -44,7 +44,7 @@ def test_a_name_leads_to_the_inner_key_or_to_one_with_dots(path, expected):
 
 
 @pytest.mark.parametrize(
-    ("path", "remedy"),
+    ("path", "hint"),
     [
         (("config", "lr"), "did you mean config.optim.learning_rate?"),
         (("lr",), "did you mean config.optim.learning_rate?"),
@@ -55,12 +55,12 @@ def test_a_name_leads_to_the_inner_key_or_to_one_with_dots(path, expected):
         (("config", "a", "failed"), "there are: config.optim.learning_rate"),
     ],
 )
-def test_a_part_of_a_name_and_its_initials_come_close(path, remedy):
+def test_a_part_of_a_name_and_its_initials_come_close(path, hint):
     """Where nothing does, the fields that there are stand in the message."""
     entry = {"config": {"optim": {"learning_rate": 1}}, "metrics": {"test_f1_macro": 1, "test_f1": 1}}
     with pytest.raises(QueryError) as caught:
         fields.getter(FieldPath(path, ".".join(path)), Source([entry], NOW), ("…", "where"))
-    assert remedy in str(caught.value)
+    assert hint in str(caught.value)
 
 
 @pytest.mark.parametrize("path", [("config", "a", "b", "c"), ("metrics", "val", "f1"), ("a", "b", "d")])

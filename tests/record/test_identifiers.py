@@ -62,6 +62,18 @@ ANY_TEXT = st.text(max_size=300) | st.text(st.characters(categories=["Cs", "Cc",
 WINDOWS_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?")
 
 
+@pytest.mark.parametrize("name", ["CON", "nul.txt", "Com1", "lpt9.log", "COM\u00b9", "com0", "CONIN$", "aux .x"])
+def test_names_of_devices_are_known(name):
+    """In any case, and with any suffix."""
+    assert identifiers.is_windows_device(name)
+
+
+@pytest.mark.parametrize("name", ["console", "x.con", "COM10", "com", "lpt", "null", "config.con", "CON_", ""])
+def test_names_that_begin_like_a_device_are_none(name):
+    """They are harmless, and configs have such names."""
+    assert not identifiers.is_windows_device(name)
+
+
 def entry(experiment_id, name=None, timestamp="2024-12-16T14:30:52+00:00"):
     """A line of the registry, as far as it matters here."""
     return {"experiment_id": experiment_id, "custom_name": name, "timestamp": timestamp}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ from json_strategies import JSON, MOMENTS, OBJECTS, TEXT
 
 from runbook import errors
 from runbook.record import registry_entry, schema
-from runbook.record.model import FORMAT_VERSION, Attempt, Environment, ExperimentRecord, Failure, GitState, Owner
+from runbook.record.model import RECORD_VERSION, Attempt, Environment, ExperimentRecord, Failure, GitState, Job, Owner
 from runbook.record.status import EndReason, Status
 from runbook.serialize import json_text
 
@@ -98,6 +99,15 @@ def plain_record() -> dict[str, object]:
     return schema.to_json(record)
 
 
+def full_record() -> dict[str, object]:
+    """A record as its file holds it, with each part that a record can have."""
+    moment = datetime(2024, 12, 16, 14, 30, 52, tzinfo=UTC)
+    failure = Failure("ValueError", "no", "Traceback")
+    first = Attempt(moment, Owner("h", 1), moment, EndReason.EXCEPTION, failure=failure, job=Job("slurm:1", 2))
+    record = schema.from_json(plain_record(), ExperimentRecord, "x")
+    return schema.to_json(attrs.evolve(record, attempts=(first, *record.attempts)))
+
+
 @given(RECORDS)
 def test_a_record_comes_back_as_it_was(record):
     """An experiment's file holds everything about it."""
@@ -123,14 +133,64 @@ def test_times_in_files_are_utc(record):
 def test_the_version_stands_first():
     """Whoever looks into the file sees it before anything else."""
     assert list(plain_record())[0] == "format_version"
-    assert plain_record()["format_version"] == FORMAT_VERSION
+    assert plain_record()["format_version"] == RECORD_VERSION
 
 
-@given(RECORDS, st.integers(FORMAT_VERSION + 1, 10_000), OBJECTS)
+@given(RECORDS, st.integers(RECORD_VERSION + 1, 10_000), OBJECTS)
 def test_a_newer_record_is_read_as_far_as_it_is_understood(record, version, unknown):
-    """Unknown fields are passed over, the version is kept so that nobody writes it back with loss."""
-    data = {**unknown, **schema.to_json(record), "format_version": version}
-    assert schema.from_json(data, ExperimentRecord, "x") == attrs.evolve(record, format_version=version)
+    """Unknown fields are kept by themselves, and so is the version, so that nobody rewrites the file."""
+    known = schema.to_json(record)
+    data = {**unknown, **known, "format_version": version}
+    unknown = {key: value for key, value in unknown.items() if key not in known}
+    assert schema.from_json(data, ExperimentRecord, "x") == attrs.evolve(
+        record, format_version=version, unknown=unknown
+    )
+
+
+PARTS = st.sampled_from(
+    [
+        (),
+        ("failure",),
+        ("attempts", 0),
+        ("attempts", 0, "owner"),
+        ("attempts", 0, "job"),
+        ("attempts", 0, "failure"),
+        ("attempts", 1),
+    ]
+)
+
+
+@given(PARTS, OBJECTS)
+def test_fields_that_are_not_known_come_back_as_they_were(part, unknown):
+    """A record that is rewritten keeps what a later version has added to it, and to each of its parts."""
+    data = json.loads(json_text.encode(full_record()))
+    place = functools.reduce(lambda inner, key: inner[key], part, data)
+    place.update({key: value for key, value in unknown.items() if key not in place})
+    record = schema.from_json(data, ExperimentRecord, "x")
+    assert schema.to_json(record) == data
+    assert schema.from_json(schema.to_json(record), ExperimentRecord, "x") == record
+
+
+def test_a_field_with_the_name_of_our_own_place_for_them_is_kept_too():
+    """`unknown` is a word that a later version may use."""
+    data = {**full_record(), "unknown": {"a": 1}}
+    assert schema.to_json(schema.from_json(data, ExperimentRecord, "x")) == data
+
+
+def test_a_change_of_a_record_keeps_the_fields_that_are_not_known():
+    """Also of the parts that stay."""
+    data = full_record()
+    data["attempts"][0]["owner"]["gpu"] = data["mood"] = "good"
+    changed = attrs.evolve(schema.from_json(data, ExperimentRecord, "x"), notes="new")
+    assert schema.to_json(changed) == {**data, "notes": "new"}
+
+
+def test_a_newer_record_that_cannot_be_understood_is_named_so():
+    """Not damaged: a newer runbook reads it."""
+    data = {**plain_record(), "format_version": RECORD_VERSION + 1, "status": {"now": "running"}}
+    with pytest.raises(errors.NewerFormatError) as caught:
+        schema.from_json(data, ExperimentRecord, "x")
+    assert (caught.value.version, caught.value.supported) == (RECORD_VERSION + 1, RECORD_VERSION)
 
 
 def test_reading_changes_nothing_of_what_was_read():
@@ -205,6 +265,38 @@ def test_every_wrong_field_is_named_at_once():
     with pytest.raises(errors.DamagedFileError) as caught:
         schema.from_json(data, ExperimentRecord, "x")
     assert all(field in caught.value.problem for field in ("status", "timestamp", "tags", "config"))
+
+
+def damaged(data):
+    """The same data again and again, each time with something else in the place of one of its values."""
+    for key, value in [*data.items()] if isinstance(data, dict) else [*enumerate(data)]:
+        for other in ("x", 3, [], {}, None, [3], {"a": 1}):
+            data[key] = other
+            yield
+        data[key] = value
+        if isinstance(value, dict | list):
+            yield from damaged(value)
+
+
+def test_damage_is_described_in_the_words_of_json():
+    """Whoever mends a file by hand does not know the classes that it becomes."""
+    owner = Owner(host="h", pid=1)
+    attempt = Attempt(datetime(2024, 12, 16, tzinfo=UTC), owner, failure=Failure("E", "m", "t"))
+    record = schema.from_json(plain_record(), ExperimentRecord, "x")
+    data = json.loads(json.dumps(schema.to_json(attrs.evolve(record, attempts=(attempt,)))))
+    problems = set()
+    for _ in damaged(data):
+        try:
+            schema.from_json(data, ExperimentRecord, "x")
+        except errors.DamagedFileError as error:
+            problems.update(problem.partition(" @ ")[0] for problem in error.problem.split("; "))
+    enums = {f"one of {', '.join(kind)}" for kind in (Status, EndReason)}
+    words = {"text", "true or false", "a whole number", "a date and time", "an object", "a list", *enums}
+    assert problems <= {
+        "required field missing",
+        *(f"expected {one}{end}" for one in words for end in ("", " or null")),
+    }
+    assert len(problems) > 8
 
 
 @given(RECORDS, st.sampled_from([field.name for field in attrs.fields(ExperimentRecord)]), JSON)

@@ -118,7 +118,9 @@ def test_there_is_no_colour_in_a_pipe(manager, capsys):
         raise ValueError("x")
     out = printed(manager, capsys)
     assert "\x1b" not in out
-    assert max(map(len, out.splitlines())) <= 120
+    # A path to copy stays whole.
+    assert max(len(line) for line in out.splitlines() if str(manager.base_dir) not in line) <= 120
+    assert out.count("x") >= 200
 
 
 def test_a_redirected_output_gets_it(manager):
@@ -190,6 +192,31 @@ def test_in_a_terminal_there_is_colour_and_nothing_else(manager):
     assert "\x1b[32m" in out
     assert CONTROL.search(re.sub(r"\x1b\[[0-9;]*m", "", out).replace("\r\n", "\n")) is None
     assert "name" in out
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 109, 110, 200])
+def test_it_fits_a_terminal_of_any_width(monkeypatch, capsys, columns):
+    """The time in an id, the status, how long it took and the metrics are there in each; no line is too wide."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    entry = {
+        "experiment_id": "20260101_000000_a-name-that-is-longer-than-most-of-them_01234567",
+        "custom_name": "a name that is longer than most of them",
+        "timestamp": "2026-01-01T00:00:00+00:00",
+        "completed_at": "2026-01-01T00:01:30+00:00",
+        "status": "interrupted",
+        "end_reason": "keyboard",
+        "metrics": {"val/accuracy": 0.912345678, "a_metric_with_a_long_name": 1, "n": 3, "m": 4, "o": 5},
+    }
+    summary.print_summary([entry] * 3, "base")
+    *lines, _, closing = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert closing == "3 experiments in base: 3 interrupted"
+    shown = "\n".join(lines)
+    assert shown.count("20260101_000000") >= 3
+    for fact in ("interrupted", "1.5 min", "val/accuracy=", "0.9123", "n=3", "m=4", "+1 more"):
+        assert shown.count(fact) == 3
 
 
 @pytest.mark.parametrize(

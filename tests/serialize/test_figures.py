@@ -1,4 +1,4 @@
-"""Figures as files: `runbook/formats/figures.py` and `Experiment.save_figure`."""
+"""Figures as files, and `Experiment.save_figure`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def exp(manager):
 
 @pytest.mark.parametrize("suffix", MAGIC)
 def test_the_suffix_decides_what_matplotlib_writes(exp, drawn, suffix):
-    """Each format is the one that its name says."""
+    """The suffix of the name decides the format."""
     path = exp.save_figure(drawn, f"curve{suffix}")
     assert path == exp.results_dir / f"curve{suffix}"
     assert path.read_bytes().startswith(MAGIC[suffix])
@@ -61,7 +61,7 @@ def test_what_knows_its_figure_is_taken_for_it(exp, drawn):
 # Plotly 6.0 warns of a part of its own template.
 @pytest.mark.filterwarnings("ignore:[*]scattermapbox:DeprecationWarning")
 def test_a_figure_of_plotly_is_json_that_plotly_reads_back(exp, live):
-    """The default keeps the figure live."""
+    """A plotly figure without a suffix is saved as JSON, which can be drawn again."""
     io = pytest.importorskip("plotly.io")
     path = exp.save_figure(live, "curve")
     assert path.name == "curve.json"
@@ -77,7 +77,7 @@ def test_a_figure_of_plotly_as_html_needs_nothing_else(exp, live):
 
 @pytest.mark.skipif(importlib.util.find_spec("kaleido") is not None, reason="kaleido is installed")
 def test_an_image_of_plotly_without_kaleido_says_what_to_install(exp, live):
-    """The remedy is in the message, and nothing is left behind."""
+    """The message names what to install, and no file is left."""
     with pytest.raises(MissingExtraError, match=r'pip install "runbook\[figures\]"'):
         exp.save_figure(live, "curve.png")
     assert list(exp.results_dir.iterdir()) == []
@@ -85,7 +85,7 @@ def test_an_image_of_plotly_without_kaleido_says_what_to_install(exp, live):
 
 @pytest.mark.parametrize("name", ["curve.docx", "curve.v2"])
 def test_an_unknown_suffix_is_refused_with_the_known_ones(exp, drawn, live, name):
-    """Each library says what it can write."""
+    """The error names the formats that the library writes."""
     with pytest.raises(UnknownSuffixError, match=r"\.png"):
         exp.save_figure(drawn, name)
     with pytest.raises(UnknownSuffixError, match=r"\.json"):
@@ -94,20 +94,20 @@ def test_an_unknown_suffix_is_refused_with_the_known_ones(exp, drawn, live, name
 
 @pytest.mark.parametrize("name", ["../curve", "a/b.png", "", "con.png"])
 def test_a_name_that_is_no_file_name_is_refused(exp, drawn, name):
-    """A figure cannot leave the experiment."""
+    """The name of a figure cannot lead out of the experiment's folder."""
     with pytest.raises(InvalidNameError):
         exp.save_figure(drawn, name)
 
 
 @pytest.mark.parametrize("value", [None, 3, "curve.png", [1, 2], object()])
 def test_what_is_no_figure_is_refused_by_its_type(exp, value):
-    """The message names the type and the remedy."""
+    """The message names the type and a hint."""
     with pytest.raises(TypeError, match=rf"{type(value).__name__} is no figure .* plt\.gcf\(\)"):
         exp.save_figure(value, "curve")
 
 
 def test_a_figure_that_cannot_be_drawn_leaves_the_former_file(exp, drawn):
-    """What was saved before stays whole."""
+    """When saving fails, the file saved before stays whole."""
     path = exp.save_figure(drawn, "curve")
     before = path.read_bytes()
     drawn.axes[0].set_title(r"$\undefined{$")
@@ -118,7 +118,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_former_file(exp, drawn):
 
 
 def test_the_manager_saves_into_the_active_experiment(manager, drawn):
-    """As with every other `save_`."""
+    """Saving a figure again replaces the file, as with every other `save_`."""
     folder = manager.create_experiment({"lr": 0.1})
     assert manager.save_figure(drawn, "curve") == folder / "results" / "curve.png"
     manager.mark_complete()
@@ -140,7 +140,7 @@ assert "matplotlib.pyplot" not in sys.modules
 
 
 def test_disabled_tracking_refuses_what_it_would_refuse_otherwise(base, monkeypatch, live):
-    """A program does not fail on the day on which tracking is switched on."""
+    """With tracking off, `save_figure` refuses the same things as with tracking on."""
     monkeypatch.setenv("RUNBOOK_MODE", "disabled")
     with ExperimentManager(base).experiment({}) as exp:
         exp.save_figure(live, "curve")
@@ -150,7 +150,7 @@ def test_disabled_tracking_refuses_what_it_would_refuse_otherwise(base, monkeypa
 
 
 def test_a_saved_figure_is_in_the_checksums(manager, live):
-    """The doctor can tell later whether it is still what was saved."""
+    """The checksum of the file is recorded, so that the doctor finds a change."""
     with manager.experiment({}) as exp:
         exp.save_figure(live, "curve")
     assert "results/curve.json" in json.dumps(list(record_of(manager.get_experiment(exp.id)).checksums))

@@ -1,4 +1,4 @@
-"""Objects in files: what is written is read back, and nothing is lost without a word."""
+"""The formats of files: what is written is read back, or writing is an error."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Result:
 
 @pytest.mark.parametrize("suffix", [".pkl", ".pickle", ".PKL"])
 def test_a_pickle_keeps_any_object(trip, suffix):
-    """Whatever pickle can hold."""
+    """A pickle gives back any object that pickle can hold."""
     value = {"a": (1, {2, 3}), "r": Result(), 4: None}
     assert trip(value, f"x{suffix}", allow_pickle=True) == value
 
 
 class Payload:
-    """A pickle that leaves a trace when it is loaded."""
+    """A pickle that makes a file when it is loaded."""
 
     def __init__(self, path):
         self.path = path
@@ -57,7 +57,7 @@ class Payload:
 
 @pytest.mark.parametrize("suffix", [".pkl", ".pickle", ".pt", ".pth"])
 def test_a_pickle_is_loaded_only_when_that_is_said(tmp_path, suffix):
-    """Without `allow_pickle=True` not one byte of its code runs; the message says how and why."""
+    """Without `allow_pickle=True` not one byte of its code runs; the message names the reason and the option."""
     path = tmp_path / f"evil{suffix}"
     path.write_bytes(pickle.dumps(Payload(str(tmp_path / "ran"))))
     with pytest.raises(PickleNotAllowedError, match="allow_pickle=True if you trust") as caught:
@@ -69,7 +69,7 @@ def test_a_pickle_is_loaded_only_when_that_is_said(tmp_path, suffix):
 
 @pytest.mark.parametrize("filename", ["x.npy", "x.npz"])
 def test_numpy_files_never_hold_objects(tmp_path, filename):
-    """An array of objects would be a pickle in disguise: refused when written and when read."""
+    """An array of objects would contain a pickle: it is refused when written and when read."""
     np = pytest.importorskip("numpy")
     array = np.array([Payload(str(tmp_path / "ran"))], dtype=object)
     path = tmp_path / filename
@@ -83,7 +83,7 @@ def test_numpy_files_never_hold_objects(tmp_path, filename):
 
 
 def test_json_is_strict_and_takes_anything(tmp_path, trip):
-    """Arrays, dataclasses, NaN: plain data that any reader understands."""
+    """Arrays, dataclasses and NaN become JSON that any reader understands."""
     np = pytest.importorskip("numpy")
     trip({"y": np.arange(3), "r": Result(), "nan": float("nan"), 1: {2}}, "x.json")
     text = (tmp_path / "x.json").read_text()
@@ -104,7 +104,7 @@ ROWS = [{"id": 1, "label": "a"}, {"id": 2, "label": "ü\n\u2028"}]
     ids=["list", "tuple", "generator", "frame"],
 )
 def test_json_lines_are_one_row_a_line(tmp_path, trip, value):
-    """Rows from any iterable, or from a data frame."""
+    """JSON Lines are written from any iterable of rows, or from a data frame."""
     if value == "generator":
         value = (row for row in ROWS)
     if isinstance(value, str):
@@ -120,7 +120,7 @@ COLUMN_ROWS = [{"y": 1, "p": 0.9}, {"y": 0, "p": 0.1}, {"y": 1, "p": 0.8}]
 @pytest.mark.parametrize("filename", ["x.jsonl", "x.csv"])
 @pytest.mark.parametrize("make", [dict, OrderedDict, MappingProxyType, "numpy", "frame"])
 def test_columns_are_written_as_rows(trip, filename, make):
-    """The usual shape of predictions is a dict of columns, and no value of them may be lost."""
+    """A dict of columns, the usual form of predictions, is written row by row without loss."""
     if make == "numpy":
         np = pytest.importorskip("numpy")
         value = {name: np.array(column) for name, column in COLUMNS.items()}
@@ -135,14 +135,14 @@ def test_columns_are_written_as_rows(trip, filename, make):
 @pytest.mark.parametrize("filename", ["x.jsonl", "x.csv"])
 @pytest.mark.parametrize("value", [3, None, {"y": 1}, {"y": [1, 2], "p": [1]}], ids=repr)
 def test_what_are_no_rows_is_refused_with_words(trip, filename, value):
-    """Instead of a file that silently lacks what was handed over."""
+    """An object that is neither rows nor columns is refused."""
     with pytest.raises((TypeError, ValueError)) as caught:
         trip(value, filename)
     assert any(word in str(caught.value) for word in ("rows", "columns"))
 
 
 def test_csv_rows_that_differ_leave_gaps(trip):
-    """Every name that comes up is a column."""
+    """Each name in any of the rows is a column."""
     assert trip([{"a": 1}, {"b": 2}], "x.csv") == [{"a": "1", "b": ""}, {"a": "", "b": "2"}]
 
 
@@ -162,14 +162,14 @@ def test_csv_is_what_other_programs_read(tmp_path, trip):
 
 @pytest.mark.parametrize("value", ["text", "ünïcödé\n", "\ud800", 3.5, None], ids=ascii)
 def test_text_is_the_objects_text(tmp_path, trip, value):
-    """In UTF-8 whatever it holds."""
+    """Text is written in UTF-8, also what UTF-8 cannot hold."""
     got = trip(value, "x.txt")
     assert got == str(value).encode(errors="backslashreplace").decode()
 
 
 @pytest.mark.parametrize("filename", ["x.npy", "x.npz"])
 def test_numpy_arrays_round_trip(trip, filename):
-    """Values, shape and dtype."""
+    """Arrays keep their values, shape and dtype."""
     np = pytest.importorskip("numpy")
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
     got = trip(array, filename)
@@ -179,7 +179,7 @@ def test_numpy_arrays_round_trip(trip, filename):
 
 
 def test_several_arrays_round_trip_by_name(trip):
-    """Also those whose names are parameters of NumPy's own function."""
+    """Arrays keep their names, also those that are parameters of NumPy's own function."""
     np = pytest.importorskip("numpy")
     arrays = {"y": np.arange(3), "file": np.ones(2), "allow_pickle": np.zeros(1)}
     got = trip(arrays, "x.npz")
@@ -188,7 +188,7 @@ def test_several_arrays_round_trip_by_name(trip):
 
 
 def test_torch_objects_round_trip(trip):
-    """A state dict in .pt."""
+    """A state dict is read back from a .pt file."""
     torch = pytest.importorskip("torch")
     got = trip({"w": torch.ones(2)}, "x.pt", allow_pickle=True)
     assert got["w"].tolist() == [1.0, 1.0]
@@ -207,7 +207,7 @@ def test_torch_objects_round_trip(trip):
 )
 @pytest.mark.parametrize("filename", ["x.npy", "x.npz"])
 def test_tensors_that_numpy_refuses_are_written_as_their_values(trip, filename, make):
-    """What a training loop has in its hands: outputs with a gradient, half precision, several batches."""
+    """Tensors with a gradient, in half precision, or as a list of batches are written as arrays."""
     torch = pytest.importorskip("torch")
     got = trip(make(torch), filename)
     got = got["arr_0"] if filename.endswith("z") else got
@@ -225,7 +225,7 @@ def test_arrays_of_a_dtype_that_numpy_does_not_have_keep_their_values(trip):
 
 @pytest.mark.parametrize("filename", ["x", "x.", ".json", "x.xlsx", "x.json.bak", "json"])
 def test_other_suffixes_are_unknown(filename):
-    """The message lists what is known, and the error is a ValueError."""
+    """For an unknown suffix the message lists the known ones, and the error is a ValueError."""
     with pytest.raises(UnknownSuffixError, match=r"end the name in one of: \.pkl") as caught:
         formats.format_of(filename)
     assert isinstance(caught.value, ValueError)
@@ -234,7 +234,7 @@ def test_other_suffixes_are_unknown(filename):
 
 @pytest.mark.parametrize(("filename", "raw"), [("x.json", b"{"), ("x.jsonl", b'{"a": 1}\n{"a"\n')])
 def test_a_damaged_file_is_named(tmp_path, filename, raw):
-    """Which file, and that it is damaged."""
+    """The error for a damaged file names the file."""
     path = tmp_path / filename
     path.write_bytes(raw)
     with pytest.raises(DamagedFileError, match=filename):
@@ -243,7 +243,7 @@ def test_a_damaged_file_is_named(tmp_path, filename, raw):
 
 @pytest.mark.parametrize("suffix", [".pkl", ".json", ".jsonl", ".csv", ".npy", ".npz", ".txt"])
 def test_a_missing_file_is_a_missing_file(tmp_path, suffix):
-    """FileNotFoundError, whatever the format."""
+    """A missing file is a FileNotFoundError in every format."""
     if suffix.startswith(".np"):
         pytest.importorskip("numpy")
     with pytest.raises(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""JSON and times as text: what goes out comes back, and damage is said."""
+"""JSON and times as text: what is written is read back, and damage is an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runbook.serialize import json_text, timestamps
 
 
 def strictly(raw: bytes) -> object:
-    """JSON by the letter of RFC 8259: no NaN, no key twice."""
+    """The data in JSON as RFC 8259 defines it: no NaN, no key twice."""
 
     def refuse(text):
         raise AssertionError(f"{text} is no JSON")
@@ -31,7 +31,7 @@ def strictly(raw: bytes) -> object:
 
 @given(JSON)
 def test_json_comes_back_as_it_was(data):
-    """Any plain value survives the file, with or without indentation."""
+    """Any JSON-compatible value survives the file, with or without indentation."""
     for indent in (2, None):
         raw = json_text.encode(data, indent=indent)
         assert json_text.decode(raw, "x") == data
@@ -53,41 +53,41 @@ def test_one_line_is_one_line(data):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_bare_nan_is_never_written(value):
-    """Strict JSON has no name for it."""
+    """A float that strict JSON cannot hold is refused."""
     with pytest.raises(ValueError, match="JSON"):
         json_text.encode({"loss": value})
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
 def test_a_bare_nan_of_another_program_is_read(text):
-    """The old tool wrote them."""
+    """NaN and Infinity are read, because the legacy tool wrote them."""
     (value,) = json_text.decode_object(f'{{"loss": {text}}}'.encode(), "x").values()
     assert str(value) == str(float(text))
 
 
 @given(st.lists(MOMENTS, min_size=2, max_size=2))
 def test_times_sort_as_text(moments):
-    """All have the same width and the same zone."""
+    """Times are written with the same width and in the same zone."""
     texts = [timestamps.format_time(moment) for moment in moments]
     assert (texts[0] < texts[1]) == (moments[0] < moments[1])
 
 
-def test_a_time_of_the_old_tool_is_local():
-    """The legacy registry holds local times without an offset."""
+def test_a_time_of_the_legacy_tool_is_local():
+    """A time without an offset is local, as in the legacy registry."""
     here = datetime(2024, 12, 16, 14, 30, 52).astimezone()
     assert timestamps.parse_time("2024-12-16T14:30:52") == here
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2024-13-01T00:00:00", "2024-12-16T14:30:52+99:00"])
 def test_what_is_no_time_is_refused(text):
-    """Nothing is guessed."""
+    """Text that is no ISO 8601 time is an error."""
     with pytest.raises(ValueError, match="."):
         timestamps.parse_time(text)
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_reported(raw):
-    """A damaged file has one error."""
+    """Every kind of damage raises the same error."""
     try:
         assert isinstance(json_text.decode_object(raw, "x"), dict)
     except errors.DamagedFileError as error:
@@ -111,7 +111,7 @@ def test_any_bytes_are_read_or_reported(raw):
     ],
 )
 def test_what_is_no_object_is_reported(raw, words):
-    """Empty, torn, full of NULs, too deep, or of the wrong kind: the message says which."""
+    """Empty, torn, full of NULs, too deep, or of the wrong kind: the message names the fault."""
     with pytest.raises(errors.DamagedFileError, match=words):
         json_text.decode_object(raw, "x")
 
@@ -145,7 +145,7 @@ PARTS = st.one_of(
 
 
 def outcome(read, raw: bytes) -> str:
-    """What comes out, to the last bit, or that nothing does."""
+    """The data with the type of each value, or the error."""
     try:
         return repr(read(raw, "x"))
     except errors.DamagedFileError as error:
@@ -155,7 +155,7 @@ def outcome(read, raw: bytes) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("is_installed", [True, False])
 def test_a_part_of_a_large_file_is_what_it_is_by_itself(monkeypatch, is_installed):
-    """However it is read: numbers to the last digit, half a character, what is no strict JSON, and the error."""
+    """Both readers give the same: numbers to the last digit, half a character, lax JSON, and the error."""
     quick = pytest.importorskip("msgspec", reason="msgspec has no release for this Python")
     if not is_installed:
         monkeypatch.setitem(sys.modules, "msgspec", None)
@@ -172,7 +172,7 @@ def test_a_part_of_a_large_file_is_what_it_is_by_itself(monkeypatch, is_installe
 
 
 def test_a_small_file_is_not_worth_an_import(script):
-    """It takes as long as reading some thousand experiments."""
+    """msgspec is not imported for small files: the import takes as long as reading some thousand experiments."""
     code = """
         import sys
         from runbook.serialize import json_text

@@ -1,4 +1,4 @@
-"""Any Python value becomes data that strict JSON can hold."""
+"""Any Python value becomes JSON-compatible data."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def _nothing_said_yet(monkeypatch):
 
 
 def strict(value, **options):
-    """The plain form of a value, after proving that strict JSON holds it unchanged."""
-    plain = to_jsonable(value, **options)
-    text = json.dumps(plain, allow_nan=False)
+    """The value as JSON-compatible data, after a proof that strict JSON holds it unchanged."""
+    converted = to_jsonable(value, **options)
+    text = json.dumps(converted, allow_nan=False)
     text.encode("utf-8")
-    assert json.loads(text) == plain
-    assert to_jsonable(plain) == plain
-    return plain
+    assert json.loads(text) == converted
+    assert to_jsonable(converted) == converted
+    return converted
 
 
 # Scalars and texts
@@ -106,14 +106,14 @@ def strict(value, **options):
     ],
 )
 def test_single_values_have_a_readable_form(value, expected):
-    """Each common scalar of the language has one plain form."""
-    plain = strict(value)
-    assert plain == expected
-    assert type(plain) is type(expected)
+    """Each common scalar of the language has one JSON form."""
+    converted = strict(value)
+    assert converted == expected
+    assert type(converted) is type(expected)
 
 
 def test_subclasses_of_scalars_become_the_exact_base_type():
-    """A subclass cannot smuggle its own behaviour into the JSON."""
+    """A subclass of a scalar is written as the scalar that it inherits from."""
 
     class Loud(str):
         __slots__ = ()
@@ -129,9 +129,9 @@ def test_subclasses_of_scalars_become_the_exact_base_type():
         def __float__(self):
             return 99.0
 
-    plain = strict([Loud("a"), Odd(1), Real(0.5)])
-    assert plain == ["a", 1, 0.5]
-    assert [type(item) for item in plain] == [str, int, float]
+    converted = strict([Loud("a"), Odd(1), Real(0.5)])
+    assert converted == ["a", 1, 0.5]
+    assert [type(item) for item in converted] == [str, int, float]
 
 
 def test_lone_surrogates_become_visible_escapes():
@@ -148,7 +148,7 @@ def test_integers_that_no_reader_accepts_are_written_as_hexadecimal():
 
 
 def test_bytes_are_capped():
-    """A file read into a config does not end up in it."""
+    """Only the beginning of long bytes is recorded."""
     text = strict(bytes(10_000))["__repr__"]
     assert len(text) < 500
     assert "(10000 bytes)" in text
@@ -156,7 +156,7 @@ def test_bytes_are_capped():
     assert strict(memoryview(b"x")) == {"__repr__": "b'x'"}
 
 
-def test_code_is_told_by_its_qualified_name():
+def test_code_is_recorded_by_its_qualified_name():
     """Functions, methods, classes and modules are recorded by name."""
 
     def local():
@@ -211,14 +211,14 @@ def test_mappings_become_dicts():
 
 
 def test_reading_a_defaultdict_adds_nothing_to_it():
-    """The user's object is observed, never changed."""
+    """The user's object is read, never changed."""
     data = collections.defaultdict(list, a=[1])
     strict(data)
     assert dict(data) == {"a": [1]}
 
 
 def test_keys_become_text():
-    """JSON has string keys only."""
+    """Keys that are no strings become strings."""
     data = {
         1: "int",
         None: "none",
@@ -246,7 +246,7 @@ def test_keys_become_text():
 
 
 def test_keys_that_collide_all_stay():
-    """The later of two keys with the same text says what it is."""
+    """The later of two keys with the same text has its type added."""
     assert strict({"1": "a", 1: "b"}) == {"1": "a", "1 (int)": "b"}
     assert strict({1: "a", "1": "b"}) == {"1": "a", "1 (str)": "b"}
     assert strict({"1": 0, "1 (int)": 1, 1: 2}) == {"1": 0, "1 (int)": 1, "1 (int 2)": 2}
@@ -259,7 +259,7 @@ def test_named_tuples_keep_their_field_names():
 
 
 def test_sets_are_sorted_the_same_way_everywhere():
-    """The order of a set depends on the process; that of its plain form does not."""
+    """The order of a set depends on the process; that of the list made of it does not."""
     assert strict({10, 9, 2.5}) == [2.5, 9, 10]
     assert strict({"b", "a", None, 3}) == [3, "a", "b", None]
     assert strict(frozenset({(1, 2), (0, 5)})) == [[0, 5], [1, 2]]
@@ -272,7 +272,7 @@ def test_shared_references_appear_in_full():
 
 
 def test_cycles_are_cut():
-    """A value inside itself ends the way down."""
+    """A value inside itself is cut at the cycle."""
     items: list = [1]
     items.append({"back": items})
     own = Plain(lr=1)
@@ -282,15 +282,15 @@ def test_cycles_are_cut():
 
 
 def test_depth_is_limited():
-    """Nesting that a reader would choke on is cut at a fixed level."""
+    """Nesting that a JSON reader cannot read is cut at a fixed level."""
     nested: list = []
     for _ in range(5000):
         nested = [nested]
-    plain, depth = strict(nested), 0
-    while isinstance(plain, list):
-        plain, depth = plain[0], depth + 1
+    converted, depth = strict(nested), 0
+    while isinstance(converted, list):
+        converted, depth = converted[0], depth + 1
     assert depth == MAX_DEPTH
-    assert "levels deep" in plain["__repr__"]
+    assert "levels deep" in converted["__repr__"]
 
 
 def test_a_full_stack_is_survived():
@@ -311,7 +311,7 @@ def test_a_full_stack_is_survived():
 
 
 def test_references_without_end_are_cut_short():
-    """Objects that all refer to each other have more paths than memory; that ends within seconds."""
+    """Objects that all refer to each other have more paths than memory; they are cut short."""
     layers: list = []
     for _ in range(60):
         layers = [layers, layers]
@@ -326,7 +326,7 @@ def test_references_without_end_are_cut_short():
 
 @pytest.mark.slow
 def test_rows_that_share_an_object_all_stay():
-    """Sharing near the top is what data does, and nothing of it is left out."""
+    """Objects that rows of data share near the top are written in full."""
     shared, model = {"a": 1}, Plain(name="bert")
     assert to_jsonable([shared] * 60_000) == [{"a": 1}] * 60_000
     assert to_jsonable([{"model": model}] * 60_000)[-1] == {"model": {"name": "bert"}}
@@ -358,14 +358,14 @@ def test_rows_that_share_an_object_all_stay():
 )
 def test_objects_without_a_rule_are_recorded_without_addresses(value):
     """The text is the same in another process, so that a hash over it is too."""
-    plain = strict(value)
-    text = plain["__repr__"] if isinstance(plain, dict) else plain
+    converted = strict(value)
+    text = converted["__repr__"] if isinstance(converted, dict) else converted
     assert text
     assert not re.search(r"0x[0-9a-f]{6}|id='", text)
 
 
 def test_a_weak_proxy_and_a_structure_are_survived():
-    """Proxies and C structures answer questions about their type in their own way."""
+    """Proxies and C structures, which report another type, are converted without an error."""
 
     class Pair(ctypes.Structure):
         _fields_ = [("a", ctypes.c_int)]
@@ -399,7 +399,7 @@ def test_one_warning_for_a_type(caplog):
 
 
 def test_a_handler_that_raises_stops_nothing(monkeypatch):
-    """The way out for objects without a form does not depend on the host's logging."""
+    """An object without a JSON form is recorded even if the user's log handler raises."""
 
     class Broken(logging.Handler):
         def emit(self, record):
@@ -466,7 +466,7 @@ def test_interrupts_pass_through():
 
 
 def test_containers_with_spoiled_methods_are_read_from_below():
-    """A dict, list or tuple holds what it holds, whatever a subclass does on top."""
+    """The items of a dict, list or tuple are read even if its subclass breaks iteration."""
 
     def broken(*_):
         raise RuntimeError
@@ -478,14 +478,14 @@ def test_containers_with_spoiled_methods_are_read_from_below():
 
 
 def test_generators_are_not_used_up():
-    """Looking at an iterator must not take anything from it."""
+    """Converting an iterator takes nothing from it."""
     items = iter([1, 2, 3])
     strict({"data": items})
     assert list(items) == [1, 2, 3]
 
 
 def test_classes_that_were_dropped_are_not_kept_alive():
-    """What we remember of a class does not keep it in memory."""
+    """The cache of kinds does not keep a class in memory."""
     import gc
 
     class Short:
@@ -563,14 +563,14 @@ def test_an_array_that_holds_itself_ends():
 
 
 def test_many_small_arrays_all_stay():
-    """Lists made on the way from an array to JSON never count as met before."""
+    """Lists made on the way from an array to JSON never count as repeats."""
     np = pytest.importorskip("numpy")
     nested = [[[[[[[[[[np.ones((2, 2)) for _ in range(40_000)]]]]]]]]]]
     assert "too often" not in json.dumps(to_jsonable(nested))
 
 
 def test_large_arrays_are_described():
-    """Above the limit an array is told by type, shape and dtype."""
+    """Above the limit an array is described by type, shape and dtype."""
     np = pytest.importorskip("numpy")
     described = {"__array__": "numpy.ndarray", "shape": [101], "dtype": "float32"}
     assert strict(np.zeros(101, "f4"), max_array=100) == described
@@ -580,7 +580,7 @@ def test_large_arrays_are_described():
 
 
 def test_pandas_values_and_series():
-    """Missing values stay visible, and labels that say something are kept."""
+    """Missing values stay visible, and labels are kept unless they only count the rows."""
     pd = pytest.importorskip("pandas")
     assert strict([pd.NA, pd.NaT, pd.Timestamp("2020-01-01")]) == [None, "NaT", "2020-01-01T00:00:00"]
     assert strict(pd.Series([1, 2])) == [1, 2]
@@ -601,7 +601,7 @@ def test_pandas_tables_become_rows():
 
 
 def test_large_tables_are_described():
-    """Above the limit a table is told by type, shape and columns."""
+    """Above the limit a table is described by type, shape and columns."""
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"a": range(60), "b": range(60)})
     expected = {"__array__": "pandas.DataFrame", "shape": [60, 2], "columns": ["a", "b"]}
@@ -644,7 +644,7 @@ def test_jax_arrays():
 
 
 def test_array_like_objects_of_other_libraries():
-    """Arrays are known by what their class defines, not by where it comes from."""
+    """Arrays are recognised by the attributes of their class, not by its library."""
 
     class Lazy:
         shape = (2,)
@@ -694,12 +694,12 @@ def _leaves(data):
 
 @given(st.dictionaries(keys, nested_dicts, max_size=4))
 def test_flatten_loses_nothing(data):
-    """There are as many entries as there were leaves, with the same values."""
+    """There are as many keys as there were scalars, with the same values."""
     assert sorted(json.dumps(value) for value in flatten(data).values()) == sorted(_leaves(data))
 
 
 def test_flatten_and_restore_go_deeper_than_recursion():
-    """What a JSON reader managed to read can be worked on."""
+    """Data as deep as a JSON reader can read is flattened and restored."""
     data: dict = {"a": "NaN"}
     for _ in range(5000):
         data = {"a": data}
@@ -713,7 +713,7 @@ def test_flatten_and_restore_go_deeper_than_recursion():
 
 
 def test_numbers_of_keeps_numbers_only():
-    """Whatever is no number is left out, at any depth."""
+    """Values that are no numbers are left out, at any depth."""
     metrics = {
         "loss": 0.5,
         "nan": math.nan,

@@ -1,4 +1,4 @@
-"""Which settings an object carries."""
+"""The fields that are read of an object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from runbook.serialize.jsonable import to_jsonable
-from runbook.serialize.objects import class_settings, settings_of
+from runbook.serialize.objects import class_fields, fields_of
 
 
 @dataclasses.dataclass
@@ -35,7 +35,7 @@ def test_dataclasses_give_their_fields():
 
 
 def test_a_dataclass_is_never_copied():
-    """A field that cannot be copied costs nothing: fields are read, not deep-copied."""
+    """A field that cannot be copied is read all the same: fields are not deep-copied."""
 
     class Once:
         value = 1
@@ -96,13 +96,13 @@ def test_attrs_classes_give_their_fields():
 
 
 def test_namespaces_give_all_their_attributes():
-    """What a command-line parser found is recorded whole."""
+    """The namespace of a command-line parser is recorded whole."""
     args = argparse.Namespace(lr=0.1, nested=types.SimpleNamespace(a=1))
     assert to_jsonable(args) == {"lr": 0.1, "nested": {"a": 1}}
 
 
 def test_plain_objects_give_class_attributes_and_their_own():
-    """A config class is what its body and its constructor say."""
+    """A config class has the fields of its body and of its constructor."""
 
     class Base:
         lr = 0.1
@@ -128,7 +128,7 @@ def test_plain_objects_give_class_attributes_and_their_own():
 
 
 def test_slots_are_attributes():
-    """Where the attributes live makes no difference."""
+    """Attributes in `__dict__` and in slots are read alike."""
 
     class Base:
         __slots__ = "a"  # noqa: PLC0205 - Python takes it
@@ -142,8 +142,8 @@ def test_slots_are_attributes():
     assert to_jsonable(Config()) == {"a": 1, "b": 2}
 
 
-def test_a_method_in_the_place_of_a_setting_hides_it():
-    """What a subclass turned into behaviour is no setting any more."""
+def test_a_method_in_the_place_of_a_field_hides_it():
+    """A field that a subclass replaces by a method or property is left out."""
 
     class Base:
         lr = 0.1
@@ -158,7 +158,7 @@ def test_a_method_in_the_place_of_a_setting_hides_it():
 
 
 def test_classes_inside_a_config_class_are_its_sections():
-    """Sections are read; definitions of types are not settings; other classes are choices."""
+    """An inner class is a section or only a definition of a type; any other class is a value."""
 
     class Config:
         seed = 1
@@ -181,7 +181,7 @@ def test_classes_inside_a_config_class_are_its_sections():
         "optimizer": f"{__name__}.Optim",
         "model": {"layers": 2, "head": {"bias": True}},
     }
-    assert to_jsonable(dict(class_settings(Config))) == expected
+    assert to_jsonable(dict(class_fields(Config))) == expected
     assert to_jsonable(Config()) == expected
 
 
@@ -198,12 +198,12 @@ def test_objects_that_hold_data_are_not_opened():
         def __len__(self):
             raise AssertionError
 
-    assert settings_of(Loader()) is None
+    assert fields_of(Loader()) is None
     assert "Loader" in to_jsonable(Loader())["__repr__"]
 
 
 def test_callables_and_standard_objects_are_not_opened():
-    """A model, an exception of the user's and the objects of Python have no settings."""
+    """A model, an exception of the user's and the objects of Python have no fields."""
 
     class Model:
         def __init__(self):
@@ -215,7 +215,7 @@ def test_callables_and_standard_objects_are_not_opened():
     class Failure(Exception):
         code = 1
 
-    assert [settings_of(value) for value in (Model(), Failure(), object(), sys.stdout, print)] == [None] * 5
+    assert [fields_of(value) for value in (Model(), Failure(), object(), sys.stdout, print)] == [None] * 5
 
 
 def test_mapping_like_objects_are_mappings():
@@ -276,8 +276,8 @@ def test_pydantic_models():
         def double(self) -> float:
             raise RuntimeError
 
-    plain = to_jsonable(Model(note="x"))
-    assert plain == {"lr": 0.1, "key": "**********", "site": "https://example.org/", "note": "x"}
+    converted = to_jsonable(Model(note="x"))
+    assert converted == {"lr": 0.1, "key": "**********", "site": "https://example.org/", "note": "x"}
 
     class Late(pydantic.BaseModel):
         a: int
@@ -338,9 +338,9 @@ def test_omegaconf_containers_without_content():
         omegaconf.ListConfig(None),
         omegaconf.OmegaConf.structured(Optim),
     ]
-    plain = to_jsonable(values)
-    assert plain[:3] == [None, "???", None]
-    assert plain[3]["lr"] == 0.1
+    converted = to_jsonable(values)
+    assert converted[:3] == [None, "???", None]
+    assert converted[3]["lr"] == 0.1
     pointing = omegaconf.OmegaConf.create({"a": {"b": 1}, "c": "${a}", "d": {"up": "${d}"}})
     assert to_jsonable(pointing) == {"a": {"b": 1}, "c": {"b": 1}, "d": {"up": "${d}"}}
 
@@ -352,8 +352,8 @@ def test_estimators_give_their_parameters():
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    plain = to_jsonable({"model": LogisticRegression(C=0.5)})
-    assert plain == {"model": to_jsonable(LogisticRegression(C=0.5).get_params())}
+    converted = to_jsonable({"model": LogisticRegression(C=0.5)})
+    assert converted == {"model": to_jsonable(LogisticRegression(C=0.5).get_params())}
     assert to_jsonable(RandomForestClassifier(n_estimators=7))["n_estimators"] == 7
     steps = to_jsonable(make_pipeline(LogisticRegression(C=2)))["steps"]
     assert steps[0][0] == "logisticregression"

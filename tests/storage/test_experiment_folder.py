@@ -14,7 +14,7 @@ import pytest
 from runbook import errors
 from runbook.capture import environment
 from runbook.record.layout import BaseLayout
-from runbook.record.model import FORMAT_VERSION, Attempt, ExperimentRecord, Owner
+from runbook.record.model import RECORD_VERSION, Attempt, ExperimentRecord, Owner
 from runbook.record.status import Status
 from runbook.serialize import json_text
 from runbook.storage import base_directory, experiment_folder
@@ -264,7 +264,7 @@ def test_a_folder_that_was_renamed_is_what_its_name_says(layout):
 
 def newer(place, **fields) -> Path:
     """A record as a newer runbook might have written it."""
-    data = {**json.loads(place.record.read_text()), "format_version": FORMAT_VERSION + 1, **fields}
+    data = {**json.loads(place.record.read_text()), "format_version": RECORD_VERSION + 1, **fields}
     place.record.write_bytes(json_text.encode(data))
     return place.record
 
@@ -274,7 +274,7 @@ def test_a_newer_record_is_read_as_far_as_it_is_understood(layout):
     place, _ = born(layout)
     raw = newer(place, mood="good").read_bytes()
     record = experiment_folder.read_record(place)
-    assert record.format_version == FORMAT_VERSION + 1
+    assert record.format_version == RECORD_VERSION + 1
     with pytest.raises(errors.NewerFormatError, match="upgrade runbook"):
         experiment_folder.write_record(place, attrs.evolve(record, notes="x"))
     assert place.record.read_bytes() == raw
@@ -287,7 +287,7 @@ def test_a_newer_record_that_cannot_be_understood_asks_for_an_upgrade(layout, fi
     newer(place, **fields)
     with pytest.raises(errors.NewerFormatError) as caught:
         experiment_folder.read_record(place)
-    assert (caught.value.version, caught.value.supported) == (FORMAT_VERSION + 1, FORMAT_VERSION)
+    assert (caught.value.version, caught.value.supported) == (RECORD_VERSION + 1, RECORD_VERSION)
 
 
 def test_a_file_that_is_no_object_is_damaged(layout):

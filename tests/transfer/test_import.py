@@ -401,7 +401,7 @@ CHANGES = {
     "a file that is not there": (lambda rows: [*rows, row("results/x", b"x")], {}, "but not in the bundle"),
     "a file less": (lambda rows: rows[:1], {}, "is not in runbook-manifest.json"),
     "a file twice": (lambda rows: [*rows, rows[0]], {}, "names a file twice"),
-    "a size that is no number": (lambda rows: [{**rows[0], "size": "3"}, rows[1]], {}, "expected int"),
+    "a size that is no number": (lambda rows: [{**rows[0], "size": "3"}, rows[1]], {}, "expected a whole number"),
     "no list": (lambda rows: None, {}, "is damaged"),
     "another id": (lambda rows: rows, {"experiment_id": "20241216_143052_other_a1b2c3d4"}, "not in"),
     "an id that leads elsewhere": (lambda rows: [], {"experiment_id": "../x"}, "not in|impossible id"),
@@ -450,6 +450,33 @@ def test_a_newer_bundle_is_refused_by_its_version(registry, base, tmp_path):
         import_bundle(registry, path)
     assert caught.value.path == str(path)
     assert_untouched(base)
+
+
+@pytest.mark.parametrize("where", ["manifest", "folder", "both"])
+def test_a_newer_record_in_a_bundle_is_refused_where_it_cannot_be_understood(registry, base, tmp_path, where):
+    """Record and manifest have versions of their own; the message names the bundle and says to upgrade."""
+    newer = {**RECORD, "format_version": 99, "status": {"now": "completed"}}
+    files, _, _ = honest()
+    if where != "manifest":
+        files["experiment.json"] = json.dumps(newer).encode()
+    rows = [row(name, content) for name, content in files.items()]
+    record = RECORD if where == "folder" else newer
+    path = write(tmp_path / "x.zip", [(f"{ID}/{n}", c) for n, c in files.items()], rows, record=record)
+    with pytest.raises(errors.NewerFormatError, match="upgrade runbook") as caught:
+        import_bundle(registry, path)
+    assert (caught.value.path, caught.value.version) == (str(path), 99)
+    assert_untouched(base)
+
+
+def test_a_newer_record_in_a_bundle_that_can_be_understood_comes_in_as_it_is(registry, base, tmp_path):
+    """It is shown, and its file is never rewritten."""
+    content = json.dumps({**RECORD, "format_version": 99, "mood": "good"}).encode()
+    files = {"experiment.json": content, "config.json": CONFIG}
+    rows = [row(name, content) for name, content in files.items()]
+    path = write(tmp_path / "x.zip", [(f"{ID}/{n}", c) for n, c in files.items()], rows)
+    assert import_bundle(registry, path) == ID
+    assert (base / ID / "experiment.json").read_bytes() == content
+    assert ExperimentManager(base).list_experiments()[0]["status"] == "completed"
 
 
 @pytest.mark.parametrize(

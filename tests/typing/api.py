@@ -363,8 +363,11 @@ except UnknownStatusError as status_error:
 except QueryError as query_error:
     assert_type(query_error.column, int)
     assert_type(query_error.text, str)
-except RunbookError:
-    pass
+except RunbookError as any_error:
+    assert_type(any_error.description, str)
+    if any_error.hint is not None:
+        assert_type(any_error.hint.python, str)
+        assert_type(any_error.hint.command, str | None)
 
 assert_type(runbook.__version__, str)
 runbook.nothing_of_the_kind  # type: ignore[attr-defined]

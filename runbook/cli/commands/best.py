@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from runbook.cli.commands.ls import nothing_like_that, print_table
 from runbook.cli.context import Context, command
-from runbook.cli.exit_codes import NothingFoundError, nearest_hint, say
+from runbook.cli.entry_table import print_table
+from runbook.cli.exit_codes import NothingFoundError, say
 from runbook.cli.options import Filters, completed_by, filters, where_argument
 from runbook.compare.directions import direction_of, is_number
+from runbook.hints import suggest
 from runbook.record.status import Status
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ def best(
     chosen["status"] = chosen["status"] or (Status.COMPLETED.value,)
     found = context.manager.find(where, **chosen)
     if not found:
-        raise NothingFoundError(nothing_like_that(context))
+        raise NothingFoundError(context.no_match())
     name = metric.removeprefix("metrics.") if not any(metric in entry["metrics"] for entry in found) else metric
     valued = [entry for entry in found if is_finite(entry["metrics"].get(name))]
     if not valued:
         names = [name for entry in found for name in entry["metrics"]]
-        hint = nearest_hint(name, names, "") if names else "no metric of them is on record"
+        hint = suggest(name, names) if names else "no metric of them is on record"
         raise NothingFoundError(f"no experiment of {len(found)} has a finite {metric!r}; {hint}")
     direction = _direction(metric, minimize)
     sign = 1 if direction == "min" else -1

@@ -1,4 +1,4 @@
-"""`compare` and `diff`: experiments side by side."""
+"""`compare`: experiments side by side."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from runbook.cli.commands.ls import nothing_like_that
 from runbook.cli.context import Context, command
-from runbook.cli.differences import differences, side
-from runbook.cli.exit_codes import DIFFERENT, NothingFoundError
+from runbook.cli.exit_codes import NothingFoundError
 from runbook.cli.options import Filters, completed_by, experiment_argument, filters
 from runbook.record.status import Status
-from runbook.render.tables import Cell, Column, Table, to_text
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -122,46 +119,9 @@ def _chosen(
     elif is_filtered or is_grouped:
         ids = [entry["experiment_id"] for entry in reversed(context.manager.find(where, **chosen))]
         if not ids:
-            raise NothingFoundError(nothing_like_that(context))
+            raise NothingFoundError(context.no_match())
     else:
         raise click.UsageError("name two experiments or more, or choose them by --where, --tag, --name and so on")
     if len(set(ids)) < _TWO:
         raise click.UsageError(f"comparing takes two experiments, and this is one: {ids[0]}")
     return list(dict.fromkeys(ids))
-
-
-@command(
-    "diff",
-    json="an object with experiments (the two ids), config, environment and metrics: {key: {experiment_id: value}}, "
-    "each with only the keys that differ.",
-    example="runbook diff baseline @1\nrunbook diff @2 @1 --json",
-)
-@experiment_argument("first")
-@experiment_argument("second")
-def diff(context: Context, first: str, second: str) -> int | None:
-    """Show what differs between two experiments.
-
-    Config, environment (git, packages, interpreter, command line) and metrics.
-
-    The exit code is 0 if nothing differs, 1 if something does.
-    """
-    views = (context.experiment(first), context.experiment(second))
-    found = differences(*views)
-    code = DIFFERENT if any(found.values()) else None
-    ids = [view.id for view in views]
-    if context.as_json:
-        context.print_json({"experiments": ids, **found})
-        return code
-    if code is None:
-        context.print("no differences")
-    shown = [part for part, keys in found.items() if keys]
-    for place, part in enumerate(shown):
-        rows = tuple(
-            (Cell(key), *(Cell(values.get(owner), text=side(values, owner)) for owner in ids))
-            for key, values in found[part].items()
-        )
-        table = Table((Column(part), *(Column(owner) for owner in ids)), rows)
-        context.write(to_text(table, width=context.width, colour=context.is_coloured))
-        if place < len(shown) - 1:
-            context.print()
-    return code

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from runbook import display, errors
-from runbook.cli import text_columns
 from runbook.cli.context import Context, command
-from runbook.cli.exit_codes import NothingFoundError, nearest_hint
+from runbook.cli.exit_codes import NothingFoundError
 from runbook.cli.options import completed_by, experiment_argument
 from runbook.cli.plot import chart
+from runbook.display import width_of
+from runbook.hints import suggest
+from runbook.render import grid
 from runbook.storage.history import RESERVED
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_l
         raise NothingFoundError(f"{view.id} has logged nothing; exp.log(loss=…) does")
     for name in metrics:
         if name not in names:
-            raise NothingFoundError(f"{view.id} has no metric {name!r}; {nearest_hint(name, names)}")
+            raise NothingFoundError(f"{view.id} has no metric {name!r}; {suggest(name, names)}")
     chosen = list(dict.fromkeys(metrics or names))
     if context.as_json or is_csv:
         _print_rows(context, {name: columns[name] for name in [*RESERVED, *chosen] if name in columns})
@@ -58,7 +60,7 @@ def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_l
         context.print(line)
     if not metrics and len(names) > _SHOWN:
         context.print()
-        for line in text_columns.folded(
+        for line in grid.paragraph_lines(
             f"and {len(names) - _SHOWN} more: {display.visible(', '.join(names[_SHOWN:]))}", context.width
         ):
             context.print(line)
@@ -106,7 +108,7 @@ def _charts(context: Context, columns: dict[str, list[Any]], names: Sequence[str
         filled = [[*block, *[""] * (tallest - len(block))] for block in row]
         lines.append("")
         for parts in zip(*filled, strict=True):
-            padded = [text_columns.filled(part, each) for part in parts]
+            padded = [grid.fill(part, each) for part in parts]
             lines.append(_GAP.join(padded).rstrip())
     return lines
 
@@ -120,21 +122,20 @@ def _block(
     points = sorted((point for point in numbers if _is_drawn(point[1], is_log=is_log)), key=lambda point: point[0])
     ellipsis = "…" if is_unicode else "..."
     if not numbers:
-        return [text_columns.cut(f"{display.visible(name)}  no numbers", width, ellipsis)]
+        return [display.cut(f"{display.visible(name)}  no numbers", width, width_of, ellipsis)]
     finite = [value for _, value in numbers if math.isfinite(value)]
     title = f"{display.visible(name)}  last {display.number(numbers[-1][1])}"
     if finite:
         title += f"  min {display.number(min(finite))}  max {display.number(max(finite))}"
-    lines = [text_columns.cut(title, width, ellipsis)]
+    lines = [display.cut(title, width, width_of, ellipsis)]
     if points:
         lines += chart(points, width, height, is_log=is_log, is_unicode=is_unicode)
     left_out = len(numbers) - len(points)
     if left_out:
         kind = "not above 0, or not finite" if is_log else "not finite"
         place = next(step for step, value in numbers if not _is_drawn(value, is_log=is_log))
-        lines.append(
-            text_columns.cut(f"not drawn: {left_out} {kind}, first at {display.number(place)}", width, ellipsis)
-        )
+        text = f"not drawn: {left_out} {kind}, first at {display.number(place)}"
+        lines.append(display.cut(text, width, width_of, ellipsis))
     return lines
 
 

@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import click
 
 from runbook import display, errors
-from runbook.cli import text_columns
 from runbook.cli.context import Context, command
+from runbook.cli.entry_table import print_table
 from runbook.cli.exit_codes import NothingFoundError
 from runbook.cli.options import Filters, completed_by, filters, where_argument
 from runbook.query import fields
-from runbook.record import registry_entry
 from runbook.record.status import Status
-from runbook.render import colours
+from runbook.render import grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Unpack
 
-    Entry = dict[str, Any]
+    from runbook.typing import Entry
 
 _SHOWN_ON_A_TERMINAL: Final = 50
 _LIKE_A_NAME: Final = re.compile(r"[\w-]+")
-_METRICS_SHOWN: Final = 8
-_NARROW: Final = 110
-_NARROW_ID: Final = 36
-_LEAST_ID: Final = 16
-"""When it was started, which is enough to ask for most, and the ellipsis."""
-
-
-@attrs.frozen
-class _Column:
-    title: str
-    cells: list[str]
-    is_right: bool = False
-    styles: list[str] | None = None
-
-    @functools.cached_property
-    def width(self) -> int:
-        return max(map(text_columns.width_of, [self.title, *self.cells]))
-
-    def cut(self, width: int) -> _Column:
-        return attrs.evolve(self, cells=[text_columns.cut(cell, width) for cell in self.cells])
 
 
 @command(
@@ -105,7 +82,7 @@ def ls(
         context.print_json(shown)
         return None if shown else 1
     if not found:
-        raise NothingFoundError(nothing_like_that(context))
+        raise NothingFoundError(context.no_match())
     left_out = print_table(context, shown, getters)
     notes = []
     if len(shown) < len(found):
@@ -113,17 +90,9 @@ def ls(
     if left_out:
         notes.append(f"no room for {display.visible(', '.join(left_out))}")
     for note in notes if context.is_terminal else ():
-        for line in text_columns.folded(note, context.width):
+        for line in grid.paragraph_lines(note, context.width):
             context.print(line)
     return None
-
-
-def nothing_like_that(context: Context) -> str:
-    """That no experiment fits, and what to do."""
-    count = len(context.entries)
-    if not count:
-        return context.no_experiments()
-    return f"none of the {count} experiments in {context.shown_dir} is like that; 'runbook ls -n 0' lists them all"
 
 
 def _names(text: str | None) -> list[str]:
@@ -140,124 +109,3 @@ def _getter(name: str, entries: Sequence[Entry]) -> Callable[[Entry], object]:
     path: Any = first.value
     field = fields.FieldPath(path, first.text, first.column)
     return fields.getter(field, fields.Source(entries, datetime.now(UTC)), (name, "columns"))
-
-
-def print_table(
-    context: Context, entries: Sequence[Entry], getters: Sequence[tuple[str, Callable[[Entry], object]]]
-) -> list[str]:
-    """Print what there is room for.
-
-    Args:
-        context: where to print.
-        entries: the experiments, at least one.
-        getters: fields to show first, and how to take each out of an entry.
-
-    Returns:
-        The titles of the columns for which there was no room.
-    """
-    columns, left_out = _fitting(entries, getters, context.width)
-    rows = [[column.title for column in columns], *zip(*(column.cells for column in columns), strict=True)]
-    right = {place for place, column in enumerate(columns) if column.is_right}
-    styles = [column.styles for column in columns]
-    for number, row in enumerate(text_columns.aligned(rows, right)):
-        if context.is_coloured:
-            row = [  # noqa: PLW2901 - the same row, in colours
-                click.style(cell, bold=True) if number == 0 else _styled(cell, style, number - 1)
-                for cell, style in zip(row, styles, strict=True)
-            ]
-        context.print(text_columns.GAP.join(row).rstrip())
-    return left_out
-
-
-def _styled(cell: str, styles: list[str] | None, number: int) -> str:
-    colour = colours.STATUS_COLOURS.get(styles[number]) if styles is not None else None
-    return cell if colour is None else click.style(cell, fg=colour)
-
-
-def _fitting(
-    entries: Sequence[Entry], getters: Sequence[tuple[str, Callable[[Entry], object]]], width: int
-) -> tuple[list[_Column], list[str]]:
-    """The columns for which there is room, and the titles of the others."""
-    is_narrow = width < _NARROW
-    now = datetime.now(UTC)
-    first = _Column("experiment", [display.visible(str(entry["experiment_id"])) for entry in entries])
-    fixed = [
-        _status(entries, is_narrow=is_narrow),
-        _started(entries, now, is_narrow=is_narrow),
-        _Column("took", [_took(entry, now) for entry in entries], is_right=True),
-    ]
-    if not is_narrow:
-        # Where there is little room the name goes first, of which the id has most.
-        names = [display.visible(str(entry.get("custom_name") or "")) for entry in entries]
-        fixed.insert(0, _Column("name", names).cut(width // 6))
-    asked = [_asked(name, [get(entry) for entry in entries]) for name, get in getters]
-    room = width - sum(column.width + len(text_columns.GAP) for column in fixed)
-    wanted = sum(column.width + len(text_columns.GAP) for column in asked)
-    least = _NARROW_ID if is_narrow else min(first.width, width // 3)
-    first = first.cut(max(_LEAST_ID, min(least, room - wanted)))
-    room -= first.width
-    kept: list[_Column] = []
-    left_out: list[str] = []
-    for column in [*asked, *_metrics(entries, [name for name, _ in getters])]:
-        taken = column.width + len(text_columns.GAP)
-        if taken <= room:
-            kept.append(column)
-            room -= taken
-        else:
-            left_out.append(column.title)
-    return [first, *fixed, *kept], left_out
-
-
-def _status(entries: Sequence[Entry], *, is_narrow: bool) -> _Column:
-    statuses = [display.visible(str(entry.get("status"))) for entry in entries]
-    shown = statuses
-    if not is_narrow:
-        shown = [
-            f"{status} ({display.visible(str(reason))})" if reason not in {None, "returned", "marked"} else status
-            for status, reason in zip(statuses, (entry.get("end_reason") for entry in entries), strict=True)
-        ]
-    return _Column("status", shown, styles=statuses)
-
-
-def _started(entries: Sequence[Entry], now: datetime, *, is_narrow: bool) -> _Column:
-    moments = [registry_entry.parse_moment(entry.get("timestamp")) for entry in entries]
-    if is_narrow:
-        return _Column("started", ["" if when is None else display.age(when, now) for when in moments])
-    return _Column("started", ["" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}" for when in moments])
-
-
-def _took(entry: Entry, now: datetime) -> str:
-    seconds = registry_entry.duration_of(entry, now)
-    return "" if seconds is None else display.duration(seconds)
-
-
-def _asked(name: str, values: list[object]) -> _Column:
-    shown = [_shown(value) for value in values]
-    is_numeric = all(isinstance(value, (int, float)) or text == "" for value, text in zip(values, shown, strict=True))
-    return _Column(display.visible(name), shown, is_right=is_numeric)
-
-
-def _shown(value: Any) -> str:
-    if value is fields.MISSING:
-        return ""
-    if isinstance(value, datetime):
-        return f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return display.visible(", ".join(value))
-    return display.one_line(value)
-
-
-def _metrics(entries: Sequence[Entry], shown: Collection[str]) -> list[_Column]:
-    """The metrics that most of them have, as columns."""
-    counts: dict[str, int] = {}
-    for entry in entries:
-        for name in entry["metrics"]:
-            counts[name] = counts.get(name, 0) + 1
-    others = [name for name in counts if name not in shown and f"metrics.{name}" not in shown]
-    names = sorted(others, key=lambda name: -counts[name])[:_METRICS_SHOWN]
-    return [
-        _Column(
-            display.visible(name), [display.one_line(entry["metrics"].get(name)) for entry in entries], is_right=True
-        )
-        for name in names
-    ]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from runbook import display
-from runbook.cli.commands.ls import nothing_like_that
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError
 from runbook.cli.options import Filters, experiment_argument, filters
@@ -47,7 +46,7 @@ def report(
     elif is_filtered:
         ids = [entry["experiment_id"] for entry in reversed(context.manager.find(where, **chosen))]
     if ids == [] or not context.entries:
-        raise NothingFoundError(nothing_like_that(context))
+        raise NothingFoundError(context.no_match())
 
     from runbook.pages.report import write_report
 

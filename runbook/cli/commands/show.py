@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from runbook import errors
-from runbook.cli import text_columns
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED, say
+from runbook.cli.facts import damage_of, duration_s, environment_of, moment, status_of
 from runbook.cli.options import experiment_argument
-from runbook.display import age, duration, one_line, visible
+from runbook.display import duration, one_line, visible
 from runbook.read.view import layout_of, record_of
 from runbook.record.status import Status
+from runbook.render import grid
 from runbook.serialize.flatten import flatten
 from runbook.serialize.jsonable import to_jsonable
-from runbook.storage import experiment_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,24 +45,12 @@ def show(context: Context, experiment: str) -> int | None:
     if context.as_json:
         context.print_json(describe(context, view))
     else:
-        for line in _lines(view, context.width):
-            context.print(line)
+        context.write_lines(_lines(context, view))
     damage = damage_of(view)
     if damage is None:
         return None
     say(f"runbook: this is what the registry has of it: {damage}")
     return DAMAGED
-
-
-def damage_of(view: ExperimentView) -> str | None:
-    """What is wrong with its record; None where nothing is, or where there is none, as of the legacy tool."""
-    try:
-        experiment_folder.read_record(layout_of(view))
-    except (errors.DamagedFileError, errors.NewerFormatError) as error:
-        return str(error)
-    except OSError:
-        return None
-    return None
 
 
 def describe(context: Context, view: ExperimentView) -> JsonObject:
@@ -88,21 +74,6 @@ def describe(context: Context, view: ExperimentView) -> JsonObject:
     return data
 
 
-def duration_s(view: ExperimentView) -> float | None:
-    """How long it ran, or has run so far, in seconds."""
-    ended = record_of(view).completed_at
-    if ended is None and view.status is Status.RUNNING:
-        ended = datetime.now(UTC)
-    return None if ended is None else max(0.0, (ended - record_of(view).timestamp).total_seconds())
-
-
-def environment_of(view: ExperimentView) -> JsonObject | None:
-    """What it ran on and with; None where nobody recorded it."""
-    with contextlib.suppress(OSError, errors.DamagedFileError):
-        return view.load_environment()
-    return None
-
-
 def files_of(root: Path) -> list[tuple[str, int]]:
     """The files of an experiment with their sizes in bytes, by their path in its folder."""
     found = []
@@ -115,27 +86,29 @@ def files_of(root: Path) -> list[tuple[str, int]]:
     return found
 
 
-def _lines(view: ExperimentView, width: int) -> Iterator[str]:
-    yield visible(view.id)
+def _lines(context: Context, view: ExperimentView) -> Iterator[str]:
+    width = context.width
+    yield context.title(visible(view.id))
     yield ""
-    yield from text_columns.pairs(_facts(view), width, whole=("folder",))
+    styles = {"status": view.status} if context.is_coloured else {}
+    yield from grid.fact_lines(_facts(view), width, whole=("folder",), styles=styles)
     for title, values in (("config", record_of(view).config), ("metrics", record_of(view).metrics)):
         if values:
-            yield f"\n{title}"
-            yield from text_columns.pairs(
+            yield f"\n{context.title(title)}"
+            yield from grid.fact_lines(
                 [(visible(key), one_line(value)) for key, value in flatten(values).items()], width
             )
     if len(record_of(view).attempts) > 1:
-        yield "\nattempts"
+        yield f"\n{context.title('attempts')}"
         attempts = enumerate(record_of(view).attempts, start=1)
-        yield from text_columns.pairs([(str(number), _attempt(attempt)) for number, attempt in attempts], width)
+        yield from grid.fact_lines([(str(number), _attempt(attempt)) for number, attempt in attempts], width)
     if view.notes:
-        yield "\nnotes"
+        yield f"\n{context.title('notes')}"
         for note in view.notes.splitlines():
-            yield from (f"  {line}" for line in text_columns.folded(visible(note), width - 2))
+            yield from (f"  {line}" for line in grid.paragraph_lines(visible(note), width - 2))
     files = files_of(view.path)
-    yield f"\nfiles: {len(files)}, {_size(sum(size for _, size in files))}"
-    yield from text_columns.pairs([(visible(path), _size(size)) for path, size in files[:_FILES_SHOWN]], width)
+    yield f"\n{context.title(f'files: {len(files)}, {_size(sum(size for _, size in files))}')}"
+    yield from grid.fact_lines([(visible(path), _size(size)) for path, size in files[:_FILES_SHOWN]], width)
     if len(files) > _FILES_SHOWN:
         yield f"  and {len(files) - _FILES_SHOWN} more below {visible(str(view.path))}"
 
@@ -179,16 +152,6 @@ def _origin(environment: JsonObject, view: ExperimentView) -> dict[str, str]:
         )
         facts["git"] = f"{str(git.get('commit') or 'no commit')[:_COMMIT_SHOWN]}{branch}{changed}{where}"
     return facts
-
-
-def status_of(view: ExperimentView) -> str:
-    """Its status and reason, such as `failed (exception)`."""
-    return f"{view.status} ({view.end_reason})" if view.end_reason is not None else str(view.status)
-
-
-def moment(when: datetime) -> str:
-    """A moment in the time of this place, and how long ago it was."""
-    return f"{when.astimezone():%Y-%m-%d %H:%M:%S %Z}, {age(when, datetime.now(UTC))}"
 
 
 def _attempt(attempt: Attempt) -> str:

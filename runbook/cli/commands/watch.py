@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from runbook import display
-from runbook.cli import follow, text_columns
+from runbook.cli import follow
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError
 from runbook.cli.options import experiment_argument
@@ -164,7 +164,7 @@ def _block(sight: Sight, width: int, *, is_unicode: bool, has_bar: bool = True) 
         more = len(sight.metrics) - len(shown)
         values = [f"{display.visible(name)}={display.one_line(value)}" for name, value in shown]
         lines.append("  " + "  ".join([*values, *([f"and {more} more"] if more else [])]))
-    return [text_columns.cut(line, width, "…" if is_unicode else "...") for line in lines]
+    return [display.cut(line, width, display.width_of, "…" if is_unicode else "...") for line in lines]
 
 
 def _state(sight: Sight, now: datetime) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from runbook import display
-from runbook.cli import text_columns
-from runbook.cli.commands.show import damage_of, duration_s, moment, status_of
 from runbook.cli.context import Context, command
 from runbook.cli.differences import differences, side
 from runbook.cli.exit_codes import NothingFoundError
+from runbook.cli.facts import damage_of, duration_s, moment, status_of
 from runbook.cli.follow import last_logged
 from runbook.cli.options import experiment_argument
 from runbook.cli.reasons import sentence
 from runbook.read.view import layout_of, record_of
 from runbook.record.status import Status
+from runbook.render import grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,10 +67,8 @@ def why(context: Context, experiment: str) -> None:
             }
         )
         return
-    for line in _lines(view, step, logged or view.metrics, context.width):
-        context.print(line)
-    for line in _compared(view, former, differing, context.width):
-        context.print(line)
+    context.write_lines(_lines(context, view, step, logged or view.metrics))
+    context.write_lines(_compared(context, view, former, differing))
 
 
 def _latest(context: Context) -> ExperimentView:
@@ -98,7 +96,7 @@ def _last_completed(context: Context, view: ExperimentView) -> ExperimentView | 
     return None
 
 
-def _lines(view: ExperimentView, step: float | None, metrics: dict[str, Any], width: int) -> Iterator[str]:
+def _lines(context: Context, view: ExperimentView, step: float | None, metrics: dict[str, Any]) -> Iterator[str]:
     failure = record_of(view).failure
     seconds = duration_s(view)
     after = [] if seconds is None else [f"after {display.duration(seconds)}"]
@@ -113,30 +111,32 @@ def _lines(view: ExperimentView, step: float | None, metrics: dict[str, Any], wi
         "host": record_of(view).host or "",
         "notes": (view.notes or "").replace("\n", "; "),
     }
-    yield display.visible(view.id)
+    shown = [(name, display.visible(value)) for name, value in facts.items() if value]
+    yield context.title(display.visible(view.id))
     yield ""
-    yield from text_columns.pairs([(name, display.visible(value)) for name, value in facts.items() if value], width)
+    yield from grid.fact_lines(shown, context.width, styles={"status": view.status} if context.is_coloured else {})
     if failure is not None:
         lines = failure.traceback.rstrip("\n").splitlines()
-        shown = lines[-_TRACEBACK_LINES:]
-        how_many = f"the last {len(shown)} of {len(lines)} lines" if len(shown) < len(lines) else f"{len(lines)} lines"
-        yield f"\ntraceback ({how_many}, in {layout_of(view).traceback.relative_to(view.path)})"
-        yield from (f"  {display.visible(line)}" for line in shown)
+        last = lines[-_TRACEBACK_LINES:]
+        how_many = f"the last {len(last)} of {len(lines)} lines" if len(last) < len(lines) else f"{len(lines)} lines"
+        title = f"traceback ({how_many}, in {layout_of(view).traceback.relative_to(view.path)})"
+        yield f"\n{context.title(title)}"
+        yield from (f"  {display.visible(line)}" for line in last)
     if metrics:
-        yield "\nlast metrics"
+        yield f"\n{context.title('last metrics')}"
         items = [(display.visible(name), display.one_line(value)) for name, value in metrics.items()]
-        yield from text_columns.pairs(items[:_METRICS_SHOWN], width)
+        yield from grid.fact_lines(items[:_METRICS_SHOWN], context.width)
         if len(items) > _METRICS_SHOWN:
             yield f"  and {len(items) - _METRICS_SHOWN} more"
 
 
 def _compared(
-    view: ExperimentView, former: ExperimentView | None, differing: dict[str, Any], width: int
+    context: Context, view: ExperimentView, former: ExperimentView | None, differing: dict[str, Any]
 ) -> Iterator[str]:
     if former is None:
         named = "it has no name" if view.name is None else "no other one of its name has completed"
         yield ""
-        yield from text_columns.folded(f"nothing to compare it with: {named}", width)
+        yield from grid.paragraph_lines(f"nothing to compare it with: {named}", context.width)
         return
     changes = [
         (
@@ -148,14 +148,14 @@ def _compared(
     ]
     if not changes:
         yield ""
-        yield from text_columns.folded(
-            f"same config and environment as {display.visible(former.id)}, which completed", width
+        yield from grid.paragraph_lines(
+            f"same config and environment as {display.visible(former.id)}, which completed", context.width
         )
         return
     yield ""
-    yield from text_columns.folded(
-        f"differs from {display.visible(former.id)}, the last of its name that completed", width
+    yield from grid.paragraph_lines(
+        f"differs from {display.visible(former.id)}, the last of its name that completed", context.width
     )
-    yield from text_columns.pairs(changes[:_DIFFERENCES_SHOWN], width)
+    yield from grid.fact_lines(changes[:_DIFFERENCES_SHOWN], context.width)
     if len(changes) > _DIFFERENCES_SHOWN:
         yield f"  and {len(changes) - _DIFFERENCES_SHOWN} more: runbook diff shows them"

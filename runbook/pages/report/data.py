@@ -10,10 +10,11 @@ import attrs
 from runbook import ExperimentView, Status, errors
 from runbook.compare.grouping import group
 from runbook.config.difference import differing
+from runbook.display import cut
 from runbook.pages.report import curves as curves_
 from runbook.pages.report.curves import Curve
 from runbook.pages.report.details import details, failures
-from runbook.pages.report.labels import as_text, cut, own_settings, told_apart
+from runbook.pages.report.labels import as_text, own_settings, told_apart
 from runbook.pages.report.table import status_counts, status_of, table
 from runbook.read.view import record_of
 from runbook.serialize.timestamps import format_time

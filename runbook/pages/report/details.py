@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runbook import errors
+from runbook.display import cut
 from runbook.pages.report.environment import environment_rows
-from runbook.pages.report.labels import as_text, cut, own_settings
+from runbook.pages.report.labels import as_text, own_settings
 from runbook.read.view import record_of
 from runbook.serialize.jsonable import to_jsonable
 from runbook.serialize.timestamps import format_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runbook.pages.report.labels import cut
+from runbook.display import cut
 
 if TYPE_CHECKING:
     from runbook.typing import Json, JsonObject

@@ -53,10 +53,5 @@ def as_text(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def cut(text: str, length: int) -> str:
-    """A text that is not longer than so many characters; the end of a longer one is an ellipsis."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
 def _told(settings: Mapping[str, Json]) -> str:
     return ", ".join(f"{key}={as_text(value)}" for key, value in settings.items())

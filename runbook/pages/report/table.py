@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from runbook import Status
 from runbook.compare.directions import best_of, direction_of
 from runbook.config.difference import differing
-from runbook.pages.report.labels import as_text, cut, own_settings
+from runbook.display import cut
+from runbook.pages.report.labels import as_text, own_settings
 from runbook.serialize.flatten import restore_floats
 from runbook.serialize.jsonable import to_jsonable
 from runbook.serialize.timestamps import format_time, parse_time
