@@ -99,7 +99,7 @@ def test_a_process_that_died_did_not_end_before_it_started(sleeper, base):
     (folder,) = base.glob("*_x_*")
     for path in [folder, *folder.rglob("*")]:
         os.utime(path, (0, 0))
-    (attempt,) = ExperimentManager(base).get_experiment("x").record.attempts
+    (attempt,) = record_of(ExperimentManager(base).get_experiment("x")).attempts
     assert attempt.end_reason is EndReason.VANISHED
     assert attempt.ended_at == attempt.started_at
     (entry,) = ExperimentManager(base).list_experiments()
