@@ -101,6 +101,7 @@ def test_a_target_that_cannot_be_a_file_is_refused(manager, tmp_path, target, wo
     assert "report.html" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_former_report_is_replaced_whole_or_not_at_all(manager, tmp_path):
     """A report that fails leaves the one from before."""
     run(manager, "one")
