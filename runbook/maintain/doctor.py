@@ -115,7 +115,7 @@ def repair(index: Index) -> list[Finding]:
     found = [finding for finding in diagnose(index) if finding.is_repairable]
     aside = index.layout.quarantine / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     for finding in found:
-        if finding.kind in {"temporary", "lock", "mark"}:
+        if finding.kind in {"temporary", "lock"}:
             _move_aside(Path(finding.subject), index.layout, aside)
         elif finding.kind == "record":
             _mend_record(index, index.layout.experiment(finding.subject), aside)
@@ -244,7 +244,7 @@ def _leftovers(index: Index, pending: frozenset[str]) -> Iterator[Finding]:
             yield _problem("lock", path, "the experiment that held it has ended", _MOVE_ASIDE)
     for name in sorted(pending):
         if layout.experiment(name).root.exists():
-            yield _problem("mark", layout.mark(name), "the registry does not show the latest of it yet")
+            yield _problem("pending", name, "the registry does not show the latest of it yet")
 
 
 def _move_aside(path: Path, layout: BaseLayout, aside: Path) -> None:
