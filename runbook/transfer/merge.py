@@ -336,7 +336,7 @@ class _Merge:
             admission.rename_record(arrival, experiment_id)
             annotation_log.merge(layout.experiment(experiment_id), arrival.layout)
             with self._index.removing(experiment_id):
-                trashed = ExperimentLayout(trash.put(layout, experiment_id, former))
+                trashed = ExperimentLayout(trash.move_to_trash(layout, experiment_id, former))
                 staging.place_folder(arrival.layout.root, layout.experiment(experiment_id).root)
                 # Once more, for what somebody said of the earlier state meanwhile.
                 annotation_log.merge(trashed, layout.experiment(experiment_id))

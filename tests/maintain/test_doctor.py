@@ -282,7 +282,7 @@ def test_the_kind_of_a_disk_is_that_of_the_innermost_and_latest_mount(tmp_path, 
     """As proc_pid_mountinfo(5) writes them."""
     table = tmp_path / "mountinfo"
     table.write_text(MOUNTS)
-    assert disks.file_system(directory, table) == kind
+    assert disks.find_file_system(directory, table) == kind
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,8 @@ def test_the_kind_of_a_disk_is_that_of_the_innermost_and_latest_mount(tmp_path, 
 )
 def test_what_a_disk_promises_is_said(tmp_path, monkeypatch, kind, words):
     """No more than is known of its kind."""
-    monkeypatch.setattr(disks, "file_system", lambda _: kind)
-    said = " ".join(" ".join(pair) for pair in disks.guarantees(tmp_path))
+    monkeypatch.setattr(disks, "find_file_system", lambda _: kind)
+    said = " ".join(" ".join(pair) for pair in disks.describe_disk(tmp_path))
     import re
 
     assert re.search(words, said)

@@ -43,7 +43,7 @@ def test_the_names_that_we_give_are_ours(tmp_path, monkeypatch):
     temporaries = {name for name in names if name.endswith(".tmp")}
     assert len(temporaries) == 2
     assert all(leftovers.is_ours(tmp_path / name, "experiment_registry.json") for name in temporaries)
-    assert {path.name for path in leftovers.temporaries(tmp_path, is_deep=False)} == set()
+    assert {path.name for path in leftovers.list_temporaries(tmp_path, is_deep=False)} == set()
 
 
 def test_what_is_gone_or_new_is_not_old(tmp_path):

@@ -55,7 +55,7 @@ def ids(manager):
 
 
 def trash_ids(registry):
-    return [entry["experiment_id"] for entry in trash.trashed(registry)]
+    return [entry["experiment_id"] for entry in trash.list_trashed(registry)]
 
 
 def test_a_deleted_experiment_lies_in_the_trash_and_is_listed_no_more(manager, registry, base, registry_of):
@@ -114,10 +114,10 @@ def test_only_experiments_can_be_deleted(manager, registry, base, wanted):
 def test_the_trash_says_what_is_in_it(manager, registry, base):
     """The lines as they were, where they are now, and when they were deleted, the earliest first."""
     first, second = make(manager, "b", f1=0.5), make(manager, "a")
-    assert trash.trashed(registry) == []
+    assert trash.list_trashed(registry) == []
     trash.delete(registry, first)
     trash.delete(registry, second)
-    found = trash.trashed(registry)
+    found = trash.list_trashed(registry)
     assert [entry["experiment_id"] for entry in found] == [first, second]
     assert (found[0]["metrics"], found[0]["directory"]) == ({"f1": 0.5}, str(base / ".trash" / first))
     assert found[0]["deleted_at"] < found[1]["deleted_at"]
@@ -148,7 +148,7 @@ def test_a_running_experiment_is_refused(manager, registry, base):
         with pytest.raises(errors.UsageError, match=f"is running on .* in process {os.getpid()}; end it first"):
             trash.delete(registry, exp.id)
         exp.log(loss=1.0)
-    assert manager.get_experiment(exp.id).status == "completed" and trash.trashed(registry) == []
+    assert manager.get_experiment(exp.id).status == "completed" and trash.list_trashed(registry) == []
     trash.delete(registry, exp.id)
     assert ids(manager) == set()
 
@@ -175,7 +175,7 @@ def test_one_of_the_seeds_tool_keeps_the_fields_of_its_line(base):
     line = seed(base, notes="good", extra=3)
     manager, registry = ExperimentManager(base), JsonRegistry(BaseLayout(base), str(base))
     trash.delete(registry, SEED_ID)
-    assert ids(manager) == set() and trash.trashed(registry)[0]["extra"] == 3
+    assert ids(manager) == set() and trash.list_trashed(registry)[0]["extra"] == 3
     trash.restore(registry, SEED_ID)
     entry = manager.list_experiments()[0]
     assert {key: entry[key] for key in line} == line
@@ -293,7 +293,7 @@ def test_a_folder_in_the_trash_without_a_record_can_be_restored(registry, manage
     """Whatever somebody moved there by hand."""
     (base / ".trash" / SEED_ID).mkdir(parents=True)
     (base / ".trash" / SEED_ID / "config.json").write_text("{}")
-    assert trash.trashed(registry)[0]["status"] == "unknown"
+    assert trash.list_trashed(registry)[0]["status"] == "unknown"
     assert trash.restore(registry, SEED_ID) == SEED_ID
     assert ids(manager) == {SEED_ID}
 
@@ -396,7 +396,7 @@ def test_an_emptying_that_is_killed_leaves_nothing_that_could_be_restored_half(b
         before = files_in(base / one)
         trash.delete(registry, one)
         assert traced(base, "empty", "", "unlinkat", "signal=SIGKILL", when) != 0
-        for entry in trash.trashed(registry):
+        for entry in trash.list_trashed(registry):
             assert files_in(base / ".trash" / entry["experiment_id"]) == before
         trash.empty(registry)
         assert list((base / ".trash").iterdir()) == []
@@ -508,7 +508,7 @@ class TrashMachine(RuleBasedStateMachine):
     @invariant()
     def both_are_what_the_model_says(self):
         assert {entry["experiment_id"] for entry in self.registry.entries()} == self.listed
-        assert {entry["experiment_id"] for entry in trash.trashed(self.registry)} == self.trashed
+        assert {entry["experiment_id"] for entry in trash.list_trashed(self.registry)} == self.trashed
         raw = (self.base / "experiment_registry.json").read_bytes() if self.count else registry_format.EMPTY
         assert {entry["experiment_id"] for entry in registry_format.decode(raw, "x").values()} == self.listed
 
