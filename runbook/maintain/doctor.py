@@ -217,7 +217,7 @@ def _check_running_elsewhere(index: Index, layout: ExperimentLayout, record: Exp
             record.experiment_id,
             f"{checked.evidence}; its last sign of life is from {seen:%Y-%m-%d %H:%M:%S} UTC",
             Hint(
-                f"if you know that it is dead, say declare_ended({record.experiment_id!r})",
+                f"if you know that it is dead, call declare_ended({record.experiment_id!r})",
                 f"if you know that it is dead, 'runbook end {record.experiment_id}' records that",
             ),
         )
@@ -225,7 +225,7 @@ def _check_running_elsewhere(index: Index, layout: ExperimentLayout, record: Exp
 
 def _check_liveness(index: Index, record: ExperimentRecord) -> liveness.Liveness:
     if not record.attempts:
-        return liveness.Liveness(liveness.State.UNKNOWN, "nothing tells in which process it runs")
+        return liveness.Liveness(liveness.State.UNKNOWN, "its record names no process")
     return liveness.check(record.attempts[-1].owner, index.layout.run_lock(record.experiment_id))
 
 

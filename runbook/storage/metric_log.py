@@ -100,7 +100,7 @@ class MetricLog:
         # The format ":06d" gives the same and takes twice as long.
         return f"{self._second[1]}.{str(rest // 1000).zfill(6)}+00:00"
 
-    def go_on(self, rows: list[JsonObject]) -> None:
+    def continue_from(self, rows: list[JsonObject]) -> None:
         """Continue the steps and the latest values of an earlier attempt.
 
         Args:

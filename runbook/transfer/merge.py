@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_TARGET_IS_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_TARGET_IS_UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _BASE_SPECIFIC: Final = frozenset({"experiment_id", "directory"})
 _NOT_ENDED: Final = frozenset({Status.RUNNING, Status.UNKNOWN})
 
@@ -224,7 +224,7 @@ class _Merge:
         try:
             self._merge_one(experiment_id, theirs)
         except OSError as error:
-            if error.errno in _TARGET_IS_FULL:
+            if error.errno in _TARGET_IS_UNWRITABLE:
                 raise
             self._report_damage(experiment_id, f"it could not be copied ({error})")
 

@@ -250,7 +250,7 @@ def test_a_line_is_the_same_whether_its_names_were_logged_before_or_not(rows, st
         log.log(row, step)
         fresh: list[bytes] = []
         anew = metric_log.MetricLog(fresh.append)
-        anew.go_on([json.loads(lines[-2])])
+        anew.continue_from([json.loads(lines[-2])])
         anew.log(row, step)
         known, first = json.loads(lines[-1]), json.loads(fresh[0])
         assert list(known) == list(first)
