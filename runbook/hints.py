@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_SHOWN: Final = 10
+_SHOWN: Final = 8
 
 
 # No attrs class: every listing imports this module, and attrs takes longer to import than a listing takes.

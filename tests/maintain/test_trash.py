@@ -342,6 +342,7 @@ def assert_in_one_place(base, experiment_id):
     return places[0], experiment_id in in_file
 
 
+@pytest.mark.slow
 @needs_strace
 @pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "legacy"])
 def test_a_delete_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_ours):
@@ -366,6 +367,7 @@ def test_a_delete_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_o
     assert code == 0 and outcomes[0] is True and outcomes[-1] is False and len(outcomes) >= 4
 
 
+@pytest.mark.slow
 @needs_strace
 @pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "legacy"])
 def test_a_restore_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_ours):
@@ -386,6 +388,7 @@ def test_a_restore_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_
     assert code == 0 and when >= 3
 
 
+@pytest.mark.slow
 @needs_strace
 def test_an_emptying_that_is_killed_leaves_nothing_that_could_be_restored_half(base):
     """An experiment in the trash is whole, or gone."""
@@ -402,6 +405,7 @@ def test_an_emptying_that_is_killed_leaves_nothing_that_could_be_restored_half(b
         assert list((base / ".trash").iterdir()) == []
 
 
+@pytest.mark.slow
 @needs_strace
 @pytest.mark.parametrize("call", ["rename", "fsync", "mkdir"])
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
@@ -417,6 +421,7 @@ def test_a_delete_that_fails_on_the_disk_leaves_it_in_one_place(base, call, erro
     assert assert_in_one_place(base, one) == (False, False)
 
 
+@pytest.mark.slow
 def test_deleting_and_starting_at_once_lose_nothing(base, manager):
     """Processes that delete, and one that starts experiments, share one registry."""
     doomed = [make(manager, f"doomed{n}") for n in range(6)]

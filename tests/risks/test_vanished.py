@@ -91,6 +91,21 @@ def test_a_process_that_died_without_an_ending_is_interrupted_and_vanished(scrip
         process.communicate()
 
 
+@LINUX
+def test_a_process_that_died_did_not_end_before_it_started(sleeper, base):
+    """The clock of a file server may be behind: the times of files then lie before the start of the attempt."""
+    sleeper.kill()
+    sleeper.wait()
+    (folder,) = base.glob("*_x_*")
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (0, 0))
+    (attempt,) = record_of(ExperimentManager(base).get_experiment("x")).attempts
+    assert attempt.end_reason is EndReason.VANISHED
+    assert attempt.ended_at == attempt.started_at
+    (entry,) = ExperimentManager(base).list_experiments()
+    assert entry["timestamp"] <= entry["completed_at"]
+
+
 @pytest.fixture
 def sleeper(script):
     """A running experiment in a process of its own."""

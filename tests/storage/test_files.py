@@ -724,6 +724,28 @@ def test_a_killed_replacement_of_a_directory_loses_neither(tmp_path, source, nth
     assert tree(target) == tree(source)
 
 
+def test_a_line_that_was_cut_off_stays_where_another_process_has_appended_since(tmp_path, monkeypatch):
+    """To take it back would take the line of the other process as well."""
+    log = files.LineLog(tmp_path / "log")
+    log.append(b"one\n")
+    write, left = os.write, ["the beginning"]
+
+    def fill_up(descriptor, data):
+        if left:
+            left.pop()
+            return write(descriptor, data[:3])
+        # The disk is full for us; another process has found the last free block.
+        with (tmp_path / "log").open("ab") as other:
+            other.write(b"theirs\n")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full, pytest.raises(OSError, match="No space left"):
+        full.setattr(os, "write", fill_up)
+        log.append(b"two two\n")
+    log.close()
+    assert (tmp_path / "log").read_bytes() == b"one\ntwotheirs\n"
+
+
 @needs_strace
 def test_a_full_disk_in_the_middle_of_a_line_takes_it_back(tmp_path):
     """The kernel took nothing of the second line: the log is as before, and takes further lines."""

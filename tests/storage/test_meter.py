@@ -90,6 +90,7 @@ def test_a_merge_tells_its_experiments(manager, tmp_path, calls):
     assert calls == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [ValueError("mine"), RuntimeError("mine"), OSError("mine"), KeyboardInterrupt()])
 @pytest.mark.parametrize("target", ["copies", "copy.zip"])
 def test_what_the_hook_raises_comes_out_and_nothing_half_made_is_left(manager, tmp_path, large, target, error):
@@ -156,6 +157,7 @@ def interrupted(*args):
     assert "KeyboardInterrupt" in err and process.returncode == -signal.SIGINT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["copies", "copy.zip"])
 def test_ctrl_c_in_an_export_leaves_nothing(manager, tmp_path, large, target):
     """Neither the copy nor a temporary; the experiment is untouched."""
@@ -165,6 +167,7 @@ def test_ctrl_c_in_an_export_leaves_nothing(manager, tmp_path, large, target):
     assert manager.export_experiment(large, tmp_path / "out" / target).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["copies", "copy.zip"])
 def test_ctrl_c_in_an_import_leaves_nothing(manager, tmp_path, large, target):
     """Neither an experiment nor what was being built."""

@@ -666,6 +666,7 @@ def test_a_wrong_structure_is_refused(registry, base, tmp_path, what):
     assert_untouched(base)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -742,6 +743,7 @@ def importers(base, paths, how):
     return sorted(out.strip() for out, _ in results)
 
 
+@pytest.mark.slow
 def test_of_two_imports_of_one_bundle_at_once_one_adds_it_and_the_other_finds_it(base, bundle, view):
     """It is there once, whole."""
     assert importers(base, [bundle] * 4, "rename") == [view.id, "None", "None", "None"]
@@ -750,6 +752,7 @@ def test_of_two_imports_of_one_bundle_at_once_one_adds_it_and_the_other_finds_it
     assert orphans(base) == []
 
 
+@pytest.mark.slow
 def test_of_different_experiments_with_one_id_each_is_imported_once(base, tmp_path):
     """Every loser of the race gets an id of its own."""
     paths = []
@@ -782,6 +785,7 @@ needs_strace = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_strace
 def test_an_import_that_is_killed_at_any_rename_is_whole_or_not_there(base, bundle, view, tmp_path):
     """The next import works at once, and removes the orphans."""
@@ -814,6 +818,7 @@ def test_an_import_that_is_killed_at_any_rename_is_whole_or_not_there(base, bund
     assert outcomes == {0, 1}
 
 
+@pytest.mark.slow
 @needs_strace
 @pytest.mark.parametrize(
     ("call", "errno"), [("fsync", "EIO"), ("rename", "ENOSPC"), ("mkdir", "EDQUOT"), ("write", "ENOSPC")]
