@@ -101,7 +101,7 @@ def _getter(text: str, entries: Sequence[Entry]) -> Getter:
     field = parser.parse_field(text, "by", "config.lr, name or tags")
     if field.path == ("tag",):
         field = FieldPath(("tags",), text)
-    return fields.getter(field, fields.Source(entries, timestamps.now_utc()), (text, "by"))
+    return fields.make_getter(field, fields.Source(entries, timestamps.now_utc()), (text, "by"))
 
 
 def _name(text: str) -> str:

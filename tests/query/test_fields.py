@@ -19,7 +19,7 @@ NESTED = {
 
 
 def value(*path, entry=NESTED):
-    return fields.getter(FieldPath(path, ".".join(path)), Source([entry, NESTED], NOW), ("…", "where"))(entry)
+    return fields.make_getter(FieldPath(path, ".".join(path)), Source([entry, NESTED], NOW), ("…", "where"))(entry)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_part_of_a_name_and_its_initials_come_close(path, hint):
     """Where nothing does, the fields that there are stand in the message."""
     entry = {"config": {"optim": {"learning_rate": 1}}, "metrics": {"test_f1_macro": 1, "test_f1": 1}}
     with pytest.raises(QueryError) as caught:
-        fields.getter(FieldPath(path, ".".join(path)), Source([entry], NOW), ("…", "where"))
+        fields.make_getter(FieldPath(path, ".".join(path)), Source([entry], NOW), ("…", "where"))
     assert hint in str(caught.value)
 
 
@@ -113,7 +113,7 @@ def test_a_hostile_config_is_searched_in_its_own_size():
 )
 def test_a_length_of_time_has_units(text, expected):
     """Seconds, minutes, hours, days and weeks; nothing else is one, and nothing is raised."""
-    assert fields.length(text) == expected
+    assert fields.parse_length(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def entry(number, **fields):
 
 
 def ids(entries, where=None, **options):
-    return [found["experiment_id"] for found in search.matching(search.parse(where, now=NOW, **options), entries)]
+    return [found["experiment_id"] for found in search.select(search.parse(where, now=NOW, **options), entries)]
 
 
 ENTRIES = [
@@ -261,9 +261,9 @@ def test_an_entry_of_any_shape_is_survived(value):
         sort=["metrics.f1", "-config", "tags", "-status", "started", "duration"],
         now=NOW,
     )
-    assert search.matching(asked, entries) == [entries[2]]
+    assert search.select(asked, entries) == [entries[2]]
     everything = search.parse(sort=["config", "-metrics", "tags", "status", "-name", "id"], now=NOW)
-    assert len(search.matching(everything, entries)) == 3
+    assert len(search.select(everything, entries)) == 3
 
 
 class Lazy(dict):
@@ -299,20 +299,20 @@ def test_only_what_the_question_needs_is_looked_at(options, expected):
     """An entry whose config has not been decoded yet need not be for a question about its status."""
     entries = [Lazy(fields) for fields in ENTRIES]
     asked = search.parse(now=NOW, **options)
-    search.matching(asked, entries)
+    search.select(asked, entries)
     assert set().union(*(fields.seen for fields in entries)) == expected
 
 
 def test_the_cheap_questions_come_first():
     """A config is looked at only where the rest fits; the first one tells whether there is such a field."""
     entries = [Lazy(fields) for fields in ENTRIES]
-    search.matching(search.parse("config.lr < 9", status="failed", now=NOW), entries)
+    search.select(search.parse("config.lr < 9", status="failed", now=NOW), entries)
     assert ["config" in fields.seen for fields in entries] == [True, True, False, False, False]
 
 
 def test_the_entries_are_the_ones_given():
     """Not copies of them."""
-    found = search.matching(search.parse(sort="started", limit=3), ENTRIES)
+    found = search.select(search.parse(sort="started", limit=3), ENTRIES)
     assert all(one is other for one, other in zip(found, ENTRIES, strict=False))
 
 
