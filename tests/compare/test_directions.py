@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook import ComparisonError
-from runbook.compare.directions import best_of, direction_of, directions
+from runbook.compare.directions import best_of, direction_of, resolve_directions
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_name_that_does_not_say_is_not_guessed(name):
 
 def test_what_is_told_goes_before_the_name():
     """For one metric or several."""
-    found = directions(["loss", "speed", "f1"], minimize="f1", maximize=["speed"])
+    found = resolve_directions(["loss", "speed", "f1"], minimize="f1", maximize=["speed"])
     assert found == {"loss": "min", "speed": "max", "f1": "min"}
 
 
@@ -65,7 +65,7 @@ def test_what_is_told_goes_before_the_name():
 def test_a_slip_of_the_pen_is_named(minimize, maximize, message):
     """A misspelt metric would leave its neighbour marked the wrong way round."""
     with pytest.raises(ComparisonError, match=message):
-        directions(["loss", "f1"], minimize, maximize)
+        resolve_directions(["loss", "f1"], minimize, maximize)
 
 
 @pytest.mark.parametrize(
