@@ -1,4 +1,4 @@
-"""Histories as curves: `runbook/report/curves.py`."""
+"""Histories as curves: `runbook/pages/report/curves.py`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runbook.pages.report.curves import LIMITS, Curve, Packing, average_groups, 
 
 
 def unpack(packed) -> list[float]:
-    """What the page makes of packed numbers."""
+    """The numbers as the page unpacks them."""
     if "count" in packed:
         return [packed["start"] + at * packed["stride"] for at in range(packed["count"])]
     return list(array(packed["type"], base64.b64decode(packed["base64"])))
@@ -23,7 +23,7 @@ def unpack(packed) -> list[float]:
 
 @given(st.lists(st.floats(allow_nan=False)))
 def test_packed_numbers_are_strict_json_and_as_exact_as_a_screen_can_show(values):
-    """What comes out differs by less than a hundred-thousandth of the height of the curve."""
+    """The unpacked numbers differ by less than a hundred-thousandth of the height of the curve."""
     packed = json.loads(json.dumps(pack_numbers(values), allow_nan=False))
     again = unpack(packed)
     assert len(again) == len(values)
@@ -59,7 +59,7 @@ def test_a_curve_has_the_points_where_its_metric_was_logged():
 
 
 def test_what_is_no_number_is_counted_and_left_out():
-    """Texts, lists, numbers beyond all floats and lines without a step are not drawn, and that is known."""
+    """Texts, lists, integers too large for a float and rows without a step are counted and not drawn."""
     history = {"step": [0, 1, 2, 3, None, math.nan], "time": [""] * 6, "x": ["high", [1], 10**400, 4, 5, 6]}
     (curve,) = build_curves(history, 0)
     assert (list(curve.values), curve.left_out) == ([4.0], 5)
@@ -102,7 +102,7 @@ def test_curves_fit_whatever_their_number_and_length(count, length):
 
 
 def test_thinning_says_how_many_points_there_were():
-    """The page can tell what it does not show."""
+    """The page can show how many points were left out."""
     curve = Curve("loss", 0, tuple(map(float, range(1_000))), tuple(map(float, range(1_000))))
     packed = Packing().pack(curve, 100)
     assert packed["logged"] == 1_000

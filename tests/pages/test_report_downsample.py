@@ -1,4 +1,4 @@
-"""Thinning curves: `runbook/report/thinning.py`."""
+"""Thinning curves: `runbook/pages/report/downsample.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures in a report: `runbook/report/pictures.py`."""
+"""Pictures in a report: `runbook/pages/report/pictures.py`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_images_become_data_uris(tmp_path):
 
 
 def test_an_image_without_room_is_named(tmp_path):
-    """What is left out is said, with its size, and what is smaller still comes in."""
+    """The reason has its size, and smaller images after it are still shown."""
     (tmp_path / "a.png").write_bytes(b"x" * 9_000)
     (tmp_path / "b.png").write_bytes(b"x" * 100)
     (tmp_path / "c.png").write_bytes(b"x" * 2_000_000)
@@ -39,7 +39,7 @@ def test_an_image_without_room_is_named(tmp_path):
 
 
 def test_saved_figures_come_as_data_and_other_json_does_not(tmp_path):
-    """A figure of plotly is known by how its file begins."""
+    """A plotly figure is recognised by the beginning of its file."""
     (tmp_path / "a.json").write_text(json.dumps({"data": [{"y": [1, 2]}], "layout": {"title": {"text": "t"}}, "x": 1}))
     (tmp_path / "b.json").write_text(json.dumps({"f1": 0.9}))
     (tmp_path / "c.json").write_text('{"data": [{"y": [1e999, NaN]}]}')
@@ -50,7 +50,7 @@ def test_saved_figures_come_as_data_and_other_json_does_not(tmp_path):
 
 @pytest.mark.parametrize("text", ['{"data": [1,', '{"data": 3}', '{"data"' + "[" * 100_000])
 def test_a_damaged_figure_is_named(tmp_path, text):
-    """A file that begins like a figure and is none is said to be so."""
+    """A file that begins like a figure and is none is listed with a reason."""
     (tmp_path / "a.json").write_text(text)
     (found,) = Album(1_000_000).collect(tmp_path)
     assert "cannot be read" in found["problem"]
