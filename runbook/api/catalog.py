@@ -103,7 +103,7 @@ class Catalog:
             found = dict.fromkeys(resolver.id_of(one) for one in ([ids] if isinstance(ids, str) else ids))
             entries = [by_id[one] for one in found]
         if where is not None:
-            kept = {entry["experiment_id"] for entry in search.matching(search.parse(where), entries)}
+            kept = {entry["experiment_id"] for entry in search.select(search.parse(where), entries)}
             entries = [entry for entry in entries if entry["experiment_id"] in kept]
         return groups.compare_groups(list_of_entries(entries), by, view=lambda one: self.views([one])[0], **options)
 
