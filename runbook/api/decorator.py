@@ -131,7 +131,7 @@ class _Tracker:
             return binding, binding.bind(args, kwargs)
 
     def _is_completed(self, what: Plan, index: Index) -> bool:
-        before = resume.completed(what, index)
+        before = resume.find_completed(what, index)
         if before is None:
             return False
         warn(
