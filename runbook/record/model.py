@@ -210,7 +210,7 @@ class Environment:
         user: the user who ran it; None if the system does not provide one.
         pid: the process id.
         argv: the command line of the program.
-        working_directory: the directory in which it was started; None if it no longer exists.
+        working_directory: the directory in which it was started; None if that could not be found out.
         cpu_count: how many processors the machine has.
         gpus: the names of the GPUs, if torch was already imported.
         git: the state of the repository; None outside of a repository or without git.
