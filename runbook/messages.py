@@ -6,7 +6,7 @@ exception, and a tracker must not stop a training that runs.
 
 from __future__ import annotations
 
-_said: set[str] = set()
+_logged: set[str] = set()
 
 
 def warn(message: str) -> None:
@@ -22,6 +22,6 @@ def warn(message: str) -> None:
 
 def warn_once(key: str, message: str) -> None:
     """Log a warning, unless one with the same `key` was logged before in this process."""
-    if key not in _said:
-        _said.add(key)
+    if key not in _logged:
+        _logged.add(key)
         warn(message)
