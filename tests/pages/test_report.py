@@ -399,7 +399,7 @@ def test_long_tracebacks_keep_their_end(manager, tmp_path):
     assert len(failure["failure"]["message"]) == 2_000
 
 
-def test_of_many_failures_the_newest_are_told(manager, tmp_path, monkeypatch):
+def test_of_many_failures_the_newest_are_shown(manager, tmp_path, monkeypatch):
     """Nobody looks for the oldest; how many there are is said."""
     monkeypatch.setattr(report_data, "_MOST_FAILURES", 2)
     for name in ("first", "second", "third"):
@@ -408,7 +408,7 @@ def test_of_many_failures_the_newest_are_told(manager, tmp_path, monkeypatch):
     run(manager, points=0)
     data = data_of(manager.report(tmp_path / "report.html"))
     assert [failure["name"] for failure in data["failures"]] == ["third", "second"]
-    assert "Of 3 failed and interrupted experiments the newest 2 are told" in " ".join(data["remarks"])
+    assert "Of 3 failed and interrupted experiments the newest 2 are shown" in " ".join(data["remarks"])
 
 
 def test_an_older_failure_is_told_as_well(manager, tmp_path):
