@@ -11,7 +11,10 @@ import pytest
 from filelock import FileLock
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
-pytestmark = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="a source distribution has no benchmarks")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="a source distribution has no benchmarks"),
+]
 SYSTEMS = ["runbook", "floor", "homemade"]
 OPERATIONS = "import first start_finish log killed history list command compare storm libraries host".split()
 

@@ -497,7 +497,7 @@ class ExperimentManager:
         from runbook.maintain import trash
         from runbook.read.listing import list_of_entries
 
-        return list_of_entries(trash.trashed(self._index))
+        return list_of_entries(trash.list_trashed(self._index))
 
     def empty_trash(self) -> int:
         """Delete for good what is in the trash.

@@ -134,7 +134,7 @@ class Recorder:
 
     def resume_logging(self) -> None:
         """Count steps up from the last one of the earlier attempt."""
-        self.metrics.go_on(history.read_rows(self.layout.history))
+        self.metrics.continue_from(history.read_rows(self.layout.history))
 
     def reset_locks(self) -> None:
         """Replace the locks in a forked child, whose parent may have held them at the fork."""

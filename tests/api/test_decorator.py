@@ -149,6 +149,7 @@ def test_a_call_is_an_experiment(base, kind):
     assert record.function == f"{__name__}.Kind.make.<locals>.train"
 
 
+@pytest.mark.slow
 @every_kind
 def test_nothing_happens_before_the_code_runs(base, kind):
     """Decorating makes nothing, and neither does a generator or coroutine that is never run."""
@@ -861,6 +862,7 @@ def test_throw_that_a_generator_does_not_handle_fails_it(base):
     assert (last(base)["status"], last(base)["end_reason"]) == ("failed", "exception")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["close", "del", "break"])
 def test_a_generator_that_is_closed_is_interrupted(base, how):
     """By name, by losing the last reference, or by leaving the loop; its `finally` runs with its experiment."""

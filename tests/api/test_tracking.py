@@ -456,6 +456,7 @@ def test_an_unknown_option_is_named(manager, base, option):
     assert manager.list_experiments() == []
 
 
+@pytest.mark.slow
 def test_no_file_stays_open_after_the_block(base):
     """Ended experiments hold no descriptors."""
 

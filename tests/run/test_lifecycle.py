@@ -40,6 +40,8 @@ def _nothing_is_left_in_the_process():
     for life in list(lifecycle._open.values()):
         life.close()
     lifecycle._current.set(())
+    # Of the experiments whose folders a test has broken.
+    lifecycle._unrecorded.clear()
     assert left == (None, before)
 
 
@@ -488,6 +490,78 @@ def test_a_full_disk_at_the_end_costs_neither_result_nor_exception(script, base)
     # The two that could not be closed are closed when the program ends. Nothing is left of the one that did not start.
     statuses = sorted(entry["status"] for entry in ExperimentManager(base).list_experiments())
     assert statuses == ["completed", "completed", "failed"]
+
+
+@needs_fork
+def test_a_forked_child_leaves_the_unrecorded_endings_of_its_parent_alone(script, base):
+    """It exits as any program does, and the parent, which goes on, is the one that tries again."""
+    done = script.run(
+        """
+        import os, shutil, sys
+        from runbook import experiment
+
+        try:
+            with experiment({"a": 1}) as exp:
+                record = exp.path / "experiment.json"
+                record.rename(exp.path / "aside")
+                (record / "inside").mkdir(parents=True)
+                raise ValueError("mine")
+        except ValueError:
+            pass
+        shutil.rmtree(record)
+        (exp.path / "aside").rename(record)
+        traceback = exp.path / "logs" / "traceback.txt"
+        traceback.unlink()
+        print("the child now", file=sys.stderr, flush=True)
+        pid = os.fork()
+        if pid == 0:
+            sys.exit(0)
+        os.waitpid(pid, 0)
+        print(traceback.exists(), '"running"' in record.read_text())
+        """
+    )
+    assert (done.returncode, done.stdout) == (0, "False True\n"), done.stderr
+    assert done.stderr.count("could not be recorded") == 1
+    assert done.stderr.endswith("the child now\n")
+    (entry,) = ExperimentManager(base).list_experiments()
+    assert entry["status"] == "failed"
+    assert "mine" in (base / entry["experiment_id"] / "logs" / "traceback.txt").read_text()
+
+
+def test_threads_of_a_worker_that_exits_end_their_experiments_themselves(script, base):
+    """A worker of multiprocessing waits for its threads after its own functions for the exit have run."""
+    done = script.run(
+        """
+        import multiprocessing, threading
+        from multiprocessing.util import Finalize
+        from runbook import experiment
+
+        def train(has_begun, may_end):
+            with experiment({"lr": 0.1}, name="thread") as exp:
+                has_begun.set()
+                may_end.wait(30)
+                exp.log(loss=0.5)
+
+        def work():
+            has_begun, may_end = threading.Event(), threading.Event()
+            with experiment({}, name="worker"):
+                pass
+            # Of the functions for the exit the last one, so that ours have run before the thread goes on.
+            Finalize(None, may_end.set, exitpriority=-1000)
+            threading.Thread(target=train, args=(has_begun, may_end)).start()
+            assert has_begun.wait(30)
+
+        if __name__ == "__main__":
+            worker = multiprocessing.get_context("spawn").Process(target=work)
+            worker.start()
+            worker.join()
+            raise SystemExit(worker.exitcode)
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    view = ExperimentManager(base).get_experiment("thread")
+    assert (str(view.status), str(view.end_reason)) == ("completed", "returned")
+    assert view.metrics == {"loss": 0.5}
 
 
 def test_mark_complete_that_fails_raises_and_the_experiment_goes_on(manager):
@@ -1100,6 +1174,7 @@ def test_a_forked_child_has_the_handlers_from_before(manager):
         in_child(child)
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_child_forked_while_another_thread_logs_is_not_stuck(manager):
     """A lock that a thread of the parent held at the fork does not block the child."""
