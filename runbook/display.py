@@ -1,4 +1,4 @@
-"""Values as people read them: text that is harmless anywhere and fits its place, numbers, lengths of time, ages."""
+"""Values as people read them: harmless text of a given width, numbers, lengths of time, ages."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _HOUR_S: Final = 3600
 _DAY_S: Final = 86400
 _LONG_INTEGER: Final = 10**20
 _IN_ASCII: Final = str.maketrans({"─": "-", "…": "~"})
-"""The rule below titles and the ellipsis, each as wide as it was."""
+"""ASCII of the same width for the rule below titles and for the ellipsis."""
 
 
 def visible(text: str) -> str:
-    """`text` without anything that could move a terminal's cursor or reorder its line: shown as escapes instead."""
+    """The text with escapes instead of characters that could move a terminal's cursor or reorder its line."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(char if is_harmless(char) else char.encode("unicode_escape").decode() for char in text)
 
 
 def is_harmless(char: str) -> bool:
-    """Whether a character takes a place on the line and does nothing else."""
+    """Whether a character is only printed, and does not control or reorder anything."""
     return char.isprintable() and unicodedata.category(char) != "Cf"
 
 
 def width_of(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+    """The number of terminal columns that a text takes."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -44,14 +44,14 @@ def width_of(text: str) -> int:
 
 
 def cut(text: str, most: int, measure: Callable[[str], int] = len, ellipsis: str = "…") -> str:
-    """The text, or of one that is too long the beginning and an ellipsis.
+    """The text; if it is too long, its beginning and an ellipsis.
 
     Args:
-        text: harmless text, or any where characters are counted.
-        most: how long it may be, with the ellipsis.
-        measure: how long a text is: by default in characters; `width_of` for columns of a terminal. A character of
-            ASCII is always 1 long.
-        ellipsis: what follows the beginning.
+        text: harmless text, or any text where `measure` counts characters.
+        most: the greatest length of the result, with the ellipsis.
+        measure: gives the length of a text: by default in characters; `width_of` for terminal columns. An ASCII
+            character is always 1 long.
+        ellipsis: the text after the beginning.
 
     Example:
         >>> cut("learning_rate", 9), cut("learning_rate", 9, ellipsis="")
@@ -60,31 +60,31 @@ def cut(text: str, most: int, measure: Callable[[str], int] = len, ellipsis: str
     if measure(text) <= most:
         return text
     room = max(0, most - measure(ellipsis))
-    kept = text[:room] if text.isascii() or measure is len else _beginning(text, room, measure)
+    kept = text[:room] if text.isascii() or measure is len else _cut_to_width(text, room, measure)
     return kept + ellipsis
 
 
-def _beginning(text: str, room: int, measure: Callable[[str], int]) -> str:
-    """What fits of a text whose characters have different widths."""
+def _cut_to_width(text: str, room: int, measure: Callable[[str], int]) -> str:
+    """The beginning that fits, of a text whose characters have different widths."""
     taken = 0
     kept = text
-    for place, char in enumerate(text):
+    for position, char in enumerate(text):
         taken += measure(char)
         if taken > room:
-            kept = text[:place]
+            kept = text[:position]
             break
-    # Some characters are wider together than one by one: a heart, and the sign that makes it a picture.
+    # A sequence may be wider than its characters one by one: a heart and the selector that makes it an emoji.
     while kept and measure(kept) > room:
         kept = kept[:-1]
     return kept
 
 
 def encodable(text: str, encoding: str | None) -> str:
-    """The text with what an encoding does not have replaced: signs of ours by similar ones, all else by `?`.
+    """The text with replacements for characters that an encoding lacks: similar ASCII for our own signs, else `?`.
 
     Args:
-        text: what is to be written.
-        encoding: that of the stream; None is UTF-8.
+        text: the text to write.
+        encoding: the encoding of the stream; None for UTF-8.
     """
     encoding = encoding or "utf-8"
     try:
@@ -95,7 +95,7 @@ def encodable(text: str, encoding: str | None) -> str:
 
 
 def number(value: Json) -> str:
-    """A number with 4 significant digits, integers whole; anything else as its own harmless text.
+    """A number with 4 significant digits, an integer in full; any other value as harmless text.
 
     Example:
         >>> number(0.912345678), number(20), number(float("nan"))
@@ -113,7 +113,7 @@ def number(value: Json) -> str:
 
 
 def one_line(value: Json) -> str:
-    """Any plain value as one line of harmless text: nothing for None, compact JSON for what has parts."""
+    """A JSON-compatible value as one line of harmless text: empty for None, JSON for lists and objects."""
     if value is None:
         return ""
     if isinstance(value, (dict, list)):
@@ -122,7 +122,7 @@ def one_line(value: Json) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in seconds, minutes or hours, never less than nothing.
+    """A length of time in seconds, minutes or hours; a negative one counts as 0.
 
     Example:
         >>> duration(1.5), duration(90), duration(9000)
@@ -137,10 +137,10 @@ def duration(seconds: float) -> str:
 
 
 def age(moment: datetime, now: datetime) -> str:
-    """How long ago something was, in whole units; clocks that differ a little make it "just now".
+    """The time since a moment, in whole units; "just now" below one second, or if clocks differ a little.
 
     Args:
-        moment: when it was, aware.
+        moment: the moment, aware.
         now: the present, aware.
 
     Example:

@@ -2,8 +2,8 @@
 
 - `comparison`: experiments side by side
 - `directions`: which way a metric is better
-- `grouping`: experiments that belong together
-- `groups`: groups compared
+- `grouping`: groups of experiments that differ by their seed or share a field
+- `groups`: the comparison of groups
 """
 
 __all__ = ["comparison", "directions", "grouping", "groups"]

@@ -1,4 +1,4 @@
-"""Whether a metric is better when it is higher or when it is lower, and who is best."""
+"""Whether a metric is better when it is higher or when it is lower, and which experiments are best."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _HIGHER: Final = frozenset(
     | {"bleu", "rouge", "meteor", "chrf", "em", "psnr", "ssim", "reward", "throughput"}
 )
 _WEAK: Final = frozenset({"score"})
-"""Higher is better where nothing else in the name says otherwise: a Brier score is a loss."""
+"""Higher is better where no other word of the name means the opposite: a Brier score is a loss."""
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _NEGATIONS: Final = frozenset({"neg", "negative", "minus", "inverse", "reciprocal"})
 
 
 def direction_of(name: str) -> Direction | None:
-    """What the words of a metric's name say; None where they say nothing, or two things.
+    """The direction that a metric's name implies; None where it implies none, or both.
 
     Example:
         >>> direction_of("val_loss"), direction_of("gmb.test_f1_macro"), direction_of("temperature")
@@ -45,7 +45,7 @@ def direction_of(name: str) -> Direction | None:
     words = {word.lower() for part in parts for word in _WORD.findall(part)} | {part.lower() for part in parts}
     lower, higher = bool(words & (_LOWER if "per" in words else _LOWER | _TIME)), bool(words & _HIGHER)
     if words & _NEGATIONS and (lower or "likelihood" in words):
-        # "neg_mean_squared_error" turns the error round, and "negative_loss" may be the loss on the negatives.
+        # "neg_mean_squared_error" is better when higher, but "negative_loss" may be the loss on the negatives.
         return "min" if "likelihood" in words and not lower else None
     if lower and higher:
         return None
@@ -54,10 +54,10 @@ def direction_of(name: str) -> Direction | None:
     return "max" if higher or words & _WEAK else None
 
 
-def directions(
+def resolve_directions(
     names: Iterable[str], minimize: Iterable[str] = (), maximize: Iterable[str] = ()
 ) -> dict[str, Direction | None]:
-    """The direction of each metric: as it is told, else as its name says.
+    """The direction of each metric: as given, else as its name implies.
 
     Args:
         names: the metrics.
@@ -65,7 +65,7 @@ def directions(
         maximize: metrics that are better when they are higher.
 
     Raises:
-        ComparisonError: for a metric that is not among them, or is to be both.
+        ComparisonError: for a metric that is not among them, or is given for both.
     """
     found = {name: direction_of(name) for name in names}
     lower, higher = ([one] if isinstance(one, str) else list(one) for one in (minimize, maximize))
@@ -79,10 +79,10 @@ def directions(
 
 
 def check_names(wanted: Iterable[str], names: Iterable[str]) -> None:
-    """Refuse a metric that there is not.
+    """Refuse metrics that no experiment has.
 
     Raises:
-        ComparisonError: naming the nearest.
+        ComparisonError: for such a metric; the message has the nearest names.
     """
     known = list(names)
     for name in wanted:
@@ -92,18 +92,18 @@ def check_names(wanted: Iterable[str], names: Iterable[str]) -> None:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a number, which a truth value is not."""
+    """Whether a value is a number; booleans are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def best_of(values: Mapping[str, object], direction: Direction | None) -> list[str]:
-    """Those with the best value: several if they tie, none if there are not two numbers to choose between.
+    """The keys of the best value: several if they tie, none if there are fewer than two numbers.
 
     Args:
-        values: a value for each of those compared; only finite numbers take part.
-        direction: which way is better; None for none.
+        values: a value for each key, such as an experiment's id; only finite numbers take part.
+        direction: which values are better; None where that is unknown, so that none is best.
     """
-    # An integer may be too large for `isfinite`, and is finite.
+    # `isfinite` raises for an integer that is too large for a float.
     numbers = {
         owner: value
         for owner, value in values.items()

@@ -1,4 +1,4 @@
-"""The facts of a comparison of groups."""
+"""The results of a comparison of groups, as records."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Pair:
-    """Two groups in one metric.
+    """Two groups compared in one metric.
 
     Attributes:
         metric: its name.
         first: the label of the group that is compared against.
         second: the label of the other.
-        contrast: how they differ, the second minus the first.
+        contrast: the difference, the second group minus the first.
         is_small: whether one of them has fewer than 5 values.
-        p_value_holm: corrected together with all the other tests of the comparison; None without a test.
+        p_value_holm: the p-value, corrected for all tests of the comparison; None without a test.
     """
 
     metric: str
@@ -41,7 +41,7 @@ class Pair:
         return self.p_value_holm is not None and self.p_value_holm < ALPHA
 
     def to_dict(self) -> JsonObject:
-        """All of it as plain data, flat."""
+        """The pair as JSON-compatible data, flat."""
         facts = attrs.asdict(self.contrast)
         return {
             "metric": self.metric,
@@ -59,13 +59,13 @@ class GroupResults:
     """Groups of experiments, metric by metric.
 
     Attributes:
-        by: what the experiments were grouped by.
+        by: the fields by which the experiments are grouped.
         groups: the groups.
         metrics: for each metric a summary of each group, in the order of `groups`.
-        directions: for each metric which way is better: "min", "max", or None where that is not known.
+        directions: for each metric "min" or "max", which values are better; None where that is unknown.
         pairs: for each metric all pairs of groups, with their p-values corrected together.
-        left_out: how many experiments did not count, by status, or as `without` the metrics that were named.
-        predictions: how the saved predictions of two groups compare, where that was asked for.
+        left_out: how many experiments were left out, by status, and those without any of the chosen metrics.
+        predictions: the comparison of the saved predictions of two groups; None if it was not requested.
     """
 
     by: tuple[str, ...]
@@ -78,7 +78,7 @@ class GroupResults:
 
     @property
     def best(self) -> dict[str, list[str]]:
-        """For each metric the label of the group with the best mean, or of several; without those that have none."""
+        """For each metric the labels of the groups with the best mean; only metrics for which there is one."""
         found = {
             name: best_of(
                 {one.label: summary.mean for one, summary in zip(self.groups, summaries, strict=True)},
@@ -90,5 +90,5 @@ class GroupResults:
 
     @property
     def test_count(self) -> int:
-        """How many tests were made, over which the p-values are corrected."""
+        """The number of tests for which the p-values are corrected."""
         return sum(pair.contrast.p_value is not None for pair in self.pairs)

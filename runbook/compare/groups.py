@@ -1,4 +1,4 @@
-"""Groups of experiments compared: what each comes to on average, and whether a gap is more than noise."""
+"""The comparison of groups: the mean of each group, and whether a gap is larger than noise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from runbook.compare import group_tables, verdicts
-from runbook.compare.directions import check_names, directions, is_number
+from runbook.compare.directions import check_names, is_number, resolve_directions
 from runbook.compare.group_results import GroupResults, Pair
 from runbook.compare.grouping import CONFIG, Group, group
 from runbook.compare.predictions import compare_predictions
@@ -35,7 +35,7 @@ _MOST_PAIRS: Final = 20_000
 
 @attrs.frozen(repr=False)
 class GroupComparison(GroupResults):
-    """Groups of experiments compared, metric by metric: facts that also show themselves.
+    """Groups of experiments compared, metric by metric; notebooks show it as tables.
 
     `manager.compare_groups` makes one; for its attributes see `GroupResults`.
 
@@ -51,17 +51,17 @@ class GroupComparison(GroupResults):
 
     @property
     def verdicts(self) -> list[str]:
-        """What the tests say, in sentences that claim no more than the numbers do."""
-        return verdicts.sentences(self)
+        """The results of the tests in sentences, which claim no more than the numbers show."""
+        return verdicts.write_sentences(self)
 
     @property
     def notes(self) -> list[str]:
-        """What has to be known to read the numbers: what was left out, which samples are small, what was corrected."""
-        return verdicts.notes(self)
+        """The notes to the numbers: what was left out, which samples are small, which p-values were corrected."""
+        return verdicts.write_notes(self)
 
     def tables(self) -> list[Table]:
-        """The table of the groups; then, where there are more than two, that of the closest-fought pairs."""
-        return group_tables.tables_of(self)
+        """The table of the groups; with more than two groups also the table of the pairs with the smallest p-values."""
+        return group_tables.build_tables(self)
 
     def to_text(self, width: int = 80, *, colour: bool = False) -> str:
         """Tables, verdicts and notes for a terminal, at most `width` columns wide."""
@@ -76,36 +76,36 @@ class GroupComparison(GroupResults):
         return "\n".join(map(tables.to_latex, self.tables()))
 
     def to_csv(self, of: Literal["groups", "pairs"] = "groups") -> str:
-        """A line for each metric and group, or for each metric and pair of groups; numbers in full."""
-        return tables.to_csv(self._long_table(of))
+        """CSV with a line for each metric and group, or for each metric and pair of groups; numbers in full."""
+        return tables.to_csv(self._build_long_table(of))
 
     def to_dataframe(self, of: Literal["groups", "pairs"] = "groups") -> DataFrame:
-        """A pandas data frame of what `to_csv` writes.
+        """A pandas data frame with the rows and columns of `to_csv`.
 
         Raises:
-            MissingExtraError: without pandas.
+            MissingExtraError: if pandas is not installed.
         """
-        return tables.to_dataframe(self._long_table(of))
+        return tables.to_dataframe(self._build_long_table(of))
 
     def to_dict(self) -> JsonObject:
-        """All of it as plain data.
+        """The whole comparison as JSON-compatible data.
 
         `by`, `groups` (`label`, `settings`, `experiment_ids`, `metrics`: by name `n`, `mean`, `standard_deviation`,
         `interval`, `missing`, `not_finite`), `directions`, `best`, `pairs` (`metric`, `first`, `second`, `difference`
         of the second to the first, `interval`, `statistic`, `degrees_of_freedom`, `p_value`, `p_value_holm`,
         `hedges_g`, `hedges_g_interval`, `is_significant`, `problem`), `tests`, `alpha`, `confidence`, `left_out`,
-        `predictions`, `verdicts`, `notes`. What is not known is null.
+        `predictions`, `verdicts`, `notes`. Unknown values are null.
         """
         groups = [
             {
                 "label": one.label,
                 "settings": one.settings,
                 "experiment_ids": one.experiment_ids,
-                "metrics": {name: attrs.asdict(summaries[place]) for name, summaries in self.metrics.items()},
+                "metrics": {name: attrs.asdict(summaries[index]) for name, summaries in self.metrics.items()},
             }
-            for place, one in enumerate(self.groups)
+            for index, one in enumerate(self.groups)
         ]
-        plain = to_jsonable(
+        data = to_jsonable(
             {
                 "by": self.by,
                 "groups": groups,
@@ -121,8 +121,8 @@ class GroupComparison(GroupResults):
                 "notes": self.notes,
             }
         )
-        assert isinstance(plain, dict)
-        return plain
+        assert isinstance(data, dict)
+        return data
 
     def to_json(self) -> str:
         """`to_dict` as strict JSON."""
@@ -131,10 +131,10 @@ class GroupComparison(GroupResults):
     def _repr_html_(self) -> str:
         return "".join(map(notebook.table_html, self.tables()))
 
-    def _long_table(self, of: str) -> Table:
+    def _build_long_table(self, of: str) -> Table:
         if of not in {"groups", "pairs"}:
             raise ComparisonError(f"there is no table of {of!r}", Hint("pass 'groups' or 'pairs'", None))
-        return group_tables.long_groups(self) if of == "groups" else group_tables.long_pairs(self)
+        return group_tables.build_long_groups(self) if of == "groups" else group_tables.build_long_pairs(self)
 
 
 def compare_groups(
@@ -151,30 +151,31 @@ def compare_groups(
 ) -> GroupComparison:
     """Groups of experiments compared; `ExperimentManager.compare_groups` says more.
 
-    All pairs of groups are tested, and all the p-values are corrected together. To test only against the best would
-    need fewer tests, but the best is chosen by the same numbers, and looks better than it is.
+    All pairs of groups are tested, and all p-values are corrected together. Tests against the best group only would
+    be fewer, but the best one is chosen by the same numbers and therefore looks better than it is.
 
     Args:
-        entries: lines of the registry, with floats for metrics, in the order in which the groups are to appear.
-        by: see `grouping.group`.
-        metrics: the names of those to compare; by default all that are numbers.
+        entries: registry entries, with floats for metrics; they determine the order of the groups.
+        by: "config" or fields; see `grouping.group`.
+        metrics: the names of the metrics to compare; by default all whose values are numbers.
         minimize: metrics that are better when they are lower.
         maximize: metrics that are better when they are higher.
-        status: which experiments count.
-        predictions: a file of predictions to compare two groups by.
-        allow_pickle: whether that file may be a pickle.
-        view: gives an experiment by its id.
+        status: the status, or several, of the experiments to compare; the others are left out.
+        predictions: the name of a file of predictions, by which to compare two groups.
+        allow_pickle: whether that file may be a pickle, which runs code that it contains.
+        view: a function that returns the experiment of an id.
 
     Raises:
         ComparisonError: if there is nothing to compare, or no such metric.
-        QueryError: for a field to group by that none of them has.
-        MissingExtraError: without SciPy.
+        QueryError: for a field to group by that no experiment has.
+        UnknownStatusError: for a word that is no status.
+        MissingExtraError: if SciPy is not installed.
     """
     wanted = {status} if isinstance(status, str) else set(status)
     for unknown in wanted - set(Status):
         raise UnknownStatusError(unknown, [known.value for known in Status])
-    counting = [entry for entry in entries if entry.get("status") in wanted]
-    if not counting:
+    chosen_entries = [entry for entry in entries if entry.get("status") in wanted]
+    if not chosen_entries:
         raise ComparisonError(
             f"none of {len(entries)} experiments is {' or '.join(sorted(wanted))}",
             Hint(
@@ -182,17 +183,17 @@ def compare_groups(
                 "name others, choose them with --where, or say --status for those that have not completed",
             ),
         )
-    names = _metric_names(counting, metrics)
-    known = directions(names, minimize, maximize)
-    values = {str(entry["experiment_id"]): registry_entry.section_of(entry, "metrics") for entry in counting}
-    groups = group(counting, by)
-    left_out = _left_out(entries, wanted)
-    # Where the metrics are named, a group that has none of them belongs to another question.
-    strangers = set() if metrics is None else set(_without(names, groups, values))
-    if strangers:
-        # Once more: without them the labels need to tell less apart.
-        groups = group([entry for entry in counting if str(entry["experiment_id"]) not in strangers], by)
-        left_out[f"without {' or '.join(names)}"] = len(strangers)
+    names = _choose_metrics(chosen_entries, metrics)
+    known = resolve_directions(names, minimize, maximize)
+    values = {str(entry["experiment_id"]): registry_entry.section_of(entry, "metrics") for entry in chosen_entries}
+    groups = group(chosen_entries, by)
+    left_out = _count_left_out(entries, wanted)
+    # If the user chose metrics, groups without any of them are not meant.
+    unrelated = set() if metrics is None else set(_find_unrelated(names, groups, values))
+    if unrelated:
+        # The labels show only what differs, so that fewer groups have shorter labels.
+        groups = group([entry for entry in chosen_entries if str(entry["experiment_id"]) not in unrelated], by)
+        left_out[f"without {' or '.join(names)}"] = len(unrelated)
     summaries = {
         name: tuple(summarize(values[one].get(name) for one in members.experiment_ids) for members in groups)
         for name in names
@@ -202,7 +203,7 @@ def compare_groups(
         groups=tuple(groups),
         metrics=summaries,
         directions=known,
-        pairs=_pairs(groups, summaries),
+        pairs=_compare_pairs(groups, summaries),
         left_out=left_out,
         predictions=None
         if predictions is None
@@ -214,7 +215,7 @@ def compare_groups(
     )
 
 
-def _metric_names(entries: Sequence[Entry], metrics: Iterable[str] | None) -> list[str]:
+def _choose_metrics(entries: Sequence[Entry], metrics: Iterable[str] | None) -> list[str]:
     names = dict.fromkeys(
         name
         for entry in entries
@@ -236,26 +237,26 @@ def _metric_names(entries: Sequence[Entry], metrics: Iterable[str] | None) -> li
     return list(names)
 
 
-def _without(names: Sequence[str], groups: Sequence[Group], values: Mapping[str, Entry]) -> Iterator[str]:
-    """The experiments of groups in which nobody has any of the metrics."""
+def _find_unrelated(names: Sequence[str], groups: Sequence[Group], values: Mapping[str, Entry]) -> Iterator[str]:
+    """The ids of the experiments of groups without any of the metrics."""
     for members in groups:
         if not any(name in values[one] for one in members.experiment_ids for name in names):
             yield from members.experiment_ids
 
 
-def _pairs(groups: Sequence[Group], summaries: dict[str, tuple[Summary, ...]]) -> tuple[Pair, ...]:
+def _compare_pairs(groups: Sequence[Group], summaries: dict[str, tuple[Summary, ...]]) -> tuple[Pair, ...]:
     if len(groups) * (len(groups) - 1) // 2 * len(summaries) > _MOST_PAIRS:
         return ()
     found: list[tuple[str, str, str, Contrast, bool]] = []
-    for name, of_groups in summaries.items():
-        for (one, first), (other, second) in combinations(zip(groups, of_groups, strict=True), 2):
+    for name, group_summaries in summaries.items():
+        for (one, first), (other, second) in combinations(zip(groups, group_summaries, strict=True), 2):
             is_small = first.is_small or second.is_small
             found.append((name, one.label, other.label, contrast(first, second), is_small))
     corrected = holm([result.p_value for *_, result, _ in found])
     return tuple(Pair(*facts, p_value_holm=p) for facts, p in zip(found, corrected, strict=True))
 
 
-def _left_out(entries: Sequence[Entry], wanted: set[str]) -> dict[str, int]:
+def _count_left_out(entries: Sequence[Entry], wanted: set[str]) -> dict[str, int]:
     counts: dict[str, Any] = {}
     for entry in entries:
         status = str(entry.get("status"))

@@ -1,6 +1,6 @@
-"""What results of several runs say: means with intervals, Welch's test, an effect size, Holm's correction, a bootstrap.
+"""Statistics of several runs: means with intervals, Welch's test, an effect size, Holm's correction, a bootstrap.
 
-Numbers go in and records come out; nothing here knows of experiments. The distributions are SciPy's.
+The functions take numbers and return records, and are independent of experiments. SciPy computes the distributions.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 CONFIDENCE: Final = 0.95
-"""Of all intervals."""
+"""The confidence of all intervals."""
 
 ALPHA: Final = 0.05
 """The chance of one false alarm or more in a whole comparison."""
 
 LEAST_N: Final = 3
-"""With fewer values in a group nothing is tested: two values say next to nothing about their spread."""
+"""The fewest values of a group for a test: two values hardly show how far values spread."""
 
 SMALL_N: Final = 5
-"""With fewer values in a group a result is called one of a small sample."""
+"""Groups with fewer values count as small samples."""
 
 RESAMPLES: Final = 10_000
-"""How often the bootstrap draws."""
+"""The number of resamples that the bootstrap draws."""
 
 SEED: Final = 20_260_101
-"""Of the bootstrap's draws, so that the same predictions always give the same interval."""
+"""The seed of the bootstrap, fixed so that the same predictions always give the same interval."""
 
 _NUMBERS_AT_ONCE: Final = 1_000_000
 
 _HUGE: Final = 1e150
-"""Squares of larger numbers are no floats."""
+"""Squares of larger numbers overflow."""
 
 Interval = tuple[float, float]
 
 
 @attrs.frozen
 class Summary:
-    """The values of one group.
+    """The summary of one group's values.
 
     Attributes:
-        n: how many finite numbers there are; the others do not count.
-        mean: None if there are none.
-        standard_deviation: of the sample, with n - 1; None if n < 2.
+        n: the number of finite values; the others are left out.
+        mean: the mean; None if n is 0.
+        standard_deviation: the standard deviation of the sample, with n - 1; None if n < 2.
         interval: the 95 % confidence interval of the mean (Student's t); None if n < 2.
         missing: how many values were absent, or no numbers.
-        not_finite: how many were NaN, infinite, or beyond 1e150.
+        not_finite: how many values were NaN, infinite, or beyond 1e150.
     """
 
     n: int
@@ -70,16 +70,16 @@ class Summary:
 
 @attrs.frozen
 class Contrast:
-    """How two groups differ in one metric.
+    """The difference of two groups in one metric.
 
     Attributes:
         difference: the mean of the second minus that of the first; None if one has no values.
         interval: the 95 % confidence interval of the difference (Welch); None without a test.
-        statistic: Welch's t, of the sign of the difference.
-        degrees_of_freedom: by Welch and Satterthwaite.
-        p_value: two-sided; None without a test.
+        statistic: Welch's t, with the sign of the difference.
+        degrees_of_freedom: the degrees of freedom by Welch and Satterthwaite.
+        p_value: the two-sided p-value; None without a test.
         hedges_g: the difference in standard deviations, corrected for small samples.
-        hedges_g_interval: its approximate 95 % confidence interval.
+        hedges_g_interval: the approximate 95 % confidence interval of `hedges_g`.
         problem: why there was no test; None if there was one.
     """
 
@@ -95,16 +95,16 @@ class Contrast:
 
 @attrs.frozen
 class Bootstrap:
-    """How the mean scores of two on the same examples differ.
+    """The difference of two mean scores on the same examples.
 
     Attributes:
-        n: how many examples.
+        n: the number of examples.
         first: the mean score of the first.
         second: the mean score of the second.
         difference: the second minus the first.
         interval: the 95 % percentile interval of the difference; None if n < 2.
-        resamples: how often was drawn.
-        seed: of the draws.
+        resamples: the number of resamples.
+        seed: the seed of the draws.
     """
 
     n: int
@@ -117,13 +117,13 @@ class Bootstrap:
 
 
 def summarize(values: Iterable[object]) -> Summary:
-    """Mean, sample standard deviation and 95 % interval of the mean.
+    """The mean, the sample standard deviation and the 95 % interval of the mean.
 
     Args:
-        values: numbers; whatever else there is, is counted and left out.
+        values: numbers; other values are counted and left out.
 
     Raises:
-        MissingExtraError: without SciPy.
+        MissingExtraError: if SciPy is not installed.
 
     Example:
         >>> [round(bound, 4) for bound in summarize([0.90, 0.92, 0.91, None]).interval]
@@ -136,7 +136,7 @@ def summarize(values: Iterable[object]) -> Summary:
             missing += 1
         elif abs(value) <= _HUGE:
             numbers.append(float(value))
-        else:  # NaN as well, which is never less than anything
+        else:  # also NaN, with which every comparison is False
             not_finite += 1
     n = len(numbers)
     if n == 0:
@@ -144,30 +144,30 @@ def summarize(values: Iterable[object]) -> Summary:
     mean = statistics.mean(numbers)
     if n == 1:
         return Summary(1, mean, missing=missing, not_finite=not_finite)
-    # Exact: the values of seeds that all came out the same have no spread, not one of 1e-17.
+    # `statistics` computes exactly: equal values have a deviation of 0, not of 1e-17.
     deviation = statistics.stdev(numbers)
     return Summary(n, mean, deviation, mean_interval(n, mean, deviation), missing, not_finite)
 
 
 def mean_interval(n: int, mean: float, standard_deviation: float) -> Interval:
     """The 95 % confidence interval of a mean by Student's t, for at least two values."""
-    return _around(mean, _t_quantile(n - 1) * standard_deviation / math.sqrt(n))
+    return _make_interval(mean, _compute_t_quantile(n - 1) * standard_deviation / math.sqrt(n))
 
 
 def contrast(first: Summary, second: Summary) -> Contrast:
     """Welch's test and Hedges' g of the second group against the first.
 
-    The test is Welch's (Biometrika 34, 1947, 28-35), which does not suppose that both spread alike. Hedges' g is the
+    The test is Welch's (Biometrika 34, 1947, 28-35), which does not assume equal variances. Hedges' g is the
     difference over the pooled standard deviation, times the exact correction of Hedges (Journal of Educational
     Statistics 6, 1981, 107-128); its interval is the normal approximation of Borenstein et al. (Introduction to
-    Meta-Analysis, 2009, chapter 4), and too narrow rather than too wide when samples are small.
+    Meta-Analysis, 2009, chapter 4), and too narrow rather than too wide for small samples.
 
     Args:
         first: the group that is compared against.
-        second: the other one.
+        second: the other group.
 
     Raises:
-        MissingExtraError: without SciPy.
+        MissingExtraError: if SciPy is not installed.
     """
     if first.mean is None or second.mean is None:
         return Contrast(problem="one of the groups has no values")
@@ -179,23 +179,23 @@ def contrast(first: Summary, second: Summary) -> Contrast:
     error = math.hypot(first.standard_deviation / math.sqrt(first.n), second.standard_deviation / math.sqrt(second.n))
     if error == 0:
         return Contrast(difference, problem="neither group varies at all, so there is no noise to measure the gap by")
-    # As shares of the whole, because squares of small numbers vanish.
+    # Shares of the whole error, because squares of small numbers underflow to 0.
     share = (first.standard_deviation / math.sqrt(first.n) / error) ** 2
     freedom = 1 / (share**2 / (first.n - 1) + (1 - share) ** 2 / (second.n - 1))
     statistic = difference / error
-    g, g_interval = _hedges_g(first, second)
+    g, g_interval = _compute_hedges_g(first, second)
     return Contrast(
         difference=difference,
-        interval=_around(difference, _t_quantile(freedom) * error),
+        interval=_make_interval(difference, _compute_t_quantile(freedom) * error),
         statistic=statistic,
         degrees_of_freedom=freedom,
-        p_value=float(2 * _special().stdtr(freedom, -abs(statistic))),
+        p_value=float(2 * _load_special().stdtr(freedom, -abs(statistic))),
         hedges_g=g,
         hedges_g_interval=g_interval,
     )
 
 
-def _hedges_g(first: Summary, second: Summary) -> tuple[float, Interval]:
+def _compute_hedges_g(first: Summary, second: Summary) -> tuple[float, Interval]:
     assert first.mean is not None
     assert second.mean is not None
     assert first.standard_deviation is not None
@@ -207,27 +207,27 @@ def _hedges_g(first: Summary, second: Summary) -> tuple[float, Interval]:
     )
     d = (second.mean - first.mean) / pooled
     correction = math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom - 1) / 2)) / math.sqrt(freedom / 2)
-    # A gap of many standard deviations is a float, and its square need not be.
+    # `hypot`, because the square of a large gap could overflow.
     error = correction * math.hypot(math.sqrt(n / (first.n * second.n)), d / math.sqrt(2 * n))
-    return correction * d, _around(correction * d, float(_special().ndtri(0.5 + CONFIDENCE / 2)) * error)
+    return correction * d, _make_interval(correction * d, float(_load_special().ndtri(0.5 + CONFIDENCE / 2)) * error)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """The p-values corrected by Holm's step-down rule, in the order given; None stays None and does not count.
+    """The p-values corrected by Holm's step-down rule, in the given order; None stays None and does not count.
 
-    All that are then below 0.05 are significant together: the chance of even one false alarm among them is at most
-    5 %, however they hang together (Holm, Scandinavian Journal of Statistics 6, 1979, 65-70).
+    The corrected values below 0.05 are significant together: the chance of one false alarm or more among them is at
+    most 5 %, whether or not they are independent (Holm, Scandinavian Journal of Statistics 6, 1979, 65-70).
 
     Example:
         >>> holm([0.01, 0.04, None, 0.03, 0.005])
         [0.03, 0.06, None, 0.06, 0.02]
     """
-    order = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    order = sorted((p, position) for position, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     highest = 0.0
-    for rank, (p, place) in enumerate(order):
+    for rank, (p, position) in enumerate(order):
         highest = max(highest, min(1.0, p * (len(order) - rank)))
-        corrected[place] = highest
+        corrected[position] = highest
     return corrected
 
 
@@ -237,31 +237,30 @@ def paired_bootstrap(
     """The difference of two mean scores on the same examples, with its 95 % percentile interval.
 
     The examples are drawn again with replacement, both scores of an example always together (Efron and Tibshirani,
-    An Introduction to the Bootstrap, 1993, chapter 13). It tells how much hangs on the choice of the examples, and
-    nothing about seeds.
+    An Introduction to the Bootstrap, 1993, chapter 13). The interval shows how much depends on the choice of the
+    examples, and nothing about seeds.
 
     Args:
         first: a score of the first for each example, such as 1.0 for right and 0.0 for wrong.
         second: the scores of the second, for the same examples in the same order.
-        resamples: how often to draw.
-        seed: of the draws.
+        resamples: the number of resamples.
+        seed: the seed of the draws.
 
     Raises:
-        ValueError: if there are no examples, not as many scores of both, or no resamples.
-        MissingExtraError: without NumPy, which comes with SciPy.
+        ValueError: if there are no examples, the numbers of scores differ, or `resamples` is below 1.
+        MissingExtraError: if NumPy is not installed, which comes with SciPy.
     """
     if len(first) != len(second) or not len(first):
         raise ValueError(f"a paired bootstrap needs as many scores of both, not {len(first)} and {len(second)}")
     if resamples < 1:
         raise ValueError(f"a bootstrap needs at least one resample, not {resamples}")
-    np = _numpy()
+    np = _load_numpy()
     n = len(first)
     differences = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
-    # Examples with the same difference are as good as each other: it is enough to draw how often each difference
-    # comes up, in a few numbers a resample instead of n.
+    # Drawing how often each distinct difference occurs gives the same means with a few numbers a resample, not n.
     distinct, counts = np.unique(differences, return_counts=True)
     draws = np.random.default_rng(seed)
-    # A block of resamples at a time, so that memory does not grow with both numbers.
+    # In blocks, so that memory does not grow with the number of resamples.
     block = max(1, _NUMBERS_AT_ONCE // len(distinct))
     sizes = [min(block, resamples - done) for done in range(0, resamples, block)]
     drawn = np.concatenate([draws.multinomial(n, counts / n, size=size) @ distinct / n for size in sizes])
@@ -278,15 +277,15 @@ def paired_bootstrap(
     )
 
 
-def _around(middle: float, reach: float) -> Interval:
+def _make_interval(middle: float, reach: float) -> Interval:
     return middle - reach, middle + reach
 
 
-def _t_quantile(freedom: float) -> float:
-    return float(_special().stdtrit(freedom, 0.5 + CONFIDENCE / 2))
+def _compute_t_quantile(freedom: float) -> float:
+    return float(_load_special().stdtrit(freedom, 0.5 + CONFIDENCE / 2))
 
 
-def _special() -> Any:
+def _load_special() -> Any:
     try:
         from scipy import special
     except ImportError as error:
@@ -296,7 +295,7 @@ def _special() -> Any:
     return special
 
 
-def _numpy() -> Any:
+def _load_numpy() -> Any:
     try:
         import numpy as np
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What a comparison of groups says in words, and no more than its numbers do."""
+"""The results of a comparison of groups in sentences, which claim no more than the numbers show."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _SMALLEST_P: Final = 0.001
 _NAMES_SHOWN: Final = 5
 
 
-def sentences(comparison: GroupResults) -> list[str]:
-    """The verdicts: one for each metric of two groups; of more groups how many pairs differ."""
+def write_sentences(comparison: GroupResults) -> list[str]:
+    """The verdicts: for two groups one a metric; for more groups the number of pairs that differ, a metric each."""
     found = []
     if len(comparison.groups) == _TWO:
-        found += [_sentence(pair, comparison) for pair in comparison.pairs]
+        found += [_write_verdict(pair, comparison) for pair in comparison.pairs]
     elif comparison.pairs:
-        found += [_count(name, comparison) for name in comparison.metrics]
+        found += [_write_count(name, comparison) for name in comparison.metrics]
     if comparison.predictions is not None:
-        found.append(_of_predictions(comparison.predictions))
+        found.append(_write_prediction_verdict(comparison.predictions))
     return found
 
 
-def _sentence(pair: Pair, comparison: GroupResults) -> str:
+def _write_verdict(pair: Pair, comparison: GroupResults) -> str:
     facts = pair.contrast
     if facts.difference is None:
         return f"{pair.metric}: nothing can be said: {facts.problem}."
@@ -58,7 +58,7 @@ def _sentence(pair: Pair, comparison: GroupResults) -> str:
     if comparison.test_count > 1:
         numbers.append(p_text("p after Holm", pair.p_value_holm))
     numbers.append(f"Hedges' g = {number(facts.hedges_g)}, 95% interval {range_text(facts.hedges_g_interval)}")
-    noise = _noise(comparison)
+    noise = _name_noise(comparison)
     if pair.is_significant:
         verdict = f"this gap is larger than {noise} at the 5% level"
     else:
@@ -67,7 +67,7 @@ def _sentence(pair: Pair, comparison: GroupResults) -> str:
     return f"{pair.metric}: {gap}; {verdict}{small} ({'; '.join(numbers)})."
 
 
-def _count(name: str, comparison: GroupResults) -> str:
+def _write_count(name: str, comparison: GroupResults) -> str:
     pairs = [pair for pair in comparison.pairs if pair.metric == name]
     tested = [pair for pair in pairs if pair.p_value_holm is not None]
     larger = sum(pair.is_significant for pair in pairs)
@@ -75,16 +75,16 @@ def _count(name: str, comparison: GroupResults) -> str:
     if not tested:
         return f"{name}: none of {len(pairs)} pairs of groups could be tested."
     rest = f", {untested} could not be tested" if untested else ""
-    noise = _noise(comparison)
+    noise = _name_noise(comparison)
     return f"{name}: in {larger} of {len(tested)} pairs the gap is larger than {noise} at the 5% level{rest}."
 
 
-def _noise(comparison: GroupResults) -> str:
-    """What makes the experiments of one group differ: the seed, as far as can be known."""
+def _name_noise(comparison: GroupResults) -> str:
+    """The name of the noise: of seeds if the experiments of each group differ only by them, else between runs."""
     return "the noise between runs" if any(group.varying for group in comparison.groups) else "seed noise"
 
 
-def _of_predictions(found: PredictionComparison) -> str:
+def _write_prediction_verdict(found: PredictionComparison) -> str:
     result = found.bootstrap
     shown = (
         f"{found.metric} on the {result.n} examples of {found.filename}: {number(result.first)} for {found.first}, "
@@ -106,18 +106,18 @@ def _of_predictions(found: PredictionComparison) -> str:
     )
 
 
-def notes(comparison: GroupResults) -> list[str]:
-    """What has to be known to read the numbers."""
-    return list(_notes(comparison))
+def write_notes(comparison: GroupResults) -> list[str]:
+    """The notes that a reader of the numbers needs, one sentence each."""
+    return list(_list_notes(comparison))
 
 
-def _notes(comparison: GroupResults) -> Iterator[str]:
+def _list_notes(comparison: GroupResults) -> Iterator[str]:
     if comparison.left_out:
         yield f"Left out: {', '.join(f'{count} {status}' for status, count in comparison.left_out.items())}."
-    yield from _absent(comparison)
+    yield from _list_absent(comparison)
     if comparison.predictions is not None and comparison.predictions.without_file:
         missing = comparison.predictions
-        yield f"{_listed(missing.without_file)} have no {missing.filename} and do not count in its accuracy."
+        yield f"{_join_names(missing.without_file)} have no {missing.filename} and do not count in its accuracy."
     if len(comparison.groups) == 1:
         yield "There is one group, so there is nothing to compare it with."
     elif not comparison.pairs:
@@ -130,10 +130,10 @@ def _notes(comparison: GroupResults) -> Iterator[str]:
             )
     varying = list(dict.fromkeys(key for group in comparison.groups for key in group.varying))
     if varying:
-        yield f"Besides the seeds, these vary within a group and are part of the noise: {_listed(varying)}."
-    small = [group.label for group, n in _least_n(comparison) if 0 < n < SMALL_N]
+        yield f"Besides the seeds, these vary within a group and are part of the noise: {_join_names(varying)}."
+    small = [group.label for group, n in _find_least_n(comparison) if 0 < n < SMALL_N]
     if small:
-        yield f"Small samples (n < {SMALL_N}): {_listed(small)}; one more run may change the picture."
+        yield f"Small samples (n < {SMALL_N}): {_join_names(small)}; one more run may change the picture."
     tests = comparison.test_count
     if tests > 1:
         yield f"The p-values are corrected by Holm's rule over all {tests} tests: every pair in every metric."
@@ -147,41 +147,41 @@ def _notes(comparison: GroupResults) -> Iterator[str]:
         )
 
 
-def _absent(comparison: GroupResults) -> Iterator[str]:
-    """One sentence for each metric that some experiments lack."""
+def _list_absent(comparison: GroupResults) -> Iterator[str]:
+    """A sentence for each metric that some experiments do not have."""
     for name, summaries in comparison.metrics.items():
         pairs = list(zip(comparison.groups, summaries, strict=True))
-        missing = [_share(one.missing, group) for group, one in pairs if one.missing]
-        odd = [_share(one.not_finite, group) for group, one in pairs if one.not_finite]
-        parts = [f"no such number in {_listed(missing)}"] if missing else []
-        parts += [f"NaN, infinite or beyond 1e150 in {_listed(odd)}"] if odd else []
+        missing = [_format_share(one.missing, group) for group, one in pairs if one.missing]
+        odd = [_format_share(one.not_finite, group) for group, one in pairs if one.not_finite]
+        parts = [f"no such number in {_join_names(missing)}"] if missing else []
+        parts += [f"NaN, infinite or beyond 1e150 in {_join_names(odd)}"] if odd else []
         if parts:
             yield f"{name} is left out where there is none: {'; '.join(parts)}."
 
 
-def _share(count: int, group: Group) -> str:
+def _format_share(count: int, group: Group) -> str:
     return f"{count} of {len(group.experiment_ids)} of {group.label}"
 
 
-def _least_n(comparison: GroupResults) -> Iterable[tuple[Group, int]]:
-    for place, group in enumerate(comparison.groups):
-        yield group, min((summaries[place].n for summaries in comparison.metrics.values()), default=0)
+def _find_least_n(comparison: GroupResults) -> Iterable[tuple[Group, int]]:
+    for index, group in enumerate(comparison.groups):
+        yield group, min((summaries[index].n for summaries in comparison.metrics.values()), default=0)
 
 
 def range_text(interval: Interval | None) -> str:
-    """`0.1 to 0.2`; a dash for none."""
+    """An interval as text, such as `0.1 to 0.2`; a dash for None."""
     return "-" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
 
 
 def p_text(name: str, value: float | None) -> str:
-    """`p = 0.012`, or `p < 0.001`; the value alone without a name."""
+    """A p-value as text, such as `p = 0.012` or `p < 0.001`; without a name the value alone."""
     assert value is not None
     if value < _SMALLEST_P:
         return f"{name} < {_SMALLEST_P}".strip()
     return f"{name} = {value:.3f}" if name else f"{value:.3f}"
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     every = [str(name) for name in names]
     more = len(every) - _NAMES_SHOWN
     between = "; " if any(", " in name for name in every) else ", "

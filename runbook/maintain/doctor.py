@@ -115,7 +115,7 @@ def repair(index: Index) -> list[Finding]:
     found = [finding for finding in diagnose(index) if finding.is_repairable]
     quarantine = index.layout.quarantine / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     for finding in found:
-        if finding.kind in {"temporary", "lock", "mark"}:
+        if finding.kind in {"temporary", "lock"}:
             _move_to_quarantine(Path(finding.subject), index.layout, quarantine)
         elif finding.kind == "record":
             _repair_record(index, index.layout.experiment(finding.subject), quarantine)
@@ -246,14 +246,14 @@ def _check_leftovers(index: Index, pending: frozenset[str]) -> Iterator[Finding]
             yield _problem("lock", path, "the experiment that held it has ended", _MOVE_ASIDE)
     for name in sorted(pending):
         if layout.experiment(name).root.exists():
-            yield _problem("mark", layout.mark(name), "the registry does not show the latest of it yet")
+            yield _problem("pending", name, "the registry does not show the latest of it yet")
 
 
 def _move_to_quarantine(path: Path, layout: BaseLayout, quarantine: Path) -> None:
     target = quarantine / path.relative_to(layout.root)
     with contextlib.suppress(FileNotFoundError):
         files.ensure_directory(target.parent)
-        os.replace(path, target)  # noqa: PTH105 - replaces a mark of the same name
+        os.replace(path, target)  # noqa: PTH105 - replaces a file of the same name
 
 
 def _repair_record(index: Index, layout: ExperimentLayout, quarantine: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a browser shows.
+"""Pages for the browser.
 
 - `report`: experiments in one HTML file
 """

@@ -1,8 +1,8 @@
-"""The fields of an entry of the registry, by the names that people write.
+"""The fields of a registry entry, by the names that people write.
 
-A name is a path: `status`, `config.optim.lr`, `metrics."val loss"`. `config` and `metrics` begin the two that hold
-whatever the user recorded; any other first word is a field of the entry itself, or else the beginning of a path in
-either of those two, as long as only one of them has it.
+A name is a path: `status`, `config.optim.lr`, `metrics."val loss"`. A path that begins with `config` or `metrics` leads
+to what the user recorded. Any other path is a field of the entry itself, or else a path within `config` or `metrics`;
+only one of the two may have it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Getter: TypeAlias = "Callable[[Entry], object]"
 
 MISSING: Final = object()
-"""What a getter gives for a field that an entry does not have; a recorded null is None."""
+"""What a getter returns for a field that an entry does not have; a recorded null is None."""
 
 MEASURED: Final = TIMES | {"duration"}
 OWN: Final = {
@@ -50,7 +50,7 @@ OWN: Final = {
     "config": "config",
     "metrics": "metrics",
 }
-"""The names of an entry's own fields, with the key that each stands for."""
+"""The key in the entry for each name of an entry's own field."""
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LENGTH: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+")
@@ -63,13 +63,13 @@ _WORDS: Final = re.compile(r"[^\W_]+")
 
 
 class FieldPath(NamedTuple):
-    """A field as somebody wrote it.
+    """The name of a field as somebody wrote it.
 
     Args:
         path: its names, outermost first.
         text: how it was written.
-        column: where it was written, 0-based.
-        is_value: whether it stands where a text in quotes may have been meant.
+        column: the column at which it begins, 0-based.
+        is_value: whether its writer may have meant a text in quotes.
     """
 
     path: tuple[str, ...]
@@ -79,12 +79,12 @@ class FieldPath(NamedTuple):
 
     @property
     def own(self) -> str | None:
-        """The field of the entry itself that it names; None for one in `config` or `metrics`."""
+        """The key of the entry's own field; None for a field in `config` or `metrics`."""
         return OWN.get(self.path[0]) if len(self.path) == 1 else None
 
     @property
     def sections(self) -> tuple[str, ...]:
-        """Where it may be found: in one of `config` and `metrics`, or in both for a name without either."""
+        """The sections to search: `config`, `metrics`, or both where the name begins with neither."""
         if self.own is not None:
             return ()
         return (self.path[0],) if self.path[0] in SECTIONS else SECTIONS
@@ -96,24 +96,24 @@ class FieldPath(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What fields are taken from.
+    """The entries that a getter reads from.
 
     Args:
-        entries: all of the entries, to tell a field that only some have from a slip of the pen.
-        now: the moment of the question.
+        entries: all of the entries; a field that none of them has is a typing mistake.
+        now: the present, aware; the duration of a running experiment ends there.
     """
 
     entries: Sequence[Entry]
     now: datetime
 
 
-def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
-    """A function that takes the field out of an entry.
+def make_getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
+    """A function that returns the field's value in an entry.
 
     Args:
         field: which field.
-        source: where it will be taken from.
-        where: the text that it was written in and what that is, for the message.
+        source: the entries that it will read.
+        where: the text in which the field was written and the name of that argument, for the message.
 
     Raises:
         QueryError: if no entry has the field, or if both `config` and `metrics` have one of that name.
@@ -127,42 +127,41 @@ def getter(field: FieldPath, source: Source, where: tuple[str, str]) -> Getter:
 
 
 class Lookup:
-    """A field that is taken out of entries which come one after the other.
+    """A getter of one field for entries that are read one by one, and a check that the field exists.
 
-    A time is a `datetime`, the duration is in seconds, to now for what is running. The words by which strict JSON has
-    to write non-finite floats are floats again.
+    Times are returned as `datetime`, the duration in seconds (to now while an experiment runs), non-finite floats as
+    floats, though strict JSON writes them as words.
 
     Args:
         field: which field.
-        now: the moment of the question.
-        where: the text that it was written in and what that is, for the message.
+        now: the present, aware.
+        where: the text in which the field was written and the name of that argument, for the message.
 
     Attributes:
-        get: takes the field out of an entry from which `learn` has learned, or before which all that came were alike
-            in this.
+        get: returns the field's value in an entry. Call `learn` with each entry first, until it returns True.
     """
 
     def __init__(self, field: FieldPath, now: datetime, where: tuple[str, str]) -> None:
         self._field = field
         self._where = where
-        self._inner = {section: _inner(section, field.inner) for section in field.sections}
+        self._inner = {section: _make_getter(section, field.inner) for section in field.sections}
         self._having: list[str] = []
-        # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
+        # Only the latest: finding the nearest name among many thousand entries would take too long.
         self._latest: deque[Entry] = deque(maxlen=_NEAREST_OF)
         self._is_any_there = False
         self._take: Getter = self._inner[field.sections[0]] if field.sections else lambda _: MISSING
-        self.get: Getter = self._get if field.own is None else _own(field.own, now)
+        self.get: Getter = self._get if field.own is None else _make_own_getter(field.own, now)
 
     def _get(self, entry: Entry) -> object:
         value = self._take(entry)
-        # Nearly always, and in a third of the time.
-        return value if type(value) in _NUMBERS else _leaf(value)
+        # Most values are numbers; this check alone takes a third of the time of the call.
+        return value if type(value) in _NUMBERS else _restore_value(value)
 
     def learn(self, entry: Entry) -> bool:
-        """Look where one more entry has the field; True if the next ones can tell nothing new."""
+        """Find the section in which an entry has the field; True if no further entry needs to be passed."""
         for section, take in self._inner.items():
             if section not in self._having and take(entry) is not MISSING:
-                # Those before it have it nowhere, so that it is all the same where it was looked for in them.
+                # No earlier entry has the field in either section, so their values do not change.
                 self._take = take
                 self._having.append(section)
         if not self._having:
@@ -171,24 +170,24 @@ class Lookup:
         return len(self._having) == len(self._inner)
 
     def check(self) -> None:
-        """Refuse a field that there is not.
+        """Refuse a field that does not exist.
 
         Raises:
             QueryError: if no entry has the field, or if both `config` and `metrics` have one of that name.
         """
         if len(self._having) > 1:
-            choice = " or ".join(_spelled(section, ".".join(self._field.inner)) for section in self._inner)
+            choice = " or ".join(_spell(section, ".".join(self._field.inner)) for section in self._inner)
             raise errors.QueryError(
                 self._where[0], self._field.column, f"this name is in both; write {choice}", self._where[1]
             )
-        # Without a single metric on record, as while the first experiment runs, nothing can be said about its name.
+        # Before the first metric is recorded, any name may still be right.
         if self._inner and not self._having and self._is_any_there:
-            problem = _unknown(self._field, self._latest)
+            problem = _describe_unknown(self._field, self._latest)
             raise errors.QueryError(self._where[0], self._field.column, problem, self._where[1])
 
 
-def length(text: str) -> timedelta | None:
-    """A length of time such as `45m`, `1.5h`, `2d` or `1h30m`; None for any other text, and beyond all time."""
+def parse_length(text: str) -> timedelta | None:
+    """A length of time such as `45m`, `1.5h`, `2d` or `1h30m`; None for other texts and for too large numbers."""
     if _LENGTH.fullmatch(text) is None:
         return None
     parts = _PART_OF_A_LENGTH.findall(text)
@@ -198,7 +197,7 @@ def length(text: str) -> timedelta | None:
         return None
 
 
-def _own(key: str, now: datetime) -> Getter:
+def _make_own_getter(key: str, now: datetime) -> Getter:
     if key == "duration":
         return lambda entry: duration_of(entry, now)
     if key in TIMES:
@@ -208,16 +207,16 @@ def _own(key: str, now: datetime) -> Getter:
     return lambda entry: entry.get(key)
 
 
-def _inner(section: str, path: tuple[str, ...]) -> Getter:
-    """A function that takes what a path leads to out of the config or the metrics."""
+def _make_getter(section: str, path: tuple[str, ...]) -> Getter:
+    """A function that returns the value at a path in the config or the metrics of an entry."""
     if len(path) == 1:
-        return _only(section, path[0])
-    steps = _steps(path)
+        return _make_key_getter(section, path[0])
+    steps = _list_steps(path)
     return lambda entry: _find(entry.get(section), steps, 0)
 
 
-def _only(section: str, name: str) -> Getter:
-    """The same for one name, which is by far the most frequent, in half the time."""
+def _make_key_getter(section: str, name: str) -> Getter:
+    """The same for a path of one name, which is by far the most frequent, in half the time."""
 
     def get(entry: Entry) -> object:
         holder = entry.get(section)
@@ -229,11 +228,11 @@ def _only(section: str, name: str) -> Getter:
 _Steps: TypeAlias = tuple[tuple[tuple[str, int], ...], ...]
 
 
-def _steps(path: tuple[str, ...]) -> _Steps:
-    """For each position in a path the keys that may come next, and the position after each.
+def _list_steps(path: tuple[str, ...]) -> _Steps:
+    """For each position in a path, the keys that may come next and the position after each.
 
-    The names of metrics are flat, with dots in them, and a key of a config may hold a dot as well: `a.b.c` is `c` in
-    `b` in `a`, or else what has the key `a.b`, and so on.
+    Names of metrics are flat and have dots in them, and a key of a config may hold a dot as well: `a.b.c` is `c` in `b`
+    in `a`, or else `c` in the value of the key `a.b`, and so on.
     """
     return tuple(
         tuple((".".join(path[start:end]), end) for end in range(start + 1, len(path) + 1)) for start in range(len(path))
@@ -253,26 +252,26 @@ def _find(holder: object, steps: _Steps, position: int) -> object:
     return MISSING
 
 
-def _leaf(value: object) -> object:
+def _restore_value(value: object) -> object:
     if isinstance(value, str):
         return NON_FINITE.get(value, value)
     return restore_floats(value) if isinstance(value, list) else value
 
 
-def _unknown(field: FieldPath, entries: Iterable[Entry]) -> str:
+def _describe_unknown(field: FieldPath, entries: Iterable[Entry]) -> str:
     hints = []
     if field.is_value and field.path[0] not in SECTIONS:
         hints.append("put it in quotes if it is a text")
-    spelled = _spellings(field, entries)
-    if nearest := _nearest(field, spelled):
+    spelled = _spell_fields(field, entries)
+    if nearest := _find_nearest_fields(field, spelled):
         hints.append(ask_for(nearest))
     if not hints:
         hints.append(list_known(path for paths in spelled.values() for path in paths))
     return f"no experiment has a field {field.text!r}; {', or '.join(hints)}"
 
 
-def _spellings(field: FieldPath, entries: Iterable[Entry]) -> dict[str, list[str]]:
-    """The names of the fields that there are where it was looked for, and how each has to be written."""
+def _spell_fields(field: FieldPath, entries: Iterable[Entry]) -> dict[str, list[str]]:
+    """The names of the existing fields in the sections that were searched, each with the ways to write it."""
     names = dict.fromkeys(
         (section, name)
         for entry in entries
@@ -281,7 +280,7 @@ def _spellings(field: FieldPath, entries: Iterable[Entry]) -> dict[str, list[str
     )
     spelled: dict[str, list[str]] = {}
     for section, name in names:
-        spelled.setdefault(name, []).append(_spelled(section, name))
+        spelled.setdefault(name, []).append(_spell(section, name))
     if len(field.sections) > 1:
         for name in OWN:
             if name not in SECTIONS:
@@ -289,13 +288,13 @@ def _spellings(field: FieldPath, entries: Iterable[Entry]) -> dict[str, list[str
     return spelled
 
 
-def _nearest(field: FieldPath, spelled: Mapping[str, list[str]]) -> list[str]:
-    """Fields that come close, as they have to be written."""
+def _find_nearest_fields(field: FieldPath, spelled: Mapping[str, list[str]]) -> list[str]:
+    """Fields with a similar name, as a query has to write them."""
     # Somebody may write a word of the name or its initials: `f1` for `test_f1`, `lr` for `optim.learning_rate`.
     last = field.path[-1].lower()
     short = [name for name in spelled if last in {*_WORDS.findall(name.lower()), _initials(name)}]
     wanted = ".".join(field.inner)
-    # "failed" has both letters of "id".
+    # Short names match by chance: "failed" has both letters of "id".
     long = [name for name in spelled if 2 * len(name) >= len(wanted)]
     close = find_nearest(wanted, long, cutoff=0.5)
     found = dict.fromkeys(path for name in [*short, *close] for path in spelled[name])
@@ -306,6 +305,6 @@ def _initials(name: str) -> str:
     return "".join(word[0] for word in _WORDS.findall(name.lower().rpartition(".")[2]))
 
 
-def _spelled(section: str, name: str) -> str:
+def _spell(section: str, name: str) -> str:
     parts = (part if _BARE.fullmatch(part) else json.dumps(part) for part in name.split("."))
     return ".".join([section, *parts])

@@ -1,4 +1,4 @@
-"""What the comparisons of an expression mean, value by value; none of them raises, whatever the values are."""
+"""The comparisons of an expression as functions of two values; none of them raises, whatever the values are."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
 }
 
 
-def holds(value: object) -> bool:
-    """Whether a field alone is a yes: it is neither missing, null, false, 0 nor empty."""
+def is_true(value: object) -> bool:
+    """Whether a field that stands alone counts as true: it is not missing, null, false, 0 or empty."""
     return value is not MISSING and bool(value)
 
 
 def is_nan(value: object) -> bool:
-    """Whether it is the float that is no number."""
+    """Whether a value is the float NaN."""
     return isinstance(value, float) and math.isnan(value)
 
 
-def matching(pattern: str, *, is_wanted: bool) -> Compare:
-    """A function that tells whether a text, or any text of a list, fits a shell pattern.
+def make_pattern_test(pattern: str, *, is_wanted: bool) -> Compare:
+    """A function that checks whether a text, or any text of a list, matches a shell pattern.
 
     Args:
         pattern: as for `fnmatch.fnmatchcase`.
-        is_wanted: False for the opposite, which is as false for what is missing.
+        is_wanted: False for the opposite; a missing value makes both false.
     """
     fits = re.compile(fnmatch.translate(pattern)).match
 
@@ -58,8 +58,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _in_order(order: Callable[[Any, Any], bool], left: object, right: object) -> bool:
-    # Nearly always, and in half the time.
+def _is_in_order(order: Callable[[Any, Any], bool], left: object, right: object) -> bool:
+    # Most values are numbers; this check takes half the time of the others.
     if type(left) in _NUMBERS and type(right) in _NUMBERS:
         return order(left, right)
     if _is_number(left):
@@ -70,12 +70,12 @@ def _in_order(order: Callable[[Any, Any], bool], left: object, right: object) ->
     return False
 
 
-def _equal(left: object, right: object) -> bool:
+def _are_equal(left: object, right: object) -> bool:
     if isinstance(left, str) and isinstance(right, str):
         return left == right
     if left is MISSING or right is MISSING:
         return left is None or right is None
-    # A stack of our own: what a JSON reader just managed to read may be too deep for recursion in Python.
+    # A list instead of recursion: data that the JSON reader accepts may be too deep for Python's stack.
     unfinished = [(left, right)]
     while unfinished:
         one, other = unfinished.pop()
@@ -93,13 +93,13 @@ def _equal(left: object, right: object) -> bool:
     return True
 
 
-def _unequal(left: object, right: object) -> bool:
-    return left is not MISSING and right is not MISSING and not _equal(left, right)
+def _are_unequal(left: object, right: object) -> bool:
+    return left is not MISSING and right is not MISSING and not _are_equal(left, right)
 
 
 def _contains(holder: object, item: object) -> bool:
     if isinstance(holder, list):
-        return any(_equal(item, member) for member in holder)
+        return any(_are_equal(item, member) for member in holder)
     if isinstance(holder, (str, Mapping)):
         return isinstance(item, str) and item in holder
     return False
@@ -118,12 +118,12 @@ def _is_not(value: object, constant: object) -> bool:
 
 
 COMPARISONS: Final[dict[str, Compare]] = {
-    **{name: partial(_in_order, order) for name, order in ORDER.items()},
-    "==": _equal,
-    "!=": _unequal,
+    **{name: partial(_is_in_order, order) for name, order in ORDER.items()},
+    "==": _are_equal,
+    "!=": _are_unequal,
     "contains": _contains,
     "not contains": _lacks,
     "is": _is,
     "is not": _is_not,
 }
-"""The comparisons by their names, but for patterns."""
+"""The comparisons by their names, except those with patterns."""

@@ -27,7 +27,7 @@ _Order: TypeAlias = "Callable[[Entry], tuple[Any, ...]]"
 
 
 class QueryOptions(TypedDict, total=False):
-    """What can be said to `find` besides `where`; see `ExperimentManager.find`."""
+    """The arguments of `ExperimentManager.find` besides `where`; see there."""
 
     status: str | Iterable[str] | None
     tag: str | Iterable[str]
@@ -47,16 +47,16 @@ class SortKey(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A question about experiments that has been read and checked; `parse` makes one.
+    """A parsed and checked query for experiments; `parse` makes one.
 
     Args:
-        now: the moment of the question, in UTC.
-        where: what has to hold.
+        now: the moment of the query, in UTC.
+        where: the expression that has to be true.
         statuses: the statuses that are wanted; empty for any.
-        tags: the tags that all have to be there.
+        tags: the tags that an experiment has to have, all of them.
         name: a shell pattern.
         since: the first moment at which an experiment may have started, in UTC.
-        until: the first moment that is too late.
+        until: the first moment at which a start is too late, in UTC.
         sort: the fields to sort by; empty for the newest first.
         limit: how many at most.
     """
@@ -84,7 +84,7 @@ def parse(
     limit: int | None = None,
     now: datetime | None = None,
 ) -> Query:
-    """Read and check a question; `ExperimentManager.find` says more about its parts.
+    """Read and check a query; see `ExperimentManager.find` for its parts.
 
     Args:
         where: an expression.
@@ -95,62 +95,62 @@ def parse(
         until: the latest start.
         sort: a field or several.
         limit: how many at most.
-        now: the moment that "2d" counts back from; by default this one.
+        now: the moment from which "2d" counts back; by default the present.
 
     Raises:
         QueryError: for a part that cannot be read.
-        UnknownStatusError: for a status that there is none of.
+        UnknownStatusError: for a word that is no status.
     """
     now = timestamps.now_utc() if now is None else now
     return Query(
         now=now,
         where=None if where is None else parser.parse(where),
-        statuses=_statuses(status),
-        tags=frozenset(_several(tag, "tag")),
-        name=_pattern(name),
-        since=_moment(since, now, "since"),
-        until=_moment(until, now, "until"),
-        sort=tuple(_sort_key(text) for text in _several(sort, "sort")),
-        limit=_limit(limit),
+        statuses=_check_statuses(status),
+        tags=frozenset(_list_texts(tag, "tag")),
+        name=_check_pattern(name),
+        since=_parse_limit(since, now, "since"),
+        until=_parse_limit(until, now, "until"),
+        sort=tuple(_parse_sort_key(text) for text in _list_texts(sort, "sort")),
+        limit=_check_limit(limit),
     )
 
 
 def find(query: Query, index: Index) -> list[JsonObject]:
-    """The lines of the registry that a question asks for, in the order that it asks for.
+    """The entries of an index that match a query, in the query's order.
 
     Args:
-        query: the question.
-        index: where to look.
+        query: the query.
+        index: the index to search.
 
     Raises:
-        QueryError: if the question names a field that no experiment has.
+        QueryError: if the query names a field that no experiment has.
         BaseDirectoryError: if the base directory is a file.
     """
     search = _Search(query)
-    return search.in_order(index.entries(search.fits))
+    return search.sort(index.entries(search.matches))
 
 
-def matching(query: Query, entries: Iterable[E]) -> list[E]:
-    """The entries that a question asks for, in the order that it asks for.
+def select(query: Query, entries: Iterable[E]) -> list[E]:
+    """The given entries that match a query, in the query's order.
 
-    The entries are the ones given, not copies. Of each, only what the question asks for is looked at.
+    The entries are the given objects, not copies. Only the fields that the query names are read.
 
     Args:
-        query: the question.
-        entries: lines of the registry, oldest first.
+        query: the query.
+        entries: registry entries, oldest first.
 
     Raises:
-        QueryError: if the question names a field that no entry has.
+        QueryError: if the query names a field that no entry has.
     """
     search = _Search(query)
-    return search.in_order([entry for entry in entries if search.fits(entry)])
+    return search.sort([entry for entry in entries if search.matches(entry)])
 
 
 class _Search:
-    """A question that is asked of one entry after the other.
+    """A query that checks one entry after the other.
 
     Args:
-        query: the question.
+        query: the query.
     """
 
     def __init__(self, query: Query) -> None:
@@ -159,13 +159,15 @@ class _Search:
         self._query = query
         self._lookups = [*where.values(), *keys]
         self._unlearned = self._lookups
-        self._tests = _tests(query)
+        self._tests = _make_tests(query)
         if query.where is not None:
             self._tests.append(query.where.predicate({field: lookup.get for field, lookup in where.items()}))
-        self._order = _order([(lookup.get, key.is_descending) for lookup, key in zip(keys, query.sort, strict=True)])
+        self._sort_key = _make_sort_key(
+            [(lookup.get, key.is_descending) for lookup, key in zip(keys, query.sort, strict=True)]
+        )
 
-    def fits(self, entry: Entry) -> bool:
-        """Whether an entry is asked for."""
+    def matches(self, entry: Entry) -> bool:
+        """Whether an entry matches the query."""
         if self._unlearned:
             self._unlearned = [lookup for lookup in self._unlearned if not lookup.learn(entry)]
         # `all` over a generator takes twice the time, and there may be a hundred thousand entries.
@@ -174,40 +176,43 @@ class _Search:
                 return False
         return True
 
-    def in_order(self, found: list[E]) -> list[E]:
-        """Those that fit, given oldest first, in the order that is asked for, and no more than are asked for.
+    def sort(self, found: list[E]) -> list[E]:
+        """The entries that match, sorted and limited as the query says.
+
+        Args:
+            found: the entries that match, oldest first.
 
         Raises:
-            QueryError: if the question names a field that none of all entries had.
+            QueryError: if the query names a field that no checked entry has.
         """
         for lookup in self._lookups:
             lookup.check()
         newest_first = reversed(found)
-        if self._order is None:
+        if self._sort_key is None:
             return list(islice(newest_first, self._query.limit))
         if self._query.limit is None:
-            return sorted(newest_first, key=self._order)
-        return heapq.nsmallest(self._query.limit, newest_first, key=self._order)
+            return sorted(newest_first, key=self._sort_key)
+        return heapq.nsmallest(self._query.limit, newest_first, key=self._sort_key)
 
 
-def _tests(query: Query) -> list[Predicate]:
-    """What an entry has to pass beside an expression, which costs the most."""
+def _make_tests(query: Query) -> list[Predicate]:
+    """The tests of the query besides its expression; the expression is last because it costs the most."""
     tests: list[Predicate] = []
     if query.statuses:
         tests.append(lambda entry: isinstance(status := entry.get("status"), str) and status in query.statuses)
     if query.name is not None:
-        fits = re.compile(fnmatch.translate(query.name)).match
-        tests.append(lambda entry: isinstance(name := entry.get("custom_name"), str) and fits(name) is not None)
+        matches = re.compile(fnmatch.translate(query.name)).match
+        tests.append(lambda entry: isinstance(name := entry.get("custom_name"), str) and matches(name) is not None)
     if query.tags:
         tests.append(
             lambda entry: isinstance(tags := entry.get("tags"), list) and all(tag in tags for tag in query.tags)
         )
     if query.since is not None or query.until is not None:
-        tests.append(_window(query.since, query.until))
+        tests.append(_make_window_test(query.since, query.until))
     return tests
 
 
-def _window(since: datetime | None, until: datetime | None) -> Predicate:
+def _make_window_test(since: datetime | None, until: datetime | None) -> Predicate:
     def test(entry: Entry) -> bool:
         started = registry_entry.parse_moment(entry.get("timestamp"))
         return started is not None and (since is None or started >= since) and (until is None or started < until)
@@ -215,37 +220,39 @@ def _window(since: datetime | None, until: datetime | None) -> Predicate:
     return test
 
 
-def _limit(value: object) -> int | None:
+def _check_limit(value: object) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     raise errors.QueryError(repr(value), 0, "a limit is a whole number from 0 up, or None for all", "limit")
 
 
-def _statuses(status: str | Iterable[str] | None) -> frozenset[str]:
-    wanted = _several(status, "status")
+def _check_statuses(status: str | Iterable[str] | None) -> frozenset[str]:
+    wanted = _list_texts(status, "status")
     for one in wanted:
         if one not in set(Status):
             raise errors.UnknownStatusError(one, [known.value for known in Status])
     return frozenset(str(one) for one in wanted)
 
 
-def _pattern(name: object) -> str | None:
+def _check_pattern(name: object) -> str | None:
     if name is None or isinstance(name, str):
         return name
     raise errors.QueryError(repr(name), 0, "a name is one shell pattern, such as 'base*'", "name")
 
 
-def _several(value: object, what: str) -> list[str]:
+def _list_texts(value: object, argument: str) -> list[str]:
     if value is None:
         return []
     texts: list[Any] = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
     for text in texts:
         if not isinstance(text, str):
-            raise errors.QueryError(repr(text), 0, f"a {what} is a text, not of type {type(text).__name__}", what)
+            raise errors.QueryError(
+                repr(text), 0, f"a {argument} is a text, not of type {type(text).__name__}", argument
+            )
     return texts
 
 
-def _moment(value: datetime | date | timedelta | str | None, now: datetime, what: str) -> datetime | None:
+def _parse_limit(value: datetime | date | timedelta | str | None, now: datetime, argument: str) -> datetime | None:
     """A limit of the window, in UTC; a day by itself counts from its beginning, or as `until` to its end."""
     try:
         if isinstance(value, str):
@@ -253,18 +260,18 @@ def _moment(value: datetime | date | timedelta | str | None, now: datetime, what
         if isinstance(value, timedelta):
             return now - value
         if isinstance(value, date) and not isinstance(value, datetime):
-            value = datetime.combine(value, datetime.min.time()) + timedelta(days=what == "until")
+            value = datetime.combine(value, datetime.min.time()) + timedelta(days=argument == "until")
         if value is None or isinstance(value, datetime):
             return value and value.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     text = value if isinstance(value, str) else repr(value)
     problem = "write how long ago, such as 45m, 3h, 2d or 1w, or an ISO 8601 date or time, such as 2024-12-16T14:30"
-    raise errors.QueryError(text, 0, problem, what)
+    raise errors.QueryError(text, 0, problem, argument)
 
 
 def _read_moment(text: str) -> datetime | date | timedelta:
-    ago = fields.length(text)
+    ago = fields.parse_length(text)
     if ago is not None:
         return ago
     try:
@@ -273,33 +280,33 @@ def _read_moment(text: str) -> datetime | date | timedelta:
         return timestamps.parse_time(text)
 
 
-def _sort_key(text: str) -> SortKey:
+def _parse_sort_key(text: str) -> SortKey:
     is_descending = text.startswith("-")
     example = "metrics.test_f1, or -metrics.test_f1 for the largest first"
     return SortKey(parser.parse_field(text, "sort", example, start=int(is_descending)), is_descending, text)
 
 
-def _order(keys: Sequence[tuple[fields.Getter, bool]]) -> _Order | None:
-    """What to sort by; None for what is in its order already.
+def _make_sort_key(keys: Sequence[tuple[fields.Getter, bool]]) -> _Order | None:
+    """A function that makes the key to sort an entry by; None to leave the newest first.
 
     Args:
-        keys: what takes each field out of an entry, and whether the largest comes first.
+        keys: for each field the function that returns its value in an entry, and whether the largest comes first.
     """
     if len(keys) == 1:
-        # By far the most frequent, and twice as fast.
+        # A tuple of one would take twice the time, and one key is by far the most frequent.
         ((get, is_descending),) = keys
-        return lambda entry: _rank(get(entry), is_descending=is_descending)
+        return lambda entry: _rank_value(get(entry), is_descending=is_descending)
     if not keys:
         return None
-    return lambda entry: tuple(_rank(get(entry), is_descending=is_descending) for get, is_descending in keys)
+    return lambda entry: tuple(_rank_value(get(entry), is_descending=is_descending) for get, is_descending in keys)
 
 
-def _rank(value: object, *, is_descending: bool) -> tuple[int, Any]:
-    """A key to sort by: numbers, texts, times, then lists and mappings as they come; NaN and what is missing last."""
+def _rank_value(value: object, *, is_descending: bool) -> tuple[int, Any]:
+    """A key to sort by: numbers, texts, times, then lists and mappings as they come; NaN and missing values last."""
     if value is MISSING or value is None:
         return 5, 0
     if isinstance(value, (int, float)):
-        # NaN is in no order with anything, and would leave the others in none.
+        # NaN compares as False with every number, so that a sort with it among them would leave them unsorted.
         if value != value:  # noqa: PLR0124
             return 4, 0
         return 0, -value if is_descending else value
@@ -309,7 +316,7 @@ def _rank(value: object, *, is_descending: bool) -> tuple[int, Any]:
 
 
 class _Reversed:
-    """A key that sorts the other way round; sorting in reverse would put what is missing first."""
+    """A key that sorts in reverse; sorting the whole list in reverse would put missing values first."""
 
     __slots__ = ("key",)
 

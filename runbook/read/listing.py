@@ -1,4 +1,4 @@
-"""Experiments as a list that shows itself in notebooks and becomes a data frame."""
+"""A list of experiments, which notebooks show as a table and which converts to a data frame."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EMPTY: Final[dict[str, Any]] = dict.fromkeys(_EVERY_FIELD)
 class ExperimentList(list[dict[str, Any]]):
     """Experiments as plain dicts, with the fields of the registry.
 
-    It is a list in every respect, and equal to a plain one; in a notebook it shows itself as a table.
+    It is a list in every respect, and equal to a plain list of the same dicts; a notebook shows it as a table.
 
     Example:
         >>> best = manager.find("metrics.f1 > 0.8", sort="-metrics.f1")[:5]  # doctest: +SKIP
@@ -48,10 +48,10 @@ class ExperimentList(list[dict[str, Any]]):
         """One row an experiment, in the order of the list, numbered from 0.
 
         The columns are `experiment_id`, `custom_name`, `status`, `end_reason`, `timestamp` and `completed_at` (in
-        UTC), `duration_s` (seconds from the one to the other, to now for what is running), `tags`, `notes`,
-        `description`, `host` and `parent`; then every setting as `config.<dotted name>` and every metric as
-        `metrics.<name>`, in the order in which they first appear. A list is one value, NaN and the infinities are
-        floats, and what an experiment does not have is missing.
+        UTC), `duration_s` (seconds from the one to the other, to now while it runs), `tags`, `notes`, `description`,
+        `host` and `parent`; then every setting as `config.<dotted name>` and every metric as `metrics.<name>`, in the
+        order in which they first appear. A list is one value, NaN and the infinities are floats, and fields that an
+        experiment does not have are missing values.
 
         Raises:
             MissingExtraError: if pandas is not installed.
@@ -93,7 +93,7 @@ class ExperimentList(list[dict[str, Any]]):
                         found[name] = [None] * len(self)
                     found[name][row] = restore_floats(value)
             for name, values in found.items():
-                columns[f"{section}.{name}"] = pd.Series(values, dtype=_dtype(values))
+                columns[f"{section}.{name}"] = pd.Series(values, dtype=_choose_dtype(values))
         return pd.DataFrame(columns, index=pd.RangeIndex(len(self)))
 
     def _repr_html_(self) -> str:
@@ -103,30 +103,30 @@ class ExperimentList(list[dict[str, Any]]):
 
 
 def list_of_entries(entries: Iterable[JsonObject]) -> ExperimentList:
-    """Entries of the registry with every field, whoever wrote them, and with floats where JSON has words for them.
+    """Registry entries with every field, also those that the legacy tool wrote, and with non-finite floats as floats.
 
     Args:
-        entries: they are taken over, and may be changed.
+        entries: the list keeps these objects and may change them.
     """
-    return ExperimentList(map(_with_every_field, entries))
+    return ExperimentList(map(_complete_entry, entries))
 
 
-def _dtype(values: Sequence[object]) -> str | None:
-    """The type of a column where pandas' own choice would say something that is not on record."""
+def _choose_dtype(values: Sequence[object]) -> str | None:
+    """The type of a column; None where pandas chooses one that keeps every value."""
     is_large = any(isinstance(value, int) and abs(value) > _EXACT_IN_A_FLOAT for value in values)
     if is_large and not all(isinstance(value, int) for value in values):
-        # Beside something missing it would become a float, which has no room for all the digits of a seed.
+        # Beside a missing value pandas would make it a float, which cannot hold all digits of a large integer.
         return "object"
     return "object" if all(value is None or isinstance(value, str) for value in values) else None
 
 
-def _with_every_field(entry: JsonObject) -> dict[str, Any]:
-    # Nearly every line has them all, in this order.
+def _complete_entry(entry: JsonObject) -> dict[str, Any]:
+    # Nearly every entry has all fields in this order; then no copy is needed.
     whole = entry if [*entry] == _EVERY_FIELD else {**_EMPTY, **entry}
     whole["tags"] = whole["tags"] or []
     whole["config"] = whole["config"] or {}
     metrics = whole["metrics"] or {}
-    # Nearly always all are numbers, and there is nothing to be made of them.
-    is_done = type(metrics) is dict and _NUMBERS.issuperset(map(type, metrics.values()))
-    whole["metrics"] = metrics if is_done else restore_floats(metrics)
+    # Nearly always all are numbers; then there is nothing to restore.
+    has_only_numbers = type(metrics) is dict and _NUMBERS.issuperset(map(type, metrics.values()))
+    whole["metrics"] = metrics if has_only_numbers else restore_floats(metrics)
     return whole

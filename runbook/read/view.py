@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 class ExperimentView:
     """One experiment, read-only.
 
-    The record is the one of the moment in which the view was made; files are read when they are asked for.
+    The record is the one from the moment in which the view was made; each method reads its file when it is called.
     `manager.get_experiment(id)` makes one.
 
     Args:
-        layout: its folder.
-        record: what is known about it.
+        layout: the paths of its files.
+        record: its record.
     """
 
     def __init__(self, layout: ExperimentLayout, record: ExperimentRecord) -> None:
@@ -58,22 +58,22 @@ class ExperimentView:
 
     @property
     def description(self) -> str | None:
-        """What it tests."""
+        """What it tests, in the user's words; None without a description."""
         return self._record.description
 
     @property
     def status(self) -> Status:
-        """What became of it."""
+        """Whether it runs, or how it ended."""
         return self._record.status
 
     @property
     def end_reason(self) -> EndReason | None:
-        """What ended it; None while it runs."""
+        """What ended it, in one word; None while it runs."""
         return self._record.end_reason
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The words to find it by."""
+        """Its tags, the words by which the user finds it."""
         return self._record.tags
 
     @property
@@ -83,22 +83,22 @@ class ExperimentView:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The final metrics, flat with dotted names; the last logged ones where none were saved."""
-        return _restored(self._record.metrics)
+        """The final metrics, flat with dotted names; the last logged values where none were saved."""
+        return _restore_metrics(self._record.metrics)
 
     @property
     def attempt(self) -> int:
-        """Which attempt at the experiment it is, or was: 1 unless it was resumed."""
+        """The number of its last attempt: 1 unless it was resumed."""
         return max(1, len(self._record.attempts))
 
     @property
     def parent(self) -> str | None:
-        """The id of the experiment inside which it was started."""
+        """The id of the experiment inside which it was started; None without one."""
         return self._record.parent
 
     @property
     def config(self) -> Any:
-        """The config as plain data."""
+        """The config as JSON-compatible data."""
         return self._record.config
 
     def _folder(self) -> ExperimentLayout:
@@ -126,15 +126,15 @@ class ExperimentView:
 
     @property
     def logs_dir(self) -> Path:
-        """The folder of traceback and environment."""
+        """The folder of the traceback, the environment and other logs."""
         return self._folder().logs
 
     def history(self, *, rewound: bool = False) -> dict[str, list[Any]]:
-        """What was logged, as columns: `step`, `time` (ISO 8601, UTC), then each metric, None where it is missing.
+        """The logged metrics as columns: `step`, `time` (ISO 8601, UTC), then each metric, None where it is missing.
 
         Args:
-            rewound: whether to show also what an attempt logged from a step on to which a later one went back, with
-                a column `attempt`, counted from 1; otherwise it is one clean curve.
+            rewound: whether to include rows that a later attempt replaced because it resumed from an earlier step,
+                and a column `attempt`, counted from 1; by default each step is there once.
 
         Raises:
             DamagedFileError: if a line other than a torn last one cannot be understood.
@@ -152,7 +152,7 @@ class ExperimentView:
 
     @property
     def last_progress(self) -> Progress | None:
-        """How far it had come when it last said so with `progress`; None if it never did."""
+        """How far it had come when it last called `progress`; None if it never did."""
         return progress.read(self._layout.progress)
 
     def load_metrics(self, name: str = "final_summary") -> dict[str, Any]:
@@ -166,16 +166,16 @@ class ExperimentView:
             FileNotFoundError: if none were saved under that name.
             DamagedFileError: if the file is not a JSON object.
         """
-        return _restored(
+        return _restore_metrics(
             json_text.read_object(self._layout.metrics_file(identifiers.check_file_name("metrics name", name)))
         )
 
     def load_predictions(self, filename: str = "test_predictions.pkl", *, allow_pickle: bool = False) -> Any:
-        """Predictions, or another artifact from `results/`, as the suffix of its name says.
+        """Predictions, or another artifact from `results/`, read in the format of its suffix.
 
         Args:
             filename: as given to `save_predictions`.
-            allow_pickle: load a pickle, which runs code that it contains.
+            allow_pickle: whether to load a pickle, which runs code that it contains.
 
         Raises:
             PickleNotAllowedError: if it is a pickle and `allow_pickle` is False.
@@ -188,7 +188,7 @@ class ExperimentView:
         return formats.load(self._layout.results / filename, allow_pickle=allow_pickle)
 
     def load_environment(self) -> JsonObject:
-        """What it ran on and with: interpreter, packages, git, argv, host.
+        """The environment in which it ran: interpreter, packages, git, command line, host.
 
         Raises:
             FileNotFoundError: for an experiment of the legacy tool, which did not record it.
@@ -196,12 +196,12 @@ class ExperimentView:
         return upgrades.upgrade(json_text.read_object(self._layout.environment), upgrades.ENVIRONMENT_STEPS)
 
 
-def _restored(metrics: JsonObject) -> dict[str, Any]:
+def _restore_metrics(metrics: JsonObject) -> dict[str, Any]:
     return {name: restore_floats(value) for name, value in metrics.items()}
 
 
 def final_metrics(layout: ExperimentLayout, record: ExperimentRecord) -> dict[str, Json]:
-    """The final metrics as they were saved, nested as they were; else the ones in the record."""
+    """The final metrics, nested as they were saved; the flat ones of the record where no file has them."""
     try:
         return json_text.read_object(layout.final_summary)
     except FileNotFoundError:
@@ -209,10 +209,10 @@ def final_metrics(layout: ExperimentLayout, record: ExperimentRecord) -> dict[st
 
 
 def record_of(view: ExperimentView) -> ExperimentRecord:
-    """The record behind a view, which users see field by field."""
-    return view._record  # noqa: SLF001 - the public class shows what users may call, and nothing else
+    """The record of an experiment."""
+    return view._record  # noqa: SLF001 - the public class shows only what users may call
 
 
 def layout_of(view: ExperimentView) -> ExperimentLayout:
-    """The names of the files of the experiment that a view shows."""
+    """The paths of an experiment's files."""
     return view._layout  # noqa: SLF001 - see above

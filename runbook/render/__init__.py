@@ -1,7 +1,7 @@
 """Tables as text, HTML, Markdown, LaTeX and CSV.
 
-- `colours`: of statuses
-- `columns`: finding a width for each column, and folding text into it
+- `colours`: the colours of statuses
+- `columns`: the width of each column, and text folded into it
 - `entry_columns`: the columns with which tables of experiments begin
 - `grid`: columns of text beside each other, as every printed table has them
 - `notebook`: experiments as HTML

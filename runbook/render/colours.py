@@ -1,4 +1,4 @@
-"""The colours of statuses, the same in every table, and where there are colours at all."""
+"""The colours of statuses, the same in every table, and whether to print in colours."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ STATUS_COLOURS: Final = {
     Status.FAILED.value: "red",
     Status.INTERRUPTED.value: "yellow",
 }
-"""The colour of each status where there are colours, as rich names them."""
+"""The colour of each status, by the names that rich uses."""
 
 BOLD: Final = "bold"
 _CODES: Final = {BOLD: 1, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
-"""How a terminal is told (ECMA-48, Select Graphic Rendition)."""
+"""The parameters of the escape sequence (ECMA-48, Select Graphic Rendition)."""
 
 
 def are_wanted(stream: TextIO) -> bool:
-    """Whether to print in colours: on a terminal, unless `NO_COLOR` (https://no-color.org) or `TERM` says no."""
+    """Whether to print in colours: on a terminal without `NO_COLOR` (https://no-color.org) and `TERM=dumb`."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

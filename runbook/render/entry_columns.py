@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     Entries = Sequence[Mapping[str, Any]]
 
 NARROW: Final = 110
-"""In less the name has no column, and the status no reason: the id has most of the name."""
+"""Below this width the name has no column and the status no reason; the id contains most of the name."""
 
 _ORDINARY_REASONS: Final = (None, "returned", "marked")
 
 
 def id_column(entries: Entries) -> TextColumn:
-    """Which experiment the row is about."""
+    """The ids, as the first column."""
     return TextColumn("experiment", [display.visible(str(entry["experiment_id"])) for entry in entries])
 
 
 def name_column(entries: Entries) -> TextColumn:
-    """The name that its user gave it."""
+    """The names that users gave."""
     return TextColumn("name", [display.visible(str(entry.get("custom_name") or "")) for entry in entries])
 
 
 def status_column(entries: Entries, *, is_narrow: bool) -> TextColumn:
-    """The status in its colour; with the reason where there is room, and it says more than the status."""
+    """The statuses in their colours; with the end reason where there is room and it adds something."""
     statuses = [display.visible(str(entry.get("status"))) for entry in entries]
     shown = statuses
     if not is_narrow:
@@ -44,7 +44,7 @@ def status_column(entries: Entries, *, is_narrow: bool) -> TextColumn:
 
 
 def took_column(entries: Entries, now: datetime) -> TextColumn:
-    """How long it took, or has run so far; nothing where that is not known."""
+    """How long each took, or has run so far; empty where that is unknown."""
     lengths = (registry_entry.duration_of(entry, now) for entry in entries)
     return TextColumn(
         "took", ["" if seconds is None else display.duration(seconds) for seconds in lengths], is_numeric=True

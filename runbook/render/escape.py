@@ -1,4 +1,4 @@
-"""Text of the user's that is to be nothing but text in Markdown, LaTeX, HTML and CSV."""
+"""Escaping the user's text, so that Markdown, LaTeX, HTML and CSV show it as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from runbook.typing import Json
 
 _MARKDOWN_SPECIAL: Final = re.compile(r"[\\`*\[\]|~#!${}@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=[wW])\.")
-"""An underscore within a word does nothing, and names of metrics are full of them; `www.`, `://` and `@` make links."""
+"""Not an underscore within a word, which has no meaning and is frequent in names of metrics; `www.`, `://` and `@`
+make links."""
 
 _HTML_IN_MARKDOWN: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -22,38 +23,38 @@ _LATEX: Final = str.maketrans(
     | {
         "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
         ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\char34{}", "`": r"\textasciigrave{}",
-        # After `\\` a bracket or a star would be taken for its argument.
+        # After `\\` LaTeX takes a bracket or a star for its argument.
         "[": "{[}", "]": "{]}", "*": "{*}",
     }
 )  # fmt: skip
 _LATEX_DOUBLE: Final = re.compile(r"([-,'])(?=\1)")
-"""Two of a kind would become one long dash, or a quotation mark."""
+"""LaTeX makes a long dash or a quotation mark of two of these."""
 
 _LATEX_MINUS: Final = re.compile(r"(?<![\w.)}-])-(?=\d)|(?<=\de)-(?=\d)")
 
 _STARTS_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""With the full-width forms of the first four, which some spreadsheets read as the same."""
+"""The beginnings of a formula; some spreadsheets read the full-width forms of the first four in the same way."""
 
 
 def markdown(text: str) -> str:
-    """For a cell or a paragraph of GitHub-flavoured Markdown: no code, emphasis, link, tag, formula or further cell."""
+    """The text for a cell or a paragraph of GitHub-flavoured Markdown, without markup of its own."""
     escaped = _MARKDOWN_SPECIAL.sub(lambda found: f"\\{found[0]}", display.visible(text))
     return escaped.translate(_HTML_IN_MARKDOWN)
 
 
 def latex(text: str) -> str:
-    """For a cell or a paragraph of LaTeX: no command, and a minus before a number is one."""
+    """The text for a cell or a paragraph of LaTeX, without commands; a hyphen before a number becomes a minus."""
     escaped = _LATEX_DOUBLE.sub(r"\1{}", display.visible(text).translate(_LATEX))
     return _LATEX_MINUS.sub("$-$", escaped)
 
 
 def html(text: str) -> str:
-    """For the content of an element or of an attribute in quotes."""
+    """The text for the content of an HTML element or for an attribute in quotes."""
     return html_library.escape(display.visible(text))
 
 
 def csv(value: Json) -> str:
-    """A value for a cell of a CSV file, before the writer quotes it: floats in full, no formula among texts."""
+    """The value for a CSV cell, before the writer quotes it: floats in full, and no text that is a formula."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -61,6 +62,6 @@ def csv(value: Json) -> str:
     if isinstance(value, (bool, int)):
         return str(value)
     text = value if isinstance(value, str) else display.one_line(value)
-    # Line breaks and tabs are data here; whatever else has no place on a line may meet a terminal all the same.
+    # Line breaks and tabs are data in CSV; other control characters could still reach a terminal.
     text = "".join(char if char in "\n\t" else display.visible(char) for char in text)
     return f"'{text}" if text.startswith(_STARTS_A_FORMULA) else text

@@ -1,6 +1,6 @@
-"""Text in columns: every table and every list of facts that is printed is laid out here.
+"""Text in columns: the layout of every printed table and every printed list of facts.
 
-It is quick enough for a listing of many thousand lines, and loads no table library.
+It is quick enough for a listing of many thousand lines, and imports no table library.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class TextColumn:
     """One column of a table, all of it harmless text.
 
     Attributes:
-        title: what stands over it.
+        title: the text over the column.
         cells: one for each row.
         is_numeric: whether it is aligned to the right and its cells are never broken.
-        styles: for each row a style as `colours.paint` takes it; None where there are none.
-        lines: in how many lines the text of a cell may be folded, before it ends in an ellipsis; None for all it takes.
-        is_list: whether its cells are lists as `columns.fold_list` takes them, and are folded in that way.
-        whole: the width below which its cells, or those that are not to be broken, do not fit.
+        styles: for each row a style for `colours.paint`; None for no styles.
+        lines: the most lines into which a cell is folded, before it ends in an ellipsis; None for no limit.
+        is_list: whether its cells are lists for `columns.fold_list`, which folds them between their items.
+        whole: the width that cells need which must not be broken.
     """
 
     title: str
@@ -71,71 +71,74 @@ class TextColumn:
 
 
 def table_lines(columns: Sequence[TextColumn], width: int, *, colour: bool = False) -> Iterator[str]:
-    """A table in the width there is; columns for which there is no room follow in blocks below.
+    """The lines of a table in a given width; columns for which there is no room follow in blocks below.
 
     Args:
-        columns: at least one; the first says what the row is about, and is in each block.
+        columns: at least one; the first is the label of the row and is in each block.
         width: in columns of the terminal, at least `columns.LEAST_WIDTH`.
         colour: whether escape sequences for colours and bold type may be used.
     """
     naturals = [column.width for column in columns]
-    leasts = [column.least(is_first=place == 0) for place, column in enumerate(columns)]
-    for place, block in enumerate(blocks(naturals, leasts, width)):
-        if place:
+    leasts = [column.least(is_first=position == 0) for position, column in enumerate(columns)]
+    for position, block in enumerate(blocks(naturals, leasts, width)):
+        if position:
             yield ""
         yield from block_lines([(columns[number], own) for number, own in block], colour=colour)
 
 
 def block_lines(block: Sequence[tuple[TextColumn, int]], *, colour: bool = False) -> Iterator[str]:
-    """Columns beside each other, each in its own width: titles, a rule, rows.
+    """The lines of columns beside each other, each in its own width: titles, a rule, rows.
 
-    What is too long folds; the first column stays on one line, and numbers are never broken.
+    Text that is too long is folded; the first column stays on one line, and numbers are never broken.
 
     Args:
-        block: columns and how wide each is to be.
+        block: the columns and the width of each.
         colour: whether escape sequences for colours and bold type may be used.
     """
     titles = [fold(column.title, width, most=_LINES_IN_A_TITLE) for column, width in block]
     tallest = max(map(len, titles))
-    # A title of one line stands directly over its column.
+    # Short titles stand directly over their columns, with the empty lines above them.
     titles = [[""] * (tallest - len(title)) + title for title in titles]
     style = colours.BOLD if colour else ""
     for parts in zip(*titles, strict=True):
-        yield _line(
+        yield _join(
             fill(part, width, style, is_right=column.is_numeric)
             for part, (column, width) in zip(parts, block, strict=True)
         )
     yield "─" * (sum(width for _, width in block) + GAP * (len(block) - 1))
-    cells = [_cells(column, width, is_first=place == 0, colour=colour) for place, (column, width) in enumerate(block)]
+    cells = [
+        _fill_cells(column, width, is_first=position == 0, colour=colour)
+        for position, (column, width) in enumerate(block)
+    ]
     if all(column.content <= width for column, width in block):
-        yield from map(_line, zip(*cells, strict=True))
+        yield from map(_join, zip(*cells, strict=True))
         return
     blanks = [" " * width for _, width in block]
     for row in zip(*cells, strict=True):
         for parts in zip_longest(*(cell.split("\n") for cell in row)):
-            yield _line(blank if part is None else part for part, blank in zip(parts, blanks, strict=True))
+            yield _join(blank if part is None else part for part, blank in zip(parts, blanks, strict=True))
 
 
-def _line(parts: Iterable[str]) -> str:
+def _join(parts: Iterable[str]) -> str:
     return _SPACE.join(parts).rstrip()
 
 
-def _cells(column: TextColumn, width: int, *, is_first: bool, colour: bool) -> list[str]:
-    """The cells as wide as the column, with a line break where one folds."""
+def _fill_cells(column: TextColumn, width: int, *, is_first: bool, colour: bool) -> list[str]:
+    """The cells, filled to the width of the column, with line breaks where they are folded."""
     styles = column.styles if colour else None
     if column.content <= width and styles is None and "".join(column.cells).isascii():
-        # Most columns of a long listing are of this kind.
+        # Most columns of a long listing need neither folding nor styles.
         return [cell.rjust(width) if column.is_numeric else cell.ljust(width) for cell in column.cells]
     return [
         "\n".join(
             fill(line, width, style, is_right=column.is_numeric)
-            for line in _folded(column, cell, width, is_first=is_first)
+            for line in _fold_cell(column, cell, width, is_first=is_first)
         )
         for cell, style in zip(column.cells, styles or [""] * len(column.cells), strict=True)
     ]
 
 
-def _folded(column: TextColumn, cell: str, width: int, *, is_first: bool) -> list[str]:
+def _fold_cell(column: TextColumn, cell: str, width: int, *, is_first: bool) -> list[str]:
     if is_first:
         return [shorten(cell, width)]
     if column.is_list:
@@ -144,7 +147,7 @@ def _folded(column: TextColumn, cell: str, width: int, *, is_first: bool) -> lis
 
 
 def fill(text: str, width: int, style: str = "", *, is_right: bool = False) -> str:
-    """A text in its style, with spaces before it or behind it up to a width."""
+    """The text in a style, filled with spaces up to a width."""
     spaces = " " * (width - width_of(text))
     painted = colours.paint(text, style)
     return spaces + painted if is_right else painted + spaces
@@ -157,13 +160,13 @@ def fact_lines(
     whole: Collection[str] = (),
     styles: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """Names and values below each other, the values in line; a long value takes a few lines, and ends in an ellipsis.
+    """Lines of names and values in two columns; a long value is folded into a few lines and ends in an ellipsis.
 
     Args:
-        facts: harmless text; a name that is very long stands on a line of its own.
-        width: of the whole.
-        whole: the names whose values stay on one line, as a path does that is to be copied.
-        styles: by the name, in which style a value is.
+        facts: pairs of name and value, harmless text; a very long name has a line of its own.
+        width: the width of both columns.
+        whole: the names whose values stay on one line, such as paths, which people copy.
+        styles: the styles of values, by name.
     """
     most = max(_LEAST_NAME, width // 3)
     column = max((width_of(name) for name, _ in facts if width_of(name) <= most), default=0)
@@ -180,5 +183,5 @@ def fact_lines(
 
 
 def paragraph_lines(text: str, width: int) -> list[str]:
-    """A sentence of harmless text in as many lines as it takes."""
+    """Harmless text folded into as many lines as it needs."""
     return fold(text, max(_LEAST_FACT, width))

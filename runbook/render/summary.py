@@ -26,25 +26,27 @@ if TYPE_CHECKING:
 _METRICS_SHOWN: Final = 4
 _LEAST_METRIC: Final = 16
 _WIDTH_WITHOUT_A_TERMINAL: Final = 120
-"""A notebook and the log of a job are read by people; ids that are wider stay whole all the same."""
+"""People also read notebooks and logs of jobs, so that the width is limited there; only wide ids exceed it."""
 
 
 def print_summary(entries: Sequence[JsonObject], base_dir: str) -> None:
     """Print a table of experiments to the standard output, newest last, as wide as the terminal.
 
     Args:
-        entries: lines of the registry.
-        base_dir: where they are from.
+        entries: registry entries.
+        base_dir: their base directory, as the user gave it.
     """
     lines = (
-        [*_table_lines(entries), "", closing_line(entries, base_dir)] if entries else [closing_line(entries, base_dir)]
+        [*_lay_out_table(entries), "", closing_line(entries, base_dir)]
+        if entries
+        else [closing_line(entries, base_dir)]
     )
     sys.stdout.write(display.encodable("".join(f"{line}\n" for line in lines), sys.stdout.encoding))
     sys.stdout.flush()
 
 
 def closing_line(entries: Sequence[Mapping[str, Any]], base_dir: str) -> str:
-    """How many experiments there are, and how many of each status, in one line of harmless text."""
+    """The number of experiments, and of those with each status, as one line of harmless text."""
     if not entries:
         return visible(f"No experiments in {base_dir}.")
     counts = {status.value: 0 for status in Status}
@@ -55,7 +57,7 @@ def closing_line(entries: Sequence[Mapping[str, Any]], base_dir: str) -> str:
     return visible(f"{len(entries)} experiment{plural} in {base_dir}: {parts}")
 
 
-def _table_lines(entries: Sequence[JsonObject]) -> Iterator[str]:
+def _lay_out_table(entries: Sequence[JsonObject]) -> Iterator[str]:
     is_terminal = sys.stdout.isatty()
     width = max(LEAST_WIDTH, shutil.get_terminal_size().columns) if is_terminal else _WIDTH_WITHOUT_A_TERMINAL
     is_narrow = width < NARROW
@@ -64,7 +66,9 @@ def _table_lines(entries: Sequence[JsonObject]) -> Iterator[str]:
         *([] if is_narrow else [attrs.evolve(name_column(entries), lines=None)]),
         status_column(entries, is_narrow=is_narrow),
         took_column(entries, timestamps.now_utc()),
-        TextColumn("metrics", [_metrics(entry.get("metrics")) for entry in entries], is_list=True, whole=_LEAST_METRIC),
+        TextColumn(
+            "metrics", [_format_metrics(entry.get("metrics")) for entry in entries], is_list=True, whole=_LEAST_METRIC
+        ),
     ]
     if not is_terminal:
         columns[0] = attrs.evolve(columns[0], whole=columns[0].width)
@@ -72,7 +76,7 @@ def _table_lines(entries: Sequence[JsonObject]) -> Iterator[str]:
     return grid.table_lines(columns, width, colour=colours.are_wanted(sys.stdout))
 
 
-def _metrics(metrics: Json) -> str:
+def _format_metrics(metrics: Json) -> str:
     if not isinstance(metrics, dict):
         return ""
     shown = [f"{visible(name)}={display.number(value)}" for name, value in list(metrics.items())[:_METRICS_SHOWN]]

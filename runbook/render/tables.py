@@ -1,7 +1,7 @@
 """A table as data, and as text, Markdown, LaTeX, CSV and HTML.
 
-What stands in a table is the user's: names, settings, metrics. Each format escapes all of it, so that nothing in
-it controls a terminal, opens a tag, ends a cell or starts a formula.
+The texts in a table come from the user: names, settings, metrics. Each format escapes all of them, so that no text
+controls a terminal, opens a tag, ends a cell or starts a formula.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Column:
     """One column.
 
     Attributes:
-        title: what stands over it.
+        title: the text over the column.
         is_numeric: whether it is aligned to the right and its cells are never broken.
     """
 
@@ -45,10 +45,10 @@ class Cell:
     """One cell.
 
     Attributes:
-        value: what CSV, JSON and data frames get.
-        text: what people see; None: made from the value.
+        value: the value for CSV, JSON and data frames.
+        text: the text for people; None to make it from the value.
         is_best: whether it is marked as the best of its kind.
-        style: a status, whose colour it has where there are colours; "" for none.
+        style: a status, in whose colour the cell is printed; "" for no colour.
     """
 
     value: Json = None
@@ -58,20 +58,20 @@ class Cell:
 
     @property
     def shown(self) -> str:
-        """What people see, as one line of harmless text."""
+        """The text for people, as one line of harmless text."""
         return display.one_line(self.value) if self.text is None else display.visible(self.text)
 
 
 @attrs.frozen
 class Table:
-    """A table; the first column says what the row is about.
+    """A table; the first column is the label of the row.
 
     Attributes:
         columns: at least one.
-        rows: as many cells each as there are columns.
-        caption: one sentence over it.
-        notes: sentences under it.
-        mark: what the mark of the best says, under a table that has one.
+        rows: the rows, each with one cell for each column.
+        caption: one sentence over the table.
+        notes: sentences under the table.
+        mark: the meaning of the mark, which stands under a table with marked cells.
 
     Raises:
         ValueError: if a row has another number of cells.
@@ -93,7 +93,7 @@ class Table:
 
     @property
     def notes_in_bold(self) -> tuple[str, ...]:
-        """The notes where the mark is bold type."""
+        """The notes for a format that marks the best in bold type."""
         return (f"Bold: {self.mark}.", *self.notes) if self.has_best else self.notes
 
     @property
@@ -110,12 +110,12 @@ class Table:
 def to_text(table: Table, *, width: int, colour: bool = False) -> str:
     """The table for a terminal.
 
-    What is too long folds, and after three lines ends in an ellipsis; the first column stays on one line, and
-    numbers are never broken. Columns for which there is no room follow in blocks below.
+    Long text is folded, and after three lines ends in an ellipsis; the first column stays on one line, and numbers
+    are never broken. Columns for which there is no room follow in blocks below.
 
     Args:
         table: the table.
-        width: in columns of the terminal; 40 where it is less.
+        width: in columns of the terminal; less than 40 counts as 40.
         colour: whether escape sequences for colours and bold type may be used.
 
     Returns:
@@ -124,7 +124,7 @@ def to_text(table: Table, *, width: int, colour: bool = False) -> str:
     width = max(width, LEAST_WIDTH)
     marked = {number for row in table.rows for number, cell in enumerate(row) if cell.is_best}
     parts = [] if table.caption is None else [grid.paragraph_lines(display.visible(table.caption), width)]
-    shown = [_text_column(table, number, has_marks=number in marked) for number in range(len(table.columns))]
+    shown = [_build_text_column(table, number, has_marks=number in marked) for number in range(len(table.columns))]
     parts.append(list(grid.table_lines(shown, width, colour=colour)))
     notes = [*([f"{_BEST} {table.mark}"] if marked else []), *table.notes]
     if notes:
@@ -132,13 +132,13 @@ def to_text(table: Table, *, width: int, colour: bool = False) -> str:
     return "\n".join("".join(f"{line}\n" for line in lines) for lines in parts)
 
 
-def _text_column(table: Table, number: int, *, has_marks: bool) -> TextColumn:
-    """A column as it is printed."""
+def _build_text_column(table: Table, number: int, *, has_marks: bool) -> TextColumn:
+    """A column of a table in the form for `grid`."""
     column = table.columns[number]
     cells = [row[number] for row in table.rows]
-    # The mark is also there without colours; a space where there is none, so that numbers line up.
+    # A star, because colours may be off; a space in cells without a star, so that numbers line up.
     texts = [f"{cell.shown}{_BEST if cell.is_best else ' '}" if has_marks else cell.shown for cell in cells]
-    # In a column of text a number is not to be broken either.
+    # A broken number would read as another one, also in a column of text.
     numbers = (width_of(text) for text, cell in zip(texts, cells, strict=True) if isinstance(cell.value, (int, float)))
     return TextColumn(
         display.visible(column.title),
@@ -150,20 +150,23 @@ def _text_column(table: Table, number: int, *, has_marks: bool) -> TextColumn:
 
 
 def to_markdown(table: Table) -> str:
-    """The table in GitHub-flavoured Markdown; the best in bold."""
+    """The table in GitHub-flavoured Markdown, the best cells in bold."""
     lines = [] if table.caption is None else [escape.markdown(table.caption), ""]
-    lines.append(_markdown_row(escape.markdown(column.title) for column in table.columns))
-    lines.append(_markdown_row("---:" if column.is_numeric else "---" for column in table.columns))
-    lines += [_markdown_row(_bold(escape.markdown(cell.shown), cell, "**{}**") for cell in row) for row in table.rows]
+    lines.append(_build_markdown_row(escape.markdown(column.title) for column in table.columns))
+    lines.append(_build_markdown_row("---:" if column.is_numeric else "---" for column in table.columns))
+    lines += [
+        _build_markdown_row(_mark_best(escape.markdown(cell.shown), cell, "**{}**") for cell in row)
+        for row in table.rows
+    ]
     for note in table.notes_in_bold:
         lines += ["", escape.markdown(note)]
     return "\n".join([*lines, ""])
 
 
 def to_latex(table: Table) -> str:
-    r"""The table in LaTeX with the rules of the package booktabs; the best in bold.
+    r"""The table in LaTeX with the rules of the package booktabs, the best cells in bold.
 
-    Letters beyond ASCII stay as they are: LuaLaTeX and XeLaTeX set them all, pdfLaTeX those of Europe.
+    Letters beyond ASCII stay as they are: LuaLaTeX and XeLaTeX typeset them all, pdfLaTeX those of Europe.
     """
     aligned = "".join("r" if column.is_numeric else "l" for column in table.columns)
     lines = ["% needs \\usepackage{booktabs}", "\\begin{table}", "\\centering"]
@@ -172,7 +175,7 @@ def to_latex(table: Table) -> str:
     lines += [f"\\begin{{tabular}}{{{aligned}}}", "\\toprule"]
     lines += [" & ".join(escape.latex(column.title) for column in table.columns) + r" \\", "\\midrule"]
     for row in table.rows:
-        lines.append(" & ".join(_bold(escape.latex(cell.shown), cell, r"\textbf{{{}}}") for cell in row) + r" \\")
+        lines.append(" & ".join(_mark_best(escape.latex(cell.shown), cell, r"\textbf{{{}}}") for cell in row) + r" \\")
     lines += ["\\bottomrule", "\\end{tabular}"]
     lines += [f"\\par {{\\footnotesize {escape.latex(note)}}}" for note in table.notes_in_bold]
     return "\n".join([*lines, "\\end{table}", ""])
@@ -181,7 +184,7 @@ def to_latex(table: Table) -> str:
 def to_csv(table: Table) -> str:
     """The values as comma-separated values (RFC 4180), floats in full; without caption, marks and notes.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe before it.
+    A text that a spreadsheet would read as a formula gets an apostrophe before it.
     """
     import csv
 
@@ -196,7 +199,7 @@ def to_dataframe(table: Table) -> DataFrame:
     """The values as a pandas data frame with the titles of the columns, without caption, marks and notes.
 
     Raises:
-        MissingExtraError: without pandas.
+        MissingExtraError: if pandas is not installed.
     """
     try:
         import pandas as pd
@@ -206,18 +209,18 @@ def to_dataframe(table: Table) -> DataFrame:
 
 
 def to_html(table: Table) -> str:
-    """The table as one `<table>` element, everything in it escaped, without style of its own.
+    """The table as one `<table>` element with all text escaped and without a style.
 
-    The classes to hang a style on: `runbook-table`, `runbook-number`, `runbook-best` and `runbook-<status>`.
+    The classes for a style sheet: `runbook-table`, `runbook-number`, `runbook-best` and `runbook-<status>`.
     """
     lines = ['<table class="runbook-table">']
     if table.caption is not None:
         lines.append(f"<caption>{escape.html(table.caption)}</caption>")
-    titles = (f'<th scope="col"{_classes(column)}>{escape.html(column.title)}</th>' for column in table.columns)
+    titles = (f'<th scope="col"{_classes_of(column)}>{escape.html(column.title)}</th>' for column in table.columns)
     lines += ["<thead>", f"<tr>{''.join(titles)}</tr>", "</thead>", "<tbody>"]
     for row in table.rows:
         cells = (
-            f"<td{_classes(column, cell)}>{_bold(escape.html(cell.shown), cell, '<strong>{}</strong>')}</td>"
+            f"<td{_classes_of(column, cell)}>{_mark_best(escape.html(cell.shown), cell, '<strong>{}</strong>')}</td>"
             for column, cell in zip(table.columns, row, strict=True)
         )
         lines.append(f"<tr>{''.join(cells)}</tr>")
@@ -230,15 +233,15 @@ def to_html(table: Table) -> str:
     return "\n".join([*lines, "</table>", ""])
 
 
-def _bold(escaped: str, cell: Cell, form: str) -> str:
+def _mark_best(escaped: str, cell: Cell, form: str) -> str:
     return form.format(escaped) if cell.is_best and escaped else escaped
 
 
-def _markdown_row(cells: Iterable[str]) -> str:
+def _build_markdown_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _classes(column: Column, cell: Cell | None = None) -> str:
+def _classes_of(column: Column, cell: Cell | None = None) -> str:
     names = ["runbook-number"] if column.is_numeric else []
     if cell is not None:
         names += ["runbook-best"] if cell.is_best else []

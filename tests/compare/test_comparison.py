@@ -21,7 +21,7 @@ def run(manager, config, name=None, metrics=None):
 
 
 def test_the_comparison_has_the_shape_that_the_guide_uses(manager):
-    """A plain dict; order as asked for; metrics nested as they were saved."""
+    """It is a plain dict, in the order of the call, with metrics nested as they were saved."""
     one = run(manager, {"lr": 0.1, "seed": 1}, "one", {"test_f1": 0.9, "gmb": {"auc": 0.8}})
     two = run(manager, {"lr": 0.2, "seed": 1}, "two", {"test_f1": 0.7})
     comparison = manager.compare_experiments([two, one])
@@ -47,14 +47,14 @@ def test_the_comparison_has_the_shape_that_the_guide_uses(manager):
 
 
 def test_metrics_of_one_that_only_logged_are_the_last_logged(manager):
-    """There is something to compare without any `save_`."""
+    """Logged metrics can be compared without any `save_`."""
     with manager.experiment({"lr": 0.1}) as exp:
         exp.log(loss=0.5)
     assert manager.compare_experiments([exp.id])["experiments"][0]["metrics"] == {"loss": 0.5}
 
 
 def test_floats_that_are_not_finite_are_floats(manager):
-    """Sorting a comparison by a metric must not meet the string "NaN"."""
+    """A comparison sorted by a metric has no string "NaN" among its numbers."""
     one = run(manager, {"lr": 0.1}, metrics={"f1": float("nan"), "deep": {"x": math.inf}})
     metrics = manager.compare_experiments([one])["experiments"][0]["metrics"]
     assert math.isnan(metrics["f1"])
@@ -83,12 +83,12 @@ def test_floats_that_are_not_finite_are_floats(manager):
     ],
 )
 def test_only_the_keys_that_differ(configs, diff):
-    """Dotted; what one lacks is missing under its id; `save_dir` differs always and says nothing."""
+    """Keys are dotted, an experiment without a key is left out under it, and so is `save_dir`, which always differs."""
     assert comparison.config_diff({str(n): config for n, config in enumerate(configs)}) == diff
 
 
-def test_nan_in_a_config_of_the_old_tool_is_the_same_everywhere():
-    """The old registry held NaN as it is, and NaN is not equal to itself."""
+def test_nan_in_a_config_of_the_legacy_tool_is_the_same_everywhere():
+    """A legacy registry may hold a bare NaN, and NaN is not equal to itself."""
     assert comparison.config_diff({"a": {"x": float("nan")}, "b": {"x": float("nan")}}) == {}
 
 
@@ -141,20 +141,20 @@ def test_any_iterable_of_ids_will_do(manager):
 
 
 def test_an_unknown_one_is_named(manager):
-    """And its neighbours with it."""
+    """The message suggests similar ones."""
     run(manager, {"lr": 1}, "baseline")
     with pytest.raises(ExperimentNotFoundError, match="'baselime'.*did you mean baseline"):
         manager.compare_experiments(["baseline", "baselime"])
 
 
 def test_one_string_is_not_taken_apart(manager):
-    """`compare_experiments("baseline")` forgot the brackets; what is meant is clear."""
+    """`compare_experiments("baseline")` without brackets means that one experiment."""
     one = run(manager, {"lr": 1}, "baseline")
     assert manager.compare_experiments("baseline") == manager.compare_experiments([one])
 
 
 def test_a_comparison_does_not_hang_on_the_records(manager):
-    """Changing the answer changes nothing for the next one who asks."""
+    """A change of the result does not change a later comparison."""
     one = run(manager, {"lr": 1, "deep": {"a": 1}})
     manager.compare_experiments([one])["experiments"][0]["config"]["deep"]["a"] = 2
     assert manager.compare_experiments([one])["experiments"][0]["config"]["deep"]["a"] == 1
@@ -174,7 +174,7 @@ def three(manager):
 
 
 def test_metrics_are_flat_and_the_best_is_marked(manager):
-    """Ties are all best; a name that does not say which way is better has none."""
+    """All that tie are best; a metric whose name implies no direction has none."""
     one, two, six = three(manager)
     found = manager.compare_experiments([one, two, six])
     assert found["metrics"]["gmb.auc"] == {one: 0.5, two: 0.5, six: 0.5}
@@ -182,8 +182,8 @@ def test_metrics_are_flat_and_the_best_is_marked(manager):
     assert found["best"] == {"test_f1": [two, six], "loss": [six], "gmb.auc": [one, two, six]}
 
 
-def test_which_way_is_better_can_be_told(manager):
-    """A slip is an error, not a silent nothing."""
+def test_the_direction_can_be_given(manager):
+    """A misspelt metric is an error."""
     ids = three(manager)
     found = manager.compare_experiments(ids, minimize=["steps"], maximize="loss")
     assert found["best"]["loss"] == [ids[1]]
@@ -220,8 +220,8 @@ def test_names_that_are_not_unique_give_way_to_ids(manager):
     assert all(experiment_id in out for experiment_id in ids)
 
 
-def test_what_has_not_completed_is_said(manager):
-    """Its metrics are those of a moment."""
+def test_a_note_names_what_has_not_completed(manager):
+    """Its metrics may still change."""
     with manager.experiment({"lr": 2}) as running:
         running.log(loss=0.5)
         out = manager.compare_experiments([run(manager, {"lr": 1}, metrics={"loss": 0.4}), running.id]).to_text(100)
@@ -237,14 +237,14 @@ def test_absent_and_none_are_not_the_same(manager):
 
 
 def test_a_setting_and_a_metric_of_one_name_are_told_apart(manager):
-    """Both say where they are from."""
+    """Both have the name of their section."""
     ids = [run(manager, {"loss": kind}, metrics={"loss": n}) for n, kind in enumerate(("mse", "mae"))]
     out = manager.compare_experiments(ids).to_text(100)
     assert "config.loss" in out
     assert "metrics.loss" in out
 
 
-def test_a_comparison_of_nothing_and_of_one_shows_itself(manager):
+def test_a_comparison_of_nothing_and_of_one_can_be_printed(manager):
     """No mark, no error."""
     one = run(manager, {"lr": 1}, metrics={"f1": 0.5})
     for ids in ([], [one], [run(manager, {})]):

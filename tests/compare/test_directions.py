@@ -1,4 +1,4 @@
-"""Which way a metric is better, and who is best."""
+"""Directions of metrics, and the best experiments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbook import ComparisonError
-from runbook.compare.directions import best_of, direction_of, directions
+from runbook.compare.directions import best_of, direction_of, resolve_directions
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,14 @@ def test_higher_is_better(name):
         "x" * 999,
     ],
 )
-def test_a_name_that_does_not_say_is_not_guessed(name):
-    """Nothing, or two things at once: nobody is best then."""
+def test_a_name_that_implies_no_direction_is_not_guessed(name):
+    """A name that implies none or both has no direction, so that no experiment is best."""
     assert direction_of(name) is None
 
 
-def test_what_is_told_goes_before_the_name():
+def test_a_given_direction_goes_before_the_name():
     """For one metric or several."""
-    found = directions(["loss", "speed", "f1"], minimize="f1", maximize=["speed"])
+    found = resolve_directions(["loss", "speed", "f1"], minimize="f1", maximize=["speed"])
     assert found == {"loss": "min", "speed": "max", "f1": "min"}
 
 
@@ -62,10 +62,10 @@ def test_what_is_told_goes_before_the_name():
         (["loss"], ["loss"], "'loss' cannot be minimized and maximized"),
     ],
 )
-def test_a_slip_of_the_pen_is_named(minimize, maximize, message):
-    """A misspelt metric would leave its neighbour marked the wrong way round."""
+def test_a_misspelt_metric_is_named(minimize, maximize, message):
+    """Ignored, it would leave a similar metric with the wrong direction."""
     with pytest.raises(ComparisonError, match=message):
-        directions(["loss", "f1"], minimize, maximize)
+        resolve_directions(["loss", "f1"], minimize, maximize)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_a_slip_of_the_pen_is_named(minimize, maximize, message):
     ],
 )
 def test_the_best(values, direction, best):
-    """Ties are all best; NaN and infinity never are, and nobody is best alone."""
+    """All that tie are best; NaN and infinity never are, and a single value is not best."""
     assert best_of(values, direction) == best
 
 
 @given(st.text())
 def test_any_name_has_an_answer(name):
-    """Whatever the user called it."""
+    """Every name has a direction or None."""
     assert direction_of(name) in {"min", "max", None}

@@ -1,4 +1,4 @@
-"""Which experiments belong together."""
+"""Groups of experiments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runbook.compare.grouping import group
 
 
 def entries(*configs, **fields):
-    """Lines of a registry."""
+    """Registry entries."""
     return [
         {"experiment_id": str(n), "config": config, **{name: values[n] for name, values in fields.items()}}
         for n, config in enumerate(configs)
@@ -23,7 +23,7 @@ def shape(found):
 
 
 def test_experiments_that_differ_by_their_seed_belong_together():
-    """At any depth, under any of its names; so do those that only write elsewhere."""
+    """The seed may be at any depth and have any of its names; folders for output may differ as well."""
     found = group(
         entries(
             {"lr": 1, "seed": 1, "data": {"random_state": 1}, "save_dir": "a", "numpy_seed": 1},
@@ -90,19 +90,19 @@ def test_a_setting_with_the_name_of_a_field_is_told_apart():
 
 
 def test_what_only_looks_like_a_seed_is_a_setting():
-    """A difference that is hidden would be a lie about the noise."""
+    """Left out, it would make the noise seem to come from seeds."""
     assert len(group(entries({"seed_words": 1}, {"seed_words": 2}))) == 2
     assert len(group(entries({"seeds": [1, 2]}, {"seeds": [3]}))) == 2
 
 
 def test_what_varies_within_a_group_is_known():
-    """Then it is not the seed alone that makes the noise."""
+    """Then the noise comes not only from the seed."""
     (one,) = group(entries({"lr": 1, "dropout": 0, "seed": 1}, {"lr": 1, "dropout": 1, "seed": 2}), "lr")
     assert one.varying == ("dropout",)
 
 
 def test_repeats_of_one_seed_are_counted():
-    """Where no seed is on record nobody can tell."""
+    """Experiments without a recorded seed do not count."""
     (one,) = group(entries({"seed": 1}, {"seed": 1}, {"seed": 2}, {"seed": 1}))
     assert one.repeats == 2
     (other,) = group(entries({"lr": 1}, {"lr": 1}))
@@ -110,7 +110,7 @@ def test_repeats_of_one_seed_are_counted():
 
 
 def test_a_field_that_nobody_has_is_named():
-    """With the nearest, and the place of a slip."""
+    """The error has the nearest name and the column of the mistake."""
     with pytest.raises(QueryError, match="config.lr"):
         group(entries({"lr": 1}, {"lr": 2}), "config.lt")
     with pytest.raises(QueryError, match="expected one field"):
@@ -128,7 +128,7 @@ JSON = st.recursive(
 
 @given(st.lists(st.dictionaries(st.text(max_size=3), JSON, max_size=3), max_size=8))
 def test_every_experiment_is_in_one_group_and_every_group_has_a_name_of_its_own(configs):
-    """Whatever the configs hold."""
+    """This is so for any configs."""
     found = group(entries(*configs))
     assert sorted(one for members in found for one in members.experiment_ids) == sorted(map(str, range(len(configs))))
     assert len({one.label for one in found}) == len(found)

@@ -1,4 +1,4 @@
-"""Groups of experiments compared, from the registry to the sentence."""
+"""The comparison of groups, from registry entries to sentences."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def compare(groups, by="config", **options):
 
 
 def test_the_numbers_are_those_of_scipy():
-    """All the way through."""
+    """The numbers of the whole comparison are those of SciPy."""
     found = compare(FAR)
     (pair,) = found.pairs
     wanted = stats.ttest_ind(FAR["b"], FAR["a"], equal_var=False)
@@ -50,7 +50,7 @@ def test_the_numbers_are_those_of_scipy():
 
 
 def test_a_gap_larger_than_noise_is_called_so():
-    """In words that say what was done, which way it goes, and at which level."""
+    """The sentence names the test, the direction and the level."""
     (verdict,) = compare(FAR).verdicts
     assert verdict.startswith(
         "f1: model=b is 0.1 higher (better) than model=a on average; this gap is larger than seed noise"
@@ -77,7 +77,7 @@ def test_nothing_is_significant_with_fewer_than_three(n):
     assert "larger than" not in found.verdicts[0]
 
 
-def test_small_samples_are_said_to_be_small():
+def test_small_samples_are_called_small():
     """In the sentence and below the table."""
     found = compare({"a": [0.1, 0.11, 0.12], "b": [0.9, 0.91, 0.92]})
     assert "the samples are small" in found.verdicts[0]
@@ -93,7 +93,7 @@ def test_groups_without_any_spread_are_not_tested():
 
 
 def test_nan_infinity_and_missing_values_are_counted():
-    """They are left out, and it is said of which group."""
+    """They are left out, and a note names their group."""
     values = [0.8, 0.81, 0.82, float("nan"), float("inf"), {}, {"f1": None}, {"f1": "good"}]
     found = compare({"a": values, "b": FAR["b"]})
     assert [(one.n, one.missing, one.not_finite) for one in found.metrics["f1"]] == [(3, 3, 2), (5, 0, 0)]
@@ -123,7 +123,7 @@ def test_what_has_not_completed_is_left_out_and_counted():
         compare(given, status="done")
 
 
-def test_several_metrics_are_corrected_together_and_it_is_said():
+def test_several_metrics_are_corrected_together_and_a_note_says_so():
     """By Holm, over all tests that were made."""
     rows = {
         model: [{"f1": v, "loss": 1 - v, "steps": 7} for v in values]
@@ -138,7 +138,7 @@ def test_several_metrics_are_corrected_together_and_it_is_said():
     assert "steps: none of 3 pairs of groups could be tested." in found.verdicts
 
 
-def test_pairs_of_many_groups_are_told_by_numbers():
+def test_pairs_of_many_groups_are_named_by_numbers():
     """Two long labels and a minus between them would not fit a terminal."""
     found = compare({"x" * 60 + model: values for model, values in {**FAR, "c": NEAR["b"]}.items()})
     groups, pairs = found.tables()
@@ -149,7 +149,7 @@ def test_pairs_of_many_groups_are_told_by_numbers():
 
 
 def test_groups_without_the_metric_that_is_named_are_left_out_and_counted():
-    """They answer another question, and would fill the tables with dashes."""
+    """They would fill the tables with dashes."""
     found = compare(entries(FAR) + entries({"other": [0.1, 0.2]}, name="accuracy"), metrics=["f1"])
     assert [one.label for one in found.groups] == ["model=a", "model=b"]
     assert found.left_out == {"without f1": 2}
@@ -157,7 +157,7 @@ def test_groups_without_the_metric_that_is_named_are_left_out_and_counted():
 
 
 def test_rows_and_pairs_of_what_a_group_never_measured_are_not_shown():
-    """The notes tell of them; a group of nothing but NaN has measured, and is shown."""
+    """The notes name them; a group with only NaN has measured and is shown."""
     nan = float("nan")
     found = compare(entries({**FAR, "c": [nan, nan]}) + entries({"other": [0.1, 0.2]}, name="accuracy"))
     groups, pairs = found.tables()
@@ -182,8 +182,8 @@ def test_the_correction_can_undo_a_verdict():
     assert compare(rows, metrics=["f1"]).pairs[0].is_significant
 
 
-def test_what_varies_besides_the_seed_is_said():
-    """Then the noise is not the seed's alone."""
+def test_a_note_names_what_varies_besides_the_seed():
+    """Then the noise comes not only from the seed."""
     given = entries(FAR)
     for place, entry in enumerate(given):
         entry["config"]["dropout"] = place % 2
@@ -192,7 +192,7 @@ def test_what_varies_besides_the_seed_is_said():
     assert "the noise between runs" in found.verdicts[0]
 
 
-def test_repeats_of_one_seed_are_said():
+def test_a_note_counts_repeats_of_one_seed():
     """Ten copies of one run would make anything significant."""
     given = entries(FAR)
     for entry in given:
@@ -208,8 +208,8 @@ def test_one_group_is_shown_and_not_compared():
     assert found.best == {}
 
 
-def test_directions_can_be_told():
-    """And a name that does not say is not guessed."""
+def test_directions_can_be_given():
+    """The direction of other names is not guessed."""
     found = compare(entries(FAR, "speed"))
     assert found.best == {}
     assert "(better)" not in found.verdicts[0]
@@ -229,8 +229,8 @@ def test_directions_can_be_told():
         (entries(FAR), {"maximize": ["f2"]}, "did you mean f1"),
     ],
 )
-def test_where_there_is_nothing_to_compare_it_is_said(given, options, message):
-    """With what to ask for instead."""
+def test_nothing_to_compare_is_an_error(given, options, message):
+    """The message has what to do instead."""
     with pytest.raises(ComparisonError, match=message):
         compare(given, **options)
 
@@ -259,7 +259,7 @@ def test_the_tables_for_machines():
 
 
 def test_the_json_has_a_stable_shape():
-    """Strict, and everything that the text says."""
+    """It is strict JSON with all facts of the text."""
     found = compare(FAR)
     data = json.loads(found.to_json(), parse_constant=pytest.fail)
     assert list(data) == (
@@ -294,7 +294,7 @@ def test_hostile_names_fit_and_stay_text(count, width):
 
 
 def test_so_many_groups_that_nobody_would_read_their_pairs():
-    """The table is there, the tests are not, and it is said."""
+    """The table is shown, nothing is tested, and a note says so."""
     found = compare({str(n): [n, n + 1] for n in range(300)})
     assert found.pairs == ()
     assert "300 groups make too many pairs to test" in " ".join(found.notes)
@@ -346,7 +346,7 @@ def test_two_experiments_can_be_compared_by_their_predictions(sweep):
 
 
 def test_predictions_that_are_right_on_the_same_examples(manager):
-    """There is no gap, and no talk of what could turn it round."""
+    """There is no gap, and the sentence has no caution about other examples."""
     for name in ("a", "b"):
         with manager.experiment({"model": name}) as exp:
             exp.save_final_metrics({"f1": 1})

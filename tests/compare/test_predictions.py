@@ -1,4 +1,4 @@
-"""Saved predictions of two, compared on the same examples."""
+"""The saved predictions of two groups, compared on the same examples."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_data_frame_has_columns(save):
     ],
 )
 def test_what_cannot_be_compared_is_named(save, first, second, message):
-    """The experiment, the place in it, and what to save instead."""
+    """The message has the experiment, the position of the example, and what to save instead."""
     groups = {"a": [save(first)], "b": [save(second)]}
     with pytest.raises(ComparisonError, match=message):
         compare_predictions("p.json", groups)
@@ -97,7 +97,7 @@ def test_what_cannot_be_compared_is_named(save, first, second, message):
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_there_are_two_groups(save, count):
-    """A pair is a pair."""
+    """One group or three cannot be compared by predictions."""
     groups = {str(n): [save(columns(GOOD))] for n in range(count)}
     with pytest.raises(ComparisonError, match="exactly two groups"):
         compare_predictions("p.json", groups)
@@ -111,7 +111,7 @@ def test_answers_that_are_missing_are_wrong(save):
 
 
 def test_a_damaged_file_is_an_error(save):
-    """And says which."""
+    """The error names the file."""
     one, two = save(columns(GOOD)), save(columns(GOOD))
     (two.results_dir / "p.json").write_text("{")
     with pytest.raises(DamagedFileError, match="p.json"):

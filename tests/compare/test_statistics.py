@@ -148,7 +148,7 @@ def test_holm_is_between_no_correction_and_bonferronis(p_values):
 
 @given(st.lists(st.none() | st.text() | st.booleans() | st.floats() | st.integers()))
 def test_any_values_have_a_summary(values):
-    """Whatever a metric was, it is counted in one place and no place else."""
+    """Each value is counted as finite, missing or not finite, and only once."""
     found = summarize(values)
     assert found.n + found.missing + found.not_finite == len(values)
     assert (found.mean is None) == (found.n == 0)
@@ -182,21 +182,21 @@ def test_the_same_value_every_time_has_no_spread():
     ],
 )
 def test_where_nothing_can_be_tested_nothing_is(first, second, problem):
-    """There is no p-value and no effect size, and the reason is said."""
+    """There is no p-value and no effect size, and `problem` has the reason."""
     found = contrast(summarize(first), summarize(second))
     assert problem in found.problem
     assert found.p_value is found.hedges_g is found.interval is found.statistic is None
 
 
 def test_one_group_without_spread_is_enough_to_test_by_the_other():
-    """Welch does not suppose that both spread alike."""
+    """Welch's test does not assume equal variances."""
     found = contrast(summarize([0.5, 0.5, 0.5]), summarize([0.7, 0.71, 0.72]))
     assert found.degrees_of_freedom == pytest.approx(2)
     assert found.p_value < 0.01
 
 
 def test_the_bootstrap_is_the_same_every_time():
-    """The seed is fixed, and said."""
+    """The seed is fixed and is part of the result."""
     first, second = [1, 0, 1, 1, 0], [1, 1, 1, 1, 0]
     assert paired_bootstrap(first, second) == paired_bootstrap(first, second)
     found = paired_bootstrap(first, second, seed=1, resamples=500)

@@ -33,9 +33,9 @@ MOMENT = datetime(2024, 12, 16, 14, 30, 52, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said_yet(monkeypatch):
+def _no_warnings_yet(monkeypatch):
     """What is said once in a process can be said in each test."""
-    monkeypatch.setattr(messages, "_said", set())
+    monkeypatch.setattr(messages, "_logged", set())
 
 
 @pytest.fixture

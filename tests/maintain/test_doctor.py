@@ -159,7 +159,7 @@ def test_what_unfinished_writes_left_is_moved_aside(manager, run, base):
     lock.touch()
     (base / ".runbook" / "experiment_registry.json.pending" / run.id).touch()
     before = everything(base)
-    assert kinds(manager) == ["lock", "mark", "temporary", "temporary"]
+    assert kinds(manager) == ["lock", "pending", "temporary", "temporary"]
     manager.repair()
     assert problems(manager) == []
     assert everything(base) == before

@@ -35,7 +35,7 @@ class Page:
         self.driver = driver
 
     def open(self, path, width=1280, *, dark=False) -> None:
-        """Load a file; what other pages said is forgotten."""
+        """Load a file, without the console messages of earlier pages."""
         for log in ("browser", "performance"):
             self.driver.get_log(log)
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
@@ -51,7 +51,7 @@ class Page:
         return self.driver.execute_script(f"return {code}", *args)
 
     def wait(self, code, *args):
-        """Until an expression is true, which it becomes soon."""
+        """Wait until an expression is true."""
         deadline = time.monotonic() + PATIENCE_S
         while not (value := self.js(code, *args)):
             assert time.monotonic() < deadline, f"never true: {code}"
@@ -83,11 +83,11 @@ class Page:
         return self.js(code, nth)
 
     def problems(self) -> list[str]:
-        """What the console said, and every address that was asked for but the file itself."""
-        said = [entry["message"] for entry in self.driver.get_log("browser")]
+        """The messages of the console, and every requested address except the file itself."""
+        console = [entry["message"] for entry in self.driver.get_log("browser")]
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         asked = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
-        return said + [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
+        return console + [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def driver(tmp_path_factory):
 
 @pytest.fixture
 def page(driver):
-    """A page that has complained about nothing and asked nobody when the test ends."""
+    """A page; after the test it has no console message and has requested no address."""
     page = Page(driver)
     yield page
     assert page.problems() == []
@@ -141,7 +141,7 @@ def reports(tmp_path_factory):
 
 
 def test_a_report_opens_from_disk_and_draws_every_metric(page, reports):
-    """Each metric has a chart with lines; the page complains about nothing and asks nobody."""
+    """Each metric has a chart with lines; the console is empty and no address is requested."""
     page.open(reports / "all.html")
     page.draw()
     assert page.js("[...document.querySelectorAll('.chart h3')].map((title) => title.innerText)") == [
@@ -406,7 +406,7 @@ def test_an_empty_base_directory_says_so(page, reports):
 
 
 def test_hostile_texts_stay_texts(page, manager, tmp_path):
-    """Nothing that an experiment says runs, wherever the page shows it."""
+    """No text of an experiment runs as code, wherever the page shows it."""
     graph_objects = pytest.importorskip("plotly.graph_objects")
     for seed in range(2):
         with manager.experiment({PWN: PWN, "seed": seed, "%{x}": "%{y}"}, name=PWN, description=PWN, tags=[PWN]) as exp:
@@ -500,7 +500,7 @@ def test_the_policy_forbids_the_network_and_foreign_scripts(driver, reports):
     assert page.js("window.foreign === undefined")
 
 
-def test_values_that_are_not_finite_are_told(page, manager, tmp_path):
+def test_values_that_are_not_finite_are_shown(page, manager, tmp_path):
     """Gaps are counted, final values are shown by name, and a point between gaps is a point."""
     with manager.experiment({"lr": 1}, name="odd") as exp:
         for step, value in enumerate([1.0, math.nan, 2.0, math.inf, 3.0]):

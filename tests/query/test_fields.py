@@ -1,4 +1,4 @@
-"""The fields of an entry: where a name leads, times, and lengths of time."""
+"""The fields of an entry: paths, times, and lengths of time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NESTED = {
 
 
 def value(*path, entry=NESTED):
-    return fields.getter(FieldPath(path, ".".join(path)), Source([entry, NESTED], NOW), ("…", "where"))(entry)
+    return fields.make_getter(FieldPath(path, ".".join(path)), Source([entry, NESTED], NOW), ("…", "where"))(entry)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def value(*path, entry=NESTED):
     ],
 )
 def test_a_name_leads_to_the_inner_key_or_to_one_with_dots(path, expected):
-    """The nested one first; a key with a dot is meant exactly where it is in quotes."""
+    """A nested key goes before a key with a dot in it; quotes name exactly the key with the dot."""
     assert value(*path) == expected
 
 
@@ -56,10 +56,10 @@ def test_a_name_leads_to_the_inner_key_or_to_one_with_dots(path, expected):
     ],
 )
 def test_a_part_of_a_name_and_its_initials_come_close(path, hint):
-    """Where nothing does, the fields that there are stand in the message."""
+    """Where no name is similar, the message lists the existing fields."""
     entry = {"config": {"optim": {"learning_rate": 1}}, "metrics": {"test_f1_macro": 1, "test_f1": 1}}
     with pytest.raises(QueryError) as caught:
-        fields.getter(FieldPath(path, ".".join(path)), Source([entry], NOW), ("…", "where"))
+        fields.make_getter(FieldPath(path, ".".join(path)), Source([entry], NOW), ("…", "where"))
     assert hint in str(caught.value)
 
 
@@ -68,7 +68,7 @@ def test_a_part_of_a_name_and_its_initials_come_close(path, hint):
     "entry", [{}, {"config": None, "metrics": []}, {"config": {"a": 3, "a.b": [1]}, "metrics": {}}]
 )
 def test_what_is_not_there_is_missing(path, entry):
-    """Wherever the way ends."""
+    """At whichever name of the path the search ends."""
     assert value(*path, entry=entry) is MISSING
 
 
@@ -81,7 +81,7 @@ def test_a_name_does_not_lead_into_a_list():
 
 
 def test_a_hostile_config_is_searched_in_its_own_size():
-    """Every key of every form leads on, and still each place is visited once."""
+    """Keys with and without dots lead to the same value, and still each mapping is searched once."""
     names = "abcdefghijklmnop"
     config = {}
     for start in range(len(names)):
@@ -113,7 +113,7 @@ def test_a_hostile_config_is_searched_in_its_own_size():
 )
 def test_a_length_of_time_has_units(text, expected):
     """Seconds, minutes, hours, days and weeks; nothing else is one, and nothing is raised."""
-    assert fields.length(text) == expected
+    assert fields.parse_length(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -129,5 +129,5 @@ def test_a_length_of_time_has_units(text, expected):
     ],
 )
 def test_the_duration_is_what_is_on_record(entry, expected):
-    """To now for what is running; nothing is made up for what is not known to run."""
+    """It ends now while an experiment runs; it is missing where neither an end nor a running status is recorded."""
     assert registry_entry.duration_of(entry, NOW) == expected

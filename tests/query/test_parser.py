@@ -1,4 +1,4 @@
-"""Expressions over the fields of experiments: what they mean, and what is said about the ones that mean nothing."""
+"""Expressions over the fields of experiments: their meaning, and the messages for invalid ones."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def holds(text, entry=ENTRY):
 
 
 def predicate(expression, *entries):
-    """The expression as a question to these entries."""
+    """The predicate of an expression, with getters that have learned from these entries."""
     lookups = expression.lookups(NOW)
     for lookup in lookups.values():
         for entry in entries:
@@ -244,14 +244,14 @@ def test_parentheses_beside_each_other_do_not_add_up():
     ],
 )
 def test_a_comparison_with_what_is_missing_is_false(text):
-    """Whatever the comparison is, its opposites included."""
+    """Every comparison is, its opposite included."""
     assert not holds(text)
 
 
 @pytest.mark.parametrize("left", ["config.use_amp", "name", "tags", "config.optim", "notes", "started", "metrics.bad"])
 @pytest.mark.parametrize("sign", ["<", "<=", ">", ">="])
 def test_different_types_are_in_no_order(left, sign):
-    """Nor are those that have none, and nothing is raised."""
+    """Nor are values of a type without an order, and nothing raises."""
     assert not holds(f"{left} {sign} config.seed")
     assert not holds(f"config.seed {sign} {left}")
     assert not holds(f"{left} == config.seed")
@@ -319,7 +319,7 @@ def test_different_types_are_in_no_order(left, sign):
     ],
 )
 def test_what_cannot_be_read_is_pointed_at(text, column, words):
-    """The column is the one where the reader has to look, and the message says what to write there."""
+    """The error has the column of the mistake, and its message says what to write there."""
     with pytest.raises(QueryError) as caught:
         parse(text)
     assert (caught.value.column, caught.value.what) == (column, "where")
@@ -360,7 +360,7 @@ def test_the_caret_stands_under_its_place():
     ],
 )
 def test_nothing_of_python_can_be_reached(text):
-    """Names look into the entry alone."""
+    """A name is looked up in the entry only."""
     with pytest.raises(QueryError):
         holds(text)
 
@@ -401,61 +401,61 @@ TREES = st.recursive(
 ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-def quoted(text):
+def quote(text):
     escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
     return '"' + "".join(escapes.get(char, char) for char in text) + '"'
 
 
-def printed(tree):
+def print_tree(tree):
     match tree:
         case ("field", key):
-            return f"config.{quoted(key)}"
+            return f"config.{quote(key)}"
         case ("value", str() as text):
-            return quoted(text)
+            return quote(text)
         case ("value", list() as items):
-            return f"[{', '.join(printed(('value', item)) for item in items)}]"
+            return f"[{', '.join(print_tree(('value', item)) for item in items)}]"
         case ("value", value):
             return repr(value)
         case ("not", inner):
-            return f"not ({printed(inner)})"
+            return f"not ({print_tree(inner)})"
         case (name, left, right) if name in ("and", "or"):
-            return f"({printed(left)}) {name} ({printed(right)})"
+            return f"({print_tree(left)}) {name} ({print_tree(right)})"
         case (name, left, right):
-            return f"{printed(left)} {name} {printed(right)}"
+            return f"{print_tree(left)} {name} {print_tree(right)}"
 
 
 def is_number(value):
     return type(value) in (int, float)
 
 
-def same(left, right):
+def are_same(left, right):
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
+        return len(left) == len(right) and all(map(are_same, left, right))
     if is_number(left) and is_number(right):
         return left == right
     return type(left) is type(right) and left == right
 
 
-def floats(value):
+def restore(value):
     if isinstance(value, list):
-        return [floats(item) for item in value]
+        return [restore(item) for item in value]
     return NON_FINITE.get(value, value) if isinstance(value, str) else value
 
 
-def direct(tree, config):
-    """What a tree means, written down a second time and in the plainest way."""
+def compute(tree, config):
+    """The value of a tree, computed by a second and simpler implementation."""
     match tree:
         case ("field", key):
-            return floats(config.get(key, ABSENT))
+            return restore(config.get(key, ABSENT))
         case ("value", value):
             return value
         case ("not", inner):
-            return not truth(inner, config)
+            return not compute_truth(inner, config)
         case ("and", left, right):
-            return truth(left, config) and truth(right, config)
+            return compute_truth(left, config) and compute_truth(right, config)
         case ("or", left, right):
-            return truth(left, config) or truth(right, config)
-    name, left, right = tree[0], direct(tree[1], config), direct(tree[2], config)
+            return compute_truth(left, config) or compute_truth(right, config)
+    name, left, right = tree[0], compute(tree[1], config), compute(tree[2], config)
     if name in ("in", "not in"):
         left, right = right, left
     if ABSENT in (left, right) and not (name == "==" and None in (left, right)):
@@ -464,24 +464,24 @@ def direct(tree, config):
         comparable = (is_number(left) and is_number(right)) or (isinstance(left, str) and isinstance(right, str))
         return comparable and ORDER[name](left, right)
     if name in ("==", "!="):
-        return (ABSENT in (left, right) or same(left, right)) is (name == "==")
+        return (ABSENT in (left, right) or are_same(left, right)) is (name == "==")
     if isinstance(left, list):
-        found = any(same(right, item) for item in left)
+        found = any(are_same(right, item) for item in left)
     else:
         found = isinstance(left, str) and isinstance(right, str) and right in left
     return found is (name != "not in")
 
 
-def truth(tree, config):
-    value = direct(tree, config)
+def compute_truth(tree, config):
+    value = compute(tree, config)
     return value is not ABSENT and bool(value)
 
 
 @given(TREES, ENTRIES)
 def test_a_tree_that_was_printed_and_read_says_the_same(tree, entry):
-    """The parser and the comparisons against a second, plainer telling of what they mean."""
+    """The parser and the comparisons agree with a second, simpler implementation."""
     everything = {"config": dict.fromkeys(KEYS, 0)}
-    assert predicate(parse(printed(tree)), entry, everything)(entry) == truth(tree, entry["config"])
+    assert predicate(parse(print_tree(tree)), entry, everything)(entry) == compute_truth(tree, entry["config"])
 
 
 WORDS = [
@@ -534,7 +534,7 @@ WORDS += [
 @example("a or " * 2_000 + "a")
 @example("1" * 10_000)
 def test_any_text_is_an_expression_or_an_error_that_points_into_it(text):
-    """Nothing else comes out, whatever goes in; and what was read can be asked."""
+    """No other error is raised for any text; and every parsed expression can be applied."""
     try:
         expression = parser.parse(text)
     except QueryError as error:

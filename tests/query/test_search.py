@@ -1,4 +1,4 @@
-"""Finding experiments: filters, times, order, limits; and what is said about questions that make no sense."""
+"""Finding experiments: filters, times, order, limits; and the messages for invalid queries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def entry(number, **fields):
 
 
 def ids(entries, where=None, **options):
-    return [found["experiment_id"] for found in search.matching(search.parse(where, now=NOW, **options), entries)]
+    return [found["experiment_id"] for found in search.select(search.parse(where, now=NOW, **options), entries)]
 
 
 ENTRIES = [
@@ -43,8 +43,8 @@ ENTRIES = [
 ]
 
 
-def test_without_a_question_all_come_newest_first():
-    """The registry has them oldest first."""
+def test_an_empty_query_finds_all_newest_first():
+    """The registry lists them oldest first."""
     assert ids(ENTRIES) == ["e4", "e3", "e2", "e1", "e0"]
     assert ids([]) == []
     assert ids(iter(ENTRIES), limit=2) == ["e4", "e3"]
@@ -105,12 +105,12 @@ def test_what_is_found_and_in_which_order(options, expected):
     ],
 )
 def test_the_window_begins_at_since_and_ends_before_until(options, expected):
-    """As moments, as lengths of time before now, and as text of either kind."""
+    """Both are given as moments, as lengths of time before now, or as texts of either kind."""
     assert ids(ENTRIES, **options) == expected
 
 
 def test_a_day_is_a_local_one_and_until_includes_it():
-    """Whoever says a day means all of it."""
+    """A day stands for all of its hours."""
     day = datetime(2026, 1, 5).astimezone()
     entries = [
         entry(0, timestamp=(day - timedelta(seconds=1)).isoformat()),
@@ -157,7 +157,7 @@ def test_a_day_is_a_local_one_and_until_includes_it():
     ],
 )
 def test_a_part_that_cannot_be_read_is_named(options, what, column, words):
-    """With its text, the place in it and what to write instead; the error survives pickling."""
+    """The error has the text, the column and what to write instead, and survives pickling."""
     with pytest.raises(QueryError) as caught:
         search.parse(now=NOW, **options)
     error = pickle.loads(pickle.dumps(caught.value))
@@ -166,7 +166,7 @@ def test_a_part_that_cannot_be_read_is_named(options, what, column, words):
 
 
 def test_a_status_that_there_is_none_of_is_refused():
-    """As `list_experiments` refuses it."""
+    """`list_experiments` refuses it in the same way."""
     with pytest.raises(UnknownStatusError, match="use one of: running, completed"):
         search.parse(status=["failed", "done"])
 
@@ -192,23 +192,23 @@ def test_a_field_that_only_some_have_is_no_error():
         ({"sort": "loss"}, 0, "write config.loss or metrics.loss"),
     ],
 )
-def test_a_slip_of_the_pen_is_no_empty_answer(options, column, words):
-    """A field that no experiment has is an error that names the ones that there are."""
+def test_a_misspelt_field_is_no_empty_answer(options, column, words):
+    """A field that no experiment has is an error that names the existing ones."""
     with pytest.raises(QueryError) as caught:
         ids(ENTRIES, **options)
     assert caught.value.column == column
     assert words in str(caught.value)
 
 
-def test_a_slip_is_found_where_nothing_came_so_far():
-    """Also behind an `and` that no experiment gets past, or beside a status that none has."""
+def test_a_misspelt_field_is_found_where_no_entry_matched_so_far():
+    """Also after an `and` whose left side is always false, or beside a status that no experiment has."""
     with pytest.raises(QueryError, match=r"config\.lrr"):
         ids(ENTRIES, "config.lr == 99 and config.lrr < 1", status="unknown")
 
 
 @given(st.lists(st.tuples(*[st.sampled_from([{}, {"x": 1}, {"x": 3}, {"y": 2}])] * 2), max_size=6))
 def test_a_name_is_that_of_the_section_that_has_it_wherever_the_first_of_them_stands(sections):
-    """Each experiment is looked at once, when it is not known yet what the next ones have."""
+    """Each experiment is read once, before the fields of the later ones are known."""
     entries = [entry(n, config=config, metrics=metrics) for n, (config, metrics) in enumerate(sections)]
     having = [section for section in ("config", "metrics") if any("x" in one[section] for one in entries)]
     if len(having) == 1:
@@ -224,7 +224,7 @@ def test_a_name_is_that_of_the_section_that_has_it_wherever_the_first_of_them_st
 
 
 def test_where_nothing_is_on_record_nothing_can_be_misspelt():
-    """The first experiment runs and has no metrics yet: a script that asks for the best ones is right all the same."""
+    """While the first experiment has no metrics yet, a query for a metric finds nothing and is no error."""
     young = [entry(0, config={"lr": 1})]
     assert ids(young, "metrics.f1 > 0.5", sort="-metrics.f1") == []
     assert ids([], "config.lr < 1", sort="config.lr") == []
@@ -233,7 +233,7 @@ def test_where_nothing_is_on_record_nothing_can_be_misspelt():
 
 
 def test_suggestions_are_spelt_as_they_have_to_be_written():
-    """With quotes where they are needed, and without anything that controls a terminal."""
+    """They have quotes where a query needs them, and nothing that controls a terminal."""
     entries = [entry(0, config={"my key": 1, "evil\x1b[2J\u202e": 2})]
     with pytest.raises(QueryError, match='did you mean config."my key"') as caught:
         ids(entries, "config.mykey < 2")
@@ -249,10 +249,10 @@ HOSTILE = [None, 3, "text", [], [1], {}, {"a": 1}, [{"a": 1}], True, math.nan, "
 
 @pytest.mark.parametrize("value", HOSTILE, ids=repr)
 def test_an_entry_of_any_shape_is_survived(value):
-    """A registry that something else wrote into answers questions about what is left of it."""
+    """A registry into which another program wrote can still be searched."""
     odd = dict.fromkeys(["experiment_id", "timestamp", "status", "custom_name", "config", "metrics", "tags"], value)
     entries = [odd, {}, entry(2, custom_name="x", tags=["a"], config={"lr": 1}, metrics={"f1": 1}, status="failed")]
-    asked = search.parse(
+    query = search.parse(
         "config.lr == 1 and lr == 1 and metrics.f1 > 0 and duration is null and started < '2030-01-01' and tags ~ 'a'",
         status="failed",
         tag="a",
@@ -261,13 +261,13 @@ def test_an_entry_of_any_shape_is_survived(value):
         sort=["metrics.f1", "-config", "tags", "-status", "started", "duration"],
         now=NOW,
     )
-    assert search.matching(asked, entries) == [entries[2]]
+    assert search.select(query, entries) == [entries[2]]
     everything = search.parse(sort=["config", "-metrics", "tags", "status", "-name", "id"], now=NOW)
-    assert len(search.matching(everything, entries)) == 3
+    assert len(search.select(everything, entries)) == 3
 
 
 class Lazy(dict):
-    """An entry that notes what is looked at."""
+    """An entry that notes which of its fields are read."""
 
     def __init__(self, fields):
         super().__init__(fields)
@@ -295,24 +295,24 @@ class Lazy(dict):
         ({"sort": "config"}, {"config"}),
     ],
 )
-def test_only_what_the_question_needs_is_looked_at(options, expected):
-    """An entry whose config has not been decoded yet need not be for a question about its status."""
+def test_only_the_fields_of_the_query_are_read(options, expected):
+    """A config that is not decoded yet stays so where a query only needs the status."""
     entries = [Lazy(fields) for fields in ENTRIES]
-    asked = search.parse(now=NOW, **options)
-    search.matching(asked, entries)
+    query = search.parse(now=NOW, **options)
+    search.select(query, entries)
     assert set().union(*(fields.seen for fields in entries)) == expected
 
 
-def test_the_cheap_questions_come_first():
-    """A config is looked at only where the rest fits; the first one tells whether there is such a field."""
+def test_the_cheap_tests_come_first():
+    """A config is read only where the rest matches; the first one is read to learn whether the field exists."""
     entries = [Lazy(fields) for fields in ENTRIES]
-    search.matching(search.parse("config.lr < 9", status="failed", now=NOW), entries)
+    search.select(search.parse("config.lr < 9", status="failed", now=NOW), entries)
     assert ["config" in fields.seen for fields in entries] == [True, True, False, False, False]
 
 
-def test_the_entries_are_the_ones_given():
-    """Not copies of them."""
-    found = search.matching(search.parse(sort="started", limit=3), ENTRIES)
+def test_the_entries_found_are_the_given_objects():
+    """They are not copies."""
+    found = search.select(search.parse(sort="started", limit=3), ENTRIES)
     assert all(one is other for one, other in zip(found, ENTRIES, strict=False))
 
 
@@ -323,7 +323,7 @@ NUMBERS = st.one_of(
 
 @given(st.lists(st.one_of(NUMBERS, st.just("gone"))), st.booleans(), st.integers(0, 5))
 def test_any_values_can_be_sorted(values, is_descending, limit):
-    """Whatever they are: with a limit the same ones come first, and what has no place in an order is last."""
+    """A limit does not change which come first, and values without an order come last."""
     entries = [entry(number, config={} if value == "gone" else {"x": value}) for number, value in enumerate(values)]
     if not any(fields["config"] for fields in entries):
         return
@@ -340,7 +340,7 @@ def test_any_values_can_be_sorted(values, is_descending, limit):
 
 @pytest.mark.slow
 def test_a_hundred_thousand_are_searched_within_a_test(monkeypatch):
-    """The field of a question is worked out once, not for each experiment."""
+    """A field is looked up in the query once, not for each experiment."""
     random.seed(1)
     many = [
         entry(n, config={"optim": {"lr": random.random()}}, metrics={"val.f1": random.random()}) for n in range(100_000)
@@ -363,7 +363,7 @@ def test_a_hundred_thousand_are_searched_within_a_test(monkeypatch):
 
 
 def test_the_manager_finds_experiments_as_it_lists_them(manager):
-    """With every field, the newest first; running ones as well."""
+    """They have every field, the newest comes first, and running ones are included."""
     for number in range(3):
         with manager.experiment({"optim": {"lr": 10.0**-number}}, name=f"run-{number}", tags=["sweep"]) as exp:
             exp.save_final_metrics({"test_f1": 0.5 + number / 10, "bad": math.inf})
@@ -379,7 +379,7 @@ def test_the_manager_finds_experiments_as_it_lists_them(manager):
 
 
 def test_a_config_that_cannot_be_decoded_is_mended_from_its_folder(manager, caplog):
-    """The registry is an index of the folders; a question for the status alone would not even have noticed."""
+    """The folder is the truth; a query for the status alone does not even read the damaged config."""
     for name in ("a", "b"):
         with manager.experiment({"lr": 0.125}, name=name):
             pass
@@ -390,5 +390,5 @@ def test_a_config_that_cannot_be_decoded_is_mended_from_its_folder(manager, capl
 
 
 def test_an_empty_base_directory_has_nothing_to_find(manager):
-    """Nothing can be misspelt there."""
+    """No name of a field is an error there."""
     assert manager.find("config.lr < 1", sort="-metrics.f1") == []

@@ -43,7 +43,7 @@ ENTRY = {
 
 
 def test_it_is_a_list():
-    """Equal to a plain one, copied, pickled and cut like one; its slices show themselves, too."""
+    """It equals a plain list, is copied, pickled and sliced like one; a slice is shown as a table, too."""
     plain = [{"experiment_id": "a"}, {"experiment_id": "b"}]
     listed = ExperimentList(plain)
     assert listed == plain
@@ -111,7 +111,7 @@ def test_no_digit_of_a_large_number_is_lost():
     "value", [None, 3, "text", [], [1], {}, [{"a": 1}], True, math.nan, "\x00", "\ud800"], ids=repr
 )
 def test_an_entry_of_any_shape_becomes_a_row(value):
-    """Also what something else wrote into the registry."""
+    """Also one that another program wrote into the registry."""
     pytest.importorskip("pandas")
     odd = dict.fromkeys([*BASE, "config", "metrics"], value)
     frame = ExperimentList([odd, ENTRY, odd | {"config": {"x": value}, "metrics": {"x": value}}]).to_dataframe()
@@ -120,7 +120,7 @@ def test_an_entry_of_any_shape_becomes_a_row(value):
 
 
 def test_years_beyond_the_reach_of_nanoseconds_are_kept():
-    """A clock that was wrong does not make a frame impossible."""
+    """A time from a wrong clock does not prevent a frame."""
     pytest.importorskip("pandas")
     years = ["0001-01-02T00:00:00+00:00", "9999-12-30T00:00:00+00:00"]
     frame = ExperimentList({"timestamp": year} for year in years).to_dataframe()
@@ -135,7 +135,7 @@ def test_names_that_only_differ_in_their_dots_keep_their_columns():
 
 
 def test_the_manager_makes_a_frame_of_what_it_finds(manager):
-    """With the words of `find`."""
+    """With the arguments of `find`."""
     pytest.importorskip("pandas")
     for number in range(4):
         with manager.experiment({"lr": number % 2}, name=f"run-{number}") as exp:
@@ -151,7 +151,7 @@ def test_the_manager_makes_a_frame_of_what_it_finds(manager):
 
 
 def test_without_pandas_the_error_names_the_extra(monkeypatch):
-    """Not the line of an import inside of us."""
+    """The message is not that of a failed import within the package."""
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(errors.MissingExtraError, match=r'run: pip install "runbook\[pandas\]"') as caught:
         ExperimentList().to_dataframe()

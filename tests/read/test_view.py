@@ -28,7 +28,7 @@ from runbook.read.view import record_of
 
 @pytest.fixture
 def ended(manager):
-    """The id of an experiment with something in every corner."""
+    """The id of an ended experiment with a file of every kind."""
     with manager.experiment({"lr": 0.1, "deep": {"a": [1]}}, name="My Run", description="why", tags=["t"]) as exp:
         exp.log(loss=0.5)
         exp.note("a note")
@@ -63,7 +63,7 @@ def test_a_view_shows_the_whole_record(manager, base, ended):
 
 
 def test_a_running_experiment_can_be_viewed(manager):
-    """With what it has so far."""
+    """The view has what is recorded so far."""
     with manager.experiment({"lr": 0.1}) as exp:
         exp.log(loss=0.5)
         view = ExperimentManager(manager.base_dir).get_experiment(exp.id)
@@ -77,7 +77,7 @@ def test_a_running_experiment_can_be_viewed(manager):
 
 @pytest.mark.parametrize("method", ["log", "save_metrics", "note", "finish", "save_artifact", "add_tags"])
 def test_a_view_cannot_write(manager, ended, method):
-    """There is nothing on it that would."""
+    """It has no method that writes."""
     assert not hasattr(manager.get_experiment(ended), method)
 
 
@@ -132,7 +132,7 @@ def test_no_name_leads_out_of_the_folder(manager, ended, name):
 
 
 def test_predictions_are_loaded_by_suffix(manager, ended):
-    """A pickle only when that is said; others at once."""
+    """A pickle is loaded only with `allow_pickle`; other formats always."""
     view = manager.get_experiment(ended)
     assert view.load_predictions("p.jsonl") == [{"y": 1}]
     with pytest.raises(PickleNotAllowedError, match="allow_pickle=True"):
@@ -184,7 +184,7 @@ def test_a_name_means_its_latest(manager):
 
 
 def test_a_prefix_of_several_names_them(manager):
-    """Nobody guesses which one was meant."""
+    """An ambiguous prefix is an error that names the experiments."""
     ids = []
     for n in range(7):
         with manager.experiment({"n": n}) as exp:
@@ -199,7 +199,7 @@ def test_a_prefix_of_several_names_them(manager):
 @pytest.mark.parametrize("method", ["get_experiment", "get_experiment_path"])
 @pytest.mark.parametrize("wanted", ["My Rum", "missing", "", "../..", "/", ".runbook", "experiment_registry.json"])
 def test_an_unknown_one_is_not_found(manager, ended, method, wanted):
-    """A KeyError that says where it was looked for and what comes near."""
+    """The error is a KeyError that names the base directory and similar ids."""
     with pytest.raises(ExperimentNotFoundError) as caught:
         getattr(manager, method)(wanted)
     assert isinstance(caught.value, KeyError)
@@ -211,7 +211,7 @@ def test_an_unknown_one_is_not_found(manager, ended, method, wanted):
 
 
 def test_a_near_id_is_named(manager, ended):
-    """One wrong digit is forgiven in the message."""
+    """The message suggests an id that differs by one digit."""
     wrong = ended[:-1] + ("0" if ended[-1] != "0" else "1")
     with pytest.raises(ExperimentNotFoundError, match=ended):
         manager.get_experiment(wrong)

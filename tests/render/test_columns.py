@@ -1,4 +1,4 @@
-"""How a table finds its place in a width."""
+"""The layout of a table in a given width."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_every_column_is_in_one_block_and_every_block_fits(wanted, width):
 
 @given(WIDTHS, st.integers(40, 200))
 def test_what_is_left_over_goes_to_those_that_want_it(wanted, width):
-    """Either everybody has what it wants, or the line is full."""
+    """Either each column has its natural width, or the line is full."""
     naturals, minimums = [max(pair) for pair in wanted], [min(pair) for pair in wanted]
     for block in columns.blocks(naturals, minimums, width):
         is_full = sum(w for _, w in block) + columns.GAP * (len(block) - 1) == width
@@ -38,7 +38,7 @@ def test_what_is_left_over_goes_to_those_that_want_it(wanted, width):
 @example("     ", 4)
 @example("abcd ", 4)
 def test_folding_loses_nothing_but_spaces(text, width):
-    """And each line fits."""
+    """Each line fits the width."""
     lines = columns.fold(text, width)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert all(width_of(line) <= width for line in lines)

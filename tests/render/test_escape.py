@@ -1,4 +1,4 @@
-"""Escaped text, in the eyes of those who read the formats."""
+"""Escaped text, read back by parsers of the formats."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_markdown_is_nothing_but_the_text(text):
 
 @given(SPECIAL)
 def test_markdown_notes_and_captions_are_text_as_well(text):
-    """Outside of the table there are more things to be mistaken for."""
+    """A paragraph can be mistaken for more than a cell can: a heading, a list, a rule."""
     markdown = tables.to_markdown(Table((Column("a"),), (), caption=f"c {text}", notes=(f"n {text}",)))
     kinds = [kinds for kinds, _ in cells_of(markdown)]
     assert set().union(*kinds) <= {"text", "text_special"}
@@ -79,7 +79,7 @@ def test_a_spreadsheet_computes_nothing(text):
 
 @given(st.text())
 def test_html_can_be_read_back(text):
-    """As the text that can be seen."""
+    """Unescaped HTML is the visible text."""
     import html
 
     escaped = escape.html(text)

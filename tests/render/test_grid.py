@@ -48,7 +48,7 @@ def test_colours_change_no_place():
 
 @given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=6), st.integers(40, 120))
 def test_a_table_fits_and_loses_nothing(rows, width):
-    """Where cells may fold into as many lines as they take; the label alone is there once more in each block."""
+    """Without a limit of lines every cell is there in full; only the label is repeated in each block."""
     columns = [
         TextColumn("#", ["#"] * len(rows)),
         TextColumn("", [row[0] for row in rows], lines=None),
@@ -82,5 +82,5 @@ def test_facts_stand_in_line(width):
 
 
 def test_no_facts_are_no_lines():
-    """Nothing is said about nothing."""
+    """An empty list of facts prints nothing."""
     assert list(grid.fact_lines([], 80)) == []

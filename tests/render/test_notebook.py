@@ -135,7 +135,7 @@ def test_a_record_shows_what_is_known_about_it(manager):
 
 
 def test_a_record_of_many_settings_shows_its_beginning(manager):
-    """And says how many more there are."""
+    """A note has the number of the others."""
     with manager.experiment({f"key{number}": number for number in range(500)}) as exp:
         rows = Reader(exp._repr_html_()).rows
     assert len(rows) == 202
@@ -168,13 +168,13 @@ def test_what_is_the_users_stays_text(manager, text):
 
 
 def test_formulas_are_not_set():
-    """A notebook takes what stands between dollar signs for one, unless a class around it says otherwise."""
+    """A notebook typesets the text between dollar signs as a formula, unless a class around it forbids that."""
     html = notebook.experiments_html([{"experiment_id": "$x$"}])
     assert html.startswith('<div class="tex2jax_ignore mathjax_ignore">')
 
 
 def test_an_entry_of_any_shape_has_a_row():
-    """Also what something else wrote into the registry."""
+    """Also one that another program wrote into the registry."""
     fields = ["experiment_id", "timestamp", "completed_at", "status", "custom_name", "config", "metrics", "end_reason"]
     values = [None, 3, "text", [], [1], {}, [{"a": 1}], True, "\x00", 10**400]
     entries = ExperimentList(dict.fromkeys(fields, value) for value in values)

@@ -56,14 +56,14 @@ def test_the_table_shows_every_experiment(manager, capsys):
 
 
 def test_one_experiment_is_not_several(manager, capsys):
-    """The line at the bottom counts in English."""
+    """The closing line has the singular for one experiment."""
     with manager.experiment({"lr": 0.1}):
         pass
     assert "1 experiment in " in printed(manager, capsys)
 
 
-def test_an_empty_shelf_says_so(manager, capsys):
-    """And where it was looked for."""
+def test_an_empty_base_directory_says_so(manager, capsys):
+    """The message names the base directory."""
     out = printed(manager, capsys)
     assert "No experiments in" in out
     assert str(manager.base_dir) in "".join(out.split("\n"))

@@ -48,7 +48,7 @@ FIRST = "20261123_092910_digits_lr0.0001_de786415"
 
 
 def ladder(columns, rows=3):
-    """Experiments with so many metrics each."""
+    """A table of experiments with a given number of metrics."""
     return Table(
         (Column("experiment"), *(Column(f"metrics.value_{n}", is_numeric=True) for n in range(columns))),
         tuple((Cell(FIRST), *(Cell(-1.23456e-105 * (n + row + 1)) for n in range(columns))) for row in range(rows)),
@@ -96,7 +96,7 @@ def test_text_looks_like_this():
 
 
 def test_colour_is_a_matter_of_the_argument_alone(monkeypatch):
-    """Whoever calls has looked at the terminal and at NO_COLOR."""
+    """The caller has already read the terminal's state and NO_COLOR."""
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM"):
         monkeypatch.setenv(name, "dumb")
     table = Table((Column("a"),), ((Cell("x", style="failed"),),))
@@ -282,6 +282,6 @@ def test_an_empty_table_has_its_titles():
 
 
 def test_a_row_has_a_cell_for_each_column():
-    """What is missing is an empty cell, said by whoever makes the table."""
+    """The caller passes an empty cell for a missing value."""
     with pytest.raises(ValueError, match="row 1 has 1 cells for 2 columns"):
         Table((Column("a"), Column("b")), ((Cell(1), Cell(2)), (Cell(1),)))

@@ -57,8 +57,8 @@ class Plain:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said_yet(monkeypatch):
-    monkeypatch.setattr(messages, "_said", set())
+def _no_warnings_yet(monkeypatch):
+    monkeypatch.setattr(messages, "_logged", set())
 
 
 def strict(value, **options):

@@ -101,11 +101,11 @@ def _names(text: str | None) -> list[str]:
 
 def _getter(name: str, entries: Sequence[Entry]) -> Callable[[Entry], object]:
     """A function that takes a field, as it is written in an expression, out of an entry."""
-    from runbook.query.lexer import tokens
+    from runbook.query.lexer import read_tokens
 
-    first, *others = tokens(name, "columns")
+    first, *others = read_tokens(name, "columns")
     if first.kind != "field" or len(others) > 1:
         raise errors.QueryError(name, first.column, "expected one field, such as config.lr", "columns")
     path: Any = first.value
     field = fields.FieldPath(path, first.text, first.column)
-    return fields.getter(field, fields.Source(entries, datetime.now(UTC)), (name, "columns"))
+    return fields.make_getter(field, fields.Source(entries, datetime.now(UTC)), (name, "columns"))

@@ -1,4 +1,4 @@
-"""Reports: one HTML file that shows experiments, opens from disk, and asks nobody for anything.
+"""Reports: experiments in one HTML file, which opens from disk and needs no network.
 
 from runbook.pages.report import write_report
 """

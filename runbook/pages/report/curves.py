@@ -1,4 +1,4 @@
-"""The curves of a report: histories as numbers, the means of groups, and a form that takes little room."""
+"""The curves of a report: histories as numbers, the means of groups, and a compact form for the page."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from runbook.typing import JsonObject
 
 LIMITS: Final = (10_000, 7_000, 5_000, 3_500, 2_500, 2_000, 1_500, 1_000, 700, 500, 350, 250, 150, 100, 50, 25, 8)
-"""How many points a curve may have; the first with which all curves together fit is taken."""
+"""The numbers of points that a curve may have; a report uses the first with which all curves fit."""
 
 _PRECISION: Final = 1e-5
-"""Half the bytes are enough where the loss is smaller than this part of the curve's height: no screen shows it."""
+"""The greatest error, as a part of the curve's height, for which 4 bytes a number are enough; no screen shows it."""
 
 _BASE64: Final = 4 / 3
 _NO_METRICS: Final = ("step", "time", "attempt")
@@ -39,12 +39,12 @@ class Curve:
 
     Args:
         metric: its name.
-        owner: which experiment or group, by its position.
-        steps: where, in the order in which it was logged.
-        values: the values there; of a group the means.
+        owner: the position of the experiment or group.
+        steps: the steps, in the order in which they were logged.
+        values: the values at these steps; for a group the means.
         low: the lower edge of the band; None for an experiment.
-        high: its upper edge.
-        left_out: how many logged values were no numbers.
+        high: the upper edge of the band; None for an experiment.
+        left_out: the number of logged values that are no numbers.
     """
 
     metric: str
@@ -58,37 +58,37 @@ class Curve:
 
     @property
     def gaps(self) -> int:
-        """How many values are NaN or infinite."""
+        """The number of values that are NaN or infinite."""
         return sum(not math.isfinite(value) for value in self.values)
 
     def weight(self) -> tuple[int, int, int]:
-        """How many points there are, and the bytes of each point's values and of its step."""
+        """The number of points, the bytes of each point's values, and the bytes of its step."""
         edges = [self.values] if self.low is None or self.high is None else [self.values, self.low, self.high]
-        return len(self.values), sum(_item_size(values) for values in edges), _item_size(self.steps)
+        return len(self.values), sum(_measure_item(values) for values in edges), _measure_item(self.steps)
 
-    def thinned(self, limit: int) -> Curve:
-        """The curve with at most so many points; its spikes stay."""
+    def thin(self, limit: int) -> Curve:
+        """The curve with at most `limit` points, which include its spikes."""
         if len(self.values) <= limit:
             return self
-        chosen = downsample.kept(self.values if self.low is None else self.low, limit, self.high)
+        chosen = downsample.select_points(self.values if self.low is None else self.low, limit, self.high)
 
-        def of(values: array[float]) -> list[float]:
+        def select(values: array[float]) -> list[float]:
             return [values[at] for at in chosen]
 
-        steps, values = of(self.steps), of(self.values)
+        steps, values = select(self.steps), select(self.values)
         if self.low is None or self.high is None:
             return attrs.evolve(self, steps=steps, values=values)
-        return attrs.evolve(self, steps=steps, values=values, low=of(self.low), high=of(self.high))
+        return attrs.evolve(self, steps=steps, values=values, low=select(self.low), high=select(self.high))
 
 
-def of_history(history: Mapping[str, Sequence[Any]], owner: int) -> list[Curve]:
-    """The curves of one experiment, a metric each, in the order in which they were first logged.
+def build_curves(history: Mapping[str, Sequence[Any]], owner: int) -> list[Curve]:
+    """The curves of one experiment, one a metric, in the order in which metrics were first logged.
 
     Args:
-        history: columns, as `ExperimentView.history` gives them.
+        history: the columns from `ExperimentView.history`.
         owner: the position of the experiment in the report.
     """
-    steps = [_finite(_number(step)) for step in history.get("step", ())]
+    steps = [_keep_finite(_to_float(step)) for step in history.get("step", ())]
     curves = []
     for metric, column in history.items():
         if metric in _NO_METRICS:
@@ -96,7 +96,7 @@ def of_history(history: Mapping[str, Sequence[Any]], owner: int) -> list[Curve]:
         points = [
             (step, number)
             for step, value in zip(steps, column, strict=True)
-            if value is not None and step is not None and (number := _number(value)) is not None
+            if value is not None and step is not None and (number := _to_float(value)) is not None
         ]
         logged = sum(value is not None for value in column)
         if logged:
@@ -105,13 +105,13 @@ def of_history(history: Mapping[str, Sequence[Any]], owner: int) -> list[Curve]:
     return curves
 
 
-def of_groups(curves: Iterable[Curve], groups: Sequence[Sequence[int]]) -> list[Curve]:
+def average_groups(curves: Iterable[Curve], groups: Sequence[Sequence[int]]) -> list[Curve]:
     """The mean of each group at each step, with the smallest and the largest value of its members as a band.
 
-    At a step that some members did not reach, or where their value is not finite, the others count.
+    Members without a finite value at a step do not count there.
 
     Args:
-        curves: those of the experiments.
+        curves: the curves of the experiments.
         groups: for each group the positions of its members.
     """
     group_of = {member: group for group, members in enumerate(groups) for member in members}
@@ -119,10 +119,10 @@ def of_groups(curves: Iterable[Curve], groups: Sequence[Sequence[int]]) -> list[
     for curve in curves:
         if curve.owner in group_of:
             together.setdefault((curve.metric, group_of[curve.owner]), []).append(curve)
-    return [_mean_of(members, group) for (_, group), members in together.items()]
+    return [_average(members, group) for (_, group), members in together.items()]
 
 
-def _mean_of(members: Sequence[Curve], group: int) -> Curve:
+def _average(members: Sequence[Curve], group: int) -> Curve:
     values_at: dict[float, list[float]] = {}
     for curve in members:
         for step, value in zip(curve.steps, curve.values, strict=True):
@@ -130,17 +130,17 @@ def _mean_of(members: Sequence[Curve], group: int) -> Curve:
                 values_at.setdefault(step, []).append(value)
     steps = sorted(values_at)
     columns = [values_at[step] for step in steps]
-    return Curve(members[0].metric, group, steps, map(_mean, columns), map(min, columns), map(max, columns))
+    return Curve(members[0].metric, group, steps, map(_compute_mean, columns), map(min, columns), map(max, columns))
 
 
-def _mean(values: list[float]) -> float:
+def _compute_mean(values: list[float]) -> float:
     try:
         return statistics.fmean(values)
     except OverflowError:
         return math.nan
 
 
-def _number(value: object) -> float | None:
+def _to_float(value: object) -> float | None:
     if not isinstance(value, int | float):
         return None
     try:
@@ -149,20 +149,20 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _finite(step: float | None) -> float | None:
+def _keep_finite(step: float | None) -> float | None:
     return step if step is not None and math.isfinite(step) else None
 
 
-def limit_for(curves: Sequence[Curve], budget: float) -> int:
-    """How many points a curve may have so that all of them fit.
+def choose_limit(curves: Sequence[Curve], budget: float) -> int:
+    """The number of points that a curve may have so that all curves fit.
 
     Args:
         curves: all curves.
-        budget: the bytes that they may take in the page.
+        budget: the bytes for all curves in the page.
     """
     weights = [curve.weight() for curve in curves]
     for limit in LIMITS:
-        # Curves that stay whole share their steps with others of the experiment; thinned ones have steps of their own.
+        # Whole curves of an experiment share their steps; each thinned curve has steps of its own.
         numbers = sum(
             length * values if length <= limit else limit * (values + steps) for length, values, steps in weights
         )
@@ -172,47 +172,47 @@ def limit_for(curves: Sequence[Curve], budget: float) -> int:
 
 
 class Packing:
-    """Curves as JSON; steps that several curves share are there once."""
+    """Packs curves as JSON; curves with the same steps share them."""
 
     def __init__(self) -> None:
         self.steps: list[JsonObject] = []
         self._known: dict[bytes, int] = {}
 
-    def curve(self, curve: Curve, limit: int) -> JsonObject:
-        """A curve as the page reads it.
+    def pack(self, curve: Curve, limit: int) -> JsonObject:
+        """The curve in the form that the page reads.
 
         Args:
-            curve: what to pack.
-            limit: how many points it may have.
+            curve: the curve.
+            limit: the most points that it may have.
         """
-        short = curve.thinned(limit)
+        thinned = curve.thin(limit)
         packed: JsonObject = {
             "metric": curve.metric,
             "owner": curve.owner,
-            "steps": self._position(short.steps),
-            "values": packed_numbers(short.values),
+            "steps": self._add_steps(thinned.steps),
+            "values": pack_numbers(thinned.values),
             "logged": len(curve.values),
-            "shown": len(short.values),
+            "shown": len(thinned.values),
             "gaps": curve.gaps,
             "left_out": curve.left_out,
         }
-        if short.low is not None and short.high is not None:
-            packed |= {"low": packed_numbers(short.low), "high": packed_numbers(short.high)}
+        if thinned.low is not None and thinned.high is not None:
+            packed |= {"low": pack_numbers(thinned.low), "high": pack_numbers(thinned.high)}
         return packed
 
-    def _position(self, steps: array[float]) -> int:
+    def _add_steps(self, steps: array[float]) -> int:
         key = steps.tobytes()
         if key not in self._known:
             self._known[key] = len(self.steps)
-            self.steps.append(packed_numbers(steps))
+            self.steps.append(pack_numbers(steps))
         return self._known[key]
 
 
-def packed_numbers(values: Sequence[float]) -> JsonObject:
+def pack_numbers(values: Sequence[float]) -> JsonObject:
     """Numbers as little-endian bytes in base64, or as start, stride and count where they are evenly spaced.
 
     Example:
-        >>> packed_numbers([0.0, 10.0, 20.0])
+        >>> pack_numbers([0.0, 10.0, 20.0])
         {'start': 0.0, 'stride': 10.0, 'count': 3}
     """
     if len(values) > 1 and math.isfinite(values[0]):
@@ -225,7 +225,7 @@ def packed_numbers(values: Sequence[float]) -> JsonObject:
     return {"type": numbers.typecode, "base64": base64.b64encode(numbers.tobytes()).decode("ascii")}
 
 
-def _item_size(values: Sequence[float]) -> int:
+def _measure_item(values: Sequence[float]) -> int:
     return array("f" if _fits_single(values) else "d").itemsize
 
 

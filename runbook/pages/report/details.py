@@ -1,4 +1,4 @@
-"""What a report tells of single experiments: record, config, metrics, environment, and what ended them."""
+"""The details of single experiments in a report: record, config, metrics, environment, and failures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from runbook import errors
 from runbook.display import cut
 from runbook.pages.report.environment import environment_rows
-from runbook.pages.report.labels import as_text, own_settings
+from runbook.pages.report.labels import flatten_settings, format_setting
 from runbook.read.view import record_of
 from runbook.serialize.jsonable import to_jsonable
 from runbook.serialize.timestamps import format_time
@@ -27,43 +27,45 @@ _MOST_TAGS: Final = 50
 
 
 class _Room(NamedTuple):
-    """How much is told of each config and of each environment."""
+    """The most settings of each config and environment that are shown, and the most characters of each."""
 
     settings: int
     length: int
 
 
 _ROOMS: Final = (_Room(300, 2_000), _Room(150, 400), _Room(60, 80), _Room(20, 40))
-"""The first with which everything fits is taken; only settings of an unusual size need another than the first."""
+"""A report uses the first with which everything fits; only configs of an unusual size need another than the first."""
 
 
-def details(views: Sequence[ExperimentView], remarks: list[str]) -> JsonObject:
-    """What is known about each experiment.
+def describe_experiments(views: Sequence[ExperimentView], remarks: list[str]) -> JsonObject:
+    """The details of experiments, as JSON-compatible data.
 
     Args:
         views: the experiments.
-        remarks: gets what is not shown, in words.
+        remarks: a list to which sentences about what is not shown are added.
 
     Returns:
-        `{"experiments": […], "packages": […]}`; experiments that ran on the same packages share their list.
+        `{"experiments": […], "packages": […]}`; experiments with the same packages share one list.
     """
     made: JsonObject = {}
     for room in _ROOMS:
         packages: dict[str, int] = {}
-        told: list[Json] = [_detail(view, room) | _environment(view, room, packages) for view in views]
-        made = {"experiments": told, "packages": [json.loads(text) for text in packages]}
+        experiments: list[Json] = [
+            _describe_experiment(view, room) | _describe_environment(view, room, packages) for view in views
+        ]
+        made = {"experiments": experiments, "packages": [json.loads(text) for text in packages]}
         if len(json.dumps(made, ensure_ascii=False)) <= _DETAIL_BYTES:
             break
     if room != _ROOMS[0]:
         remarks.append(
-            f"Of each config at most {room.settings} settings are told, up to {room.length} characters each."
+            f"Of each config at most {room.settings} settings are shown, up to {room.length} characters each."
         )
     return made
 
 
-def _detail(view: ExperimentView, room: _Room) -> JsonObject:
+def _describe_experiment(view: ExperimentView, room: _Room) -> JsonObject:
     record = record_of(view)
-    settings = own_settings(view.id, record.config)
+    settings = flatten_settings(view.id, record.config)
     return {
         "id": view.id,
         "status": view.status.value,
@@ -77,18 +79,18 @@ def _detail(view: ExperimentView, room: _Room) -> JsonObject:
         "parent": view.parent,
         "function": record.function,
         "attempts": view.attempt,
-        "config": _pairs({key: cut(as_text(value), room.length) for key, value in settings.items()}, room),
+        "config": _list_pairs({key: cut(format_setting(value), room.length) for key, value in settings.items()}, room),
         "settings": len(settings),
-        "metrics": _pairs({name: to_jsonable(value) for name, value in view.metrics.items()}, room),
+        "metrics": _list_pairs({name: to_jsonable(value) for name, value in view.metrics.items()}, room),
         "final_metrics": len(view.metrics),
     }
 
 
-def _pairs(values: JsonObject, room: _Room) -> list[Json]:
+def _list_pairs(values: JsonObject, room: _Room) -> list[Json]:
     return [[cut(name, min(room.length, _NAME_LENGTH)), value] for name, value in list(values.items())[: room.settings]]
 
 
-def _environment(view: ExperimentView, room: _Room, packages: dict[str, int]) -> JsonObject:
+def _describe_environment(view: ExperimentView, room: _Room, packages: dict[str, int]) -> JsonObject:
     try:
         rows, installed = environment_rows(view.load_environment(), room.length)
     except FileNotFoundError:
@@ -99,16 +101,16 @@ def _environment(view: ExperimentView, room: _Room, packages: dict[str, int]) ->
     return {"environment": rows, "packages": key}
 
 
-def failures(views: Sequence[ExperimentView]) -> list[Json]:
-    """Why experiments failed or were interrupted, the newest first.
+def describe_failures(views: Sequence[ExperimentView]) -> list[Json]:
+    """The endings of failed and interrupted experiments, newest first.
 
     Args:
-        views: these experiments, oldest first.
+        views: the experiments, oldest first.
     """
-    return [_ending(view) for view in reversed(views)]
+    return [_describe_ending(view) for view in reversed(views)]
 
 
-def _ending(view: ExperimentView) -> JsonObject:
+def _describe_ending(view: ExperimentView) -> JsonObject:
     record = record_of(view)
     return {
         "id": view.id,
@@ -117,17 +119,17 @@ def _ending(view: ExperimentView) -> JsonObject:
         "reason": None if view.end_reason is None else view.end_reason.value,
         "ended": None if record.completed_at is None else format_time(record.completed_at),
         "evidence": record.attempts[-1].evidence if record.attempts else None,
-        "failure": _failure(view),
+        "failure": _describe_failure(view),
     }
 
 
-def _failure(view: ExperimentView) -> JsonObject | None:
+def _describe_failure(view: ExperimentView) -> JsonObject | None:
     failure = record_of(view).failure
     if failure is None:
         return None
     traceback = failure.traceback
     if len(traceback) > _LONG_TEXT_LENGTH:
-        # The innermost call, which failed, comes last.
+        # The end is kept, because the innermost call comes last.
         left_out = len(traceback) - _LONG_TEXT_LENGTH
         traceback = f"… {left_out:,} characters left out …\n{traceback[-_LONG_TEXT_LENGTH:]}"
     return {"type": failure.type, "message": cut(failure.message, _TEXT_LENGTH), "traceback": traceback}

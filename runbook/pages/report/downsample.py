@@ -1,7 +1,7 @@
-"""Long curves made short without losing their spikes.
+"""Thinning long curves without losing their spikes.
 
-A curve is cut into buckets of equal length, and of each bucket its smallest and its largest value stay: the min-max
-rule of decimation, which keeps what the eye sees of a line that has more points than the screen has pixels
+A curve is divided into buckets of equal length, of which only the smallest and the largest value stay: min-max
+decimation, which does not change the picture of a line that has more points than the screen has pixels
 (Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation", VLDB 2014, https://doi.org/10.14778/2732951.2732953).
 """
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SHORTEST: Final = 8
-"""Fewer points than these are no curve any more; a smaller limit counts as this one."""
+"""The least number of points; a smaller limit counts as this one."""
 
 
-def kept(low: Sequence[float], limit: int, high: Sequence[float] | None = None) -> list[int]:
-    """Which points of a curve stay.
+def select_points(low: Sequence[float], limit: int, high: Sequence[float] | None = None) -> list[int]:
+    """The positions of the points of a curve that stay.
 
     The first and the last point stay, and of each bucket between them the smallest and the largest finite value and
     the first one that is not finite, so that a gap stays a gap.
 
     Args:
-        low: the values of the curve, in order; of a band its lower edge.
-        limit: how many points may stay, at least `SHORTEST`.
-        high: the upper edge of a band; None for a curve, which is both edges.
+        low: the values of a curve, in order; for a band its lower edge.
+        limit: the most points that may stay; less than `SHORTEST` counts as `SHORTEST`.
+        high: the upper edge of a band; None for a curve.
 
     Returns:
-        Ascending positions, at most `limit`; all of them where the curve is short enough.
+        Ascending positions, at most `limit`; all positions if the curve is short enough.
 
     Example:
-        >>> kept([0, 0, 0, 9, 0, 0, 0, -5, 0, 0], 8)
+        >>> select_points([0, 0, 0, 9, 0, 0, 0, -5, 0, 0], 8)
         [0, 1, 3, 4, 7, 9]
     """
     high = low if high is None else high

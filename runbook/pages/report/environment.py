@@ -1,4 +1,4 @@
-"""What an experiment ran on, as rows for people."""
+"""The environment of an experiment as rows for people."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def environment_rows(environment: JsonObject, length: int = 2_000) -> tuple[list
     """The rows of an environment, each a label and a text, and its packages, each `name==version`.
 
     Args:
-        environment: as `ExperimentView.load_environment` gives it; fields that are missing are left out.
-        length: longer texts are cut.
+        environment: the data from `ExperimentView.load_environment`; missing fields have no row.
+        length: the most characters of a text; longer ones are cut.
     """
     rows: list[Json] = []
     for field, label in _LABELS.items():
-        text = cut(_text(environment.get(field)), length)
+        text = cut(_format_value(environment.get(field)), length)
         if text:
             rows.append([label, text])
     git = environment.get("git")
     if isinstance(git, dict):
-        rows.append(["Git", cut(_git(git), length)])
+        rows.append(["Git", cut(_format_git(git), length)])
     packages = environment.get("packages")
     installed: list[Json] = []
     if isinstance(packages, dict):
@@ -46,13 +46,13 @@ def environment_rows(environment: JsonObject, length: int = 2_000) -> tuple[list
     return rows, installed
 
 
-def _text(value: Json) -> str:
+def _format_value(value: Json) -> str:
     if isinstance(value, list):
         value = " ".join(str(item) for item in value)
     return "" if value is None else str(value)
 
 
-def _git(git: JsonObject) -> str:
+def _format_git(git: JsonObject) -> str:
     commit = str(git.get("commit") or "no commit yet")
     branch = f" on {git['branch']}" if git.get("branch") else ""
     state = "with uncommitted changes" if git.get("dirty") else "clean"

@@ -1,4 +1,4 @@
-"""What experiments and groups are called in a report: by their names, and by what tells those of one name apart."""
+"""Titles of experiments in a report: their names, with the settings that distinguish those of the same name."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _MOST_SETTINGS: Final = 3
 _LONGEST: Final = 90
 
 
-def own_settings(experiment_id: str, config: object) -> dict[str, Json]:
-    """The settings, flat, without the folder of checkpoints, which is the experiment's own and differs always."""
+def flatten_settings(experiment_id: str, config: object) -> dict[str, Json]:
+    """The settings of a config, flat, without paths into the experiment's own folder, which always differ."""
     return flatten(without_own_paths(config, experiment_id)) if isinstance(config, dict) else {}
 
 
 def told_apart(names: Sequence[str], settings: Sequence[Mapping[str, Json]], fallback: Sequence[str]) -> list[str]:
-    """The names; those that several have with the settings in which these differ, or else with the fallback.
+    """A title for each experiment: its name; names that several have get the settings that differ, or a fallback.
 
     Args:
-        names: one for each.
-        settings: flat, one mapping for each.
-        fallback: a text for each that differs always.
+        names: the name of each experiment.
+        settings: the flat settings of each experiment.
+        fallback: a text for each experiment that is always unique.
 
     Example:
         >>> told_apart(["a", "a", "b"], [{"lr": 1}, {"lr": 2}, {}], ["x", "y", "z"])
@@ -41,17 +41,19 @@ def told_apart(names: Sequence[str], settings: Sequence[Mapping[str, Json]], fal
             continue
         alike = [at for at, other in enumerate(names) if other == name]
         different = differing({str(at): dict(settings[at]) for at in alike})
-        told = [_told({key: values.get(str(at)) for key, values in different.items()}) for at in alike]
-        is_enough = 0 < len(different) <= _MOST_SETTINGS and len(set(told)) == count and max(map(len, told)) <= _LONGEST
-        for at, text in zip(alike, told, strict=True):
-            titles[at] = f"{name} · {text if is_enough else fallback[at]}"
+        texts = [_format_settings({key: values.get(str(at)) for key, values in different.items()}) for at in alike]
+        is_unique = (
+            0 < len(different) <= _MOST_SETTINGS and len(set(texts)) == count and max(map(len, texts)) <= _LONGEST
+        )
+        for at, text in zip(alike, texts, strict=True):
+            titles[at] = f"{name} · {text if is_unique else fallback[at]}"
     return titles
 
 
-def as_text(value: Json) -> str:
-    """A setting as people write it."""
+def format_setting(value: Json) -> str:
+    """The value of a setting as people write it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _told(settings: Mapping[str, Json]) -> str:
-    return ", ".join(f"{key}={as_text(value)}" for key, value in settings.items())
+def _format_settings(settings: Mapping[str, Json]) -> str:
+    return ", ".join(f"{key}={format_setting(value)}" for key, value in settings.items())

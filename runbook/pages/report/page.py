@@ -1,7 +1,7 @@
-"""The page: the skeleton, the style, the scripts and the data become one HTML file.
+"""The HTML file of a report, from the skeleton, the style, the scripts and the data.
 
-The page may run its own two scripts, known by their hashes, and may load nothing at all
-(Content Security Policy Level 3, https://www.w3.org/TR/CSP3/). What experiments say is data in a block of JSON,
+The page may run only its own two scripts, which it knows by their hashes, and may load nothing
+(Content Security Policy Level 3, https://www.w3.org/TR/CSP3/). The texts of experiments are data in a block of JSON,
 never markup.
 """
 
@@ -34,8 +34,8 @@ class Bundle:
 
     Args:
         packed: the script, compressed by gzip, in base64: a third of its size.
-        digest: the hash by which the page may run it.
-        version: which version of plotly.js it is.
+        digest: the hash of the script, which allows the page to run it.
+        version: the version of plotly.js.
     """
 
     packed: str
@@ -43,7 +43,7 @@ class Bundle:
     version: str
 
 
-def plotly_bundle() -> Bundle:
+def load_plotly() -> Bundle:
     """The script of the installed plotly.
 
     Raises:
@@ -55,22 +55,22 @@ def plotly_bundle() -> Bundle:
         raise errors.MissingExtraError("plotly", "report", "the charts of a report are drawn by it") from error
     script = get_plotlyjs().encode()
     packed = base64.b64encode(gzip.compress(script, mtime=0)).decode("ascii")
-    return Bundle(packed, _digest(script), get_plotlyjs_version())
+    return Bundle(packed, _hash(script), get_plotlyjs_version())
 
 
-def rendered(data: JsonObject, bundle: Bundle) -> bytes:
-    """The page.
+def render(data: JsonObject, bundle: Bundle) -> bytes:
+    """The HTML page as bytes.
 
     Args:
-        data: what it says.
-        bundle: what draws its charts.
+        data: the data of the page.
+        bundle: the script that draws its charts.
     """
-    script = "\n".join(["(() => {", '"use strict";', *(_text(name) for name in _SCRIPTS), "})();"])
+    script = "\n".join(["(() => {", '"use strict";', *(_read_asset(name) for name in _SCRIPTS), "})();"])
     # Only scripts with these hashes run. Plotly sets styles in many places, which can neither load nor run anything.
     policy = "; ".join(
         [
             "default-src 'none'",
-            f"script-src {_digest(script.encode())} {bundle.digest}",
+            f"script-src {_hash(script.encode())} {bundle.digest}",
             "style-src 'unsafe-inline'",
             "img-src data: blob:",
             "base-uri 'none'",
@@ -78,20 +78,20 @@ def rendered(data: JsonObject, bundle: Bundle) -> bytes:
         ]
     )
     facts: JsonObject = {"version": runbook.__version__, "plotly": bundle.version}
-    page = Template(_text("page.html")).substitute(
+    page = Template(_read_asset("page.html")).substitute(
         policy=policy,
         title=html.escape(f"{data['base_dir']} · runbook report"),
-        style=_text("page.css"),
+        style=_read_asset("page.css"),
         data=json_block({**data, **facts}),
         bundle=bundle.packed,
         script=script,
     )
-    # Half a surrogate pair, which a name may hold, is the escape of itself in JSON.
+    # A name may hold half a surrogate pair, which UTF-8 cannot encode; its escape is valid in the JSON.
     return page.encode(errors="backslashreplace")
 
 
 def json_block(data: JsonObject) -> str:
-    r"""Data for a `<script type="application/json">`, which nothing in it can end or leave.
+    r"""JSON for a `<script type="application/json">`, in which no text can end the script.
 
     Example:
         >>> json_block({"name": "</script><script>alert(1)</script>"})
@@ -100,9 +100,9 @@ def json_block(data: JsonObject) -> str:
     return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
 
 
-def _digest(script: bytes) -> str:
+def _hash(script: bytes) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode('ascii')}'"
 
 
-def _text(name: str) -> str:
+def _read_asset(name: str) -> str:
     return resources.files("runbook.pages").joinpath("assets").joinpath(name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The pictures of an experiment: images as data URIs, saved plotly figures as data."""
+"""The pictures of an experiment: images as data URIs, saved plotly figures as JSON-compatible data."""
 
 from __future__ import annotations
 
@@ -24,49 +24,49 @@ _TYPES: Final = {
 }
 _MOST_FILES: Final = 2_000
 _LARGEST: Final = 1_500_000
-"""At most so many bytes has an image or a figure that goes into the page."""
+"""The most bytes of an image or a figure in the page."""
 
 
 class Album:
-    """Takes pictures as long as there is room.
+    """Collects pictures until the room for them is used up.
 
     Args:
-        room: how many bytes of the page there are for pictures.
+        room: the bytes of the page that pictures may take.
     """
 
     def __init__(self, room: int) -> None:
         self._room = room
 
-    def of(self, results: Path) -> list[Json]:
-        """The pictures below a folder, by name; one for which there is no room is named all the same.
+    def collect(self, results: Path) -> list[Json]:
+        """The pictures below a folder, sorted by name; those for which there is no room have only a name and a reason.
 
         Args:
-            results: the folder with the results of an experiment.
+            results: the folder `results/` of an experiment.
         """
         found: list[Json] = []
-        for path in _files(results):
+        for path in _list_files(results):
             suffix = path.suffix.lower()
             try:
                 if suffix in _TYPES:
-                    found.append({"name": _name(path, results), **self._image(path, _TYPES[suffix])})
+                    found.append({"name": _format_name(path, results), **self._load_image(path, _TYPES[suffix])})
                 elif suffix == ".json" and _looks_like_figure(path):
-                    found.append({"name": _name(path, results), **self._figure(path)})
+                    found.append({"name": _format_name(path, results), **self._load_figure(path)})
             except (OSError, ValueError, RecursionError) as error:
-                found.append({"name": _name(path, results), "problem": f"cannot be read ({error})"})
+                found.append({"name": _format_name(path, results), "problem": f"cannot be read ({error})"})
         return found
 
-    def _image(self, path: Path, kind: str) -> JsonObject:
+    def _load_image(self, path: Path, kind: str) -> JsonObject:
         size = path.stat().st_size
-        if problem := self._too_large(size * 4 // 3):
+        if problem := self._explain_too_large(size * 4 // 3):
             return {"problem": problem}
         text = base64.b64encode(path.read_bytes()).decode("ascii")
         self._room -= len(text)
         return {"source": f"data:{kind};base64,{text}"}
 
-    def _figure(self, path: Path) -> JsonObject:
-        if problem := self._too_large(path.stat().st_size):
+    def _load_figure(self, path: Path) -> JsonObject:
+        if problem := self._explain_too_large(path.stat().st_size):
             return {"problem": problem}
-        figure = json.loads(path.read_bytes(), parse_constant=lambda _: None, parse_float=_finite)
+        figure = json.loads(path.read_bytes(), parse_constant=lambda _: None, parse_float=_parse_finite)
         if not (isinstance(figure, dict) and isinstance(figure.get("data"), list)):
             raise ValueError("it is no plotly figure")  # noqa: TRY004 - the content of a file, not an argument
         data, layout = figure["data"], figure.get("layout")
@@ -74,11 +74,11 @@ class Album:
             "data": [trace for trace in data if isinstance(trace, dict)],
             "layout": layout if isinstance(layout, dict) else {},
         }
-        left_out = _without_addresses(kept)
+        left_out = _remove_addresses(kept)
         self._room -= len(json.dumps(kept))
         return {"figure": kept} | ({"remark": "pictures from elsewhere are not loaded"} if left_out else {})
 
-    def _too_large(self, size: int) -> str | None:
+    def _explain_too_large(self, size: int) -> str | None:
         if size > _LARGEST:
             return f"is not in the report: it takes {size / 1e6:.1f} MB, more than {_LARGEST / 1e6:.1f} MB"
         if size > self._room:
@@ -86,8 +86,8 @@ class Album:
         return None
 
 
-def _files(results: Path) -> Iterator[Path]:
-    # Links are not followed: those of an experiment from elsewhere could lead to any file of this machine.
+def _list_files(results: Path) -> Iterator[Path]:
+    # Links are not followed: an imported experiment could link to any file of this machine.
     count = 0
     for folder, folders, names in os.walk(results):
         folders.sort()
@@ -100,7 +100,7 @@ def _files(results: Path) -> Iterator[Path]:
                 yield path
 
 
-def _name(path: Path, results: Path) -> str:
+def _format_name(path: Path, results: Path) -> str:
     return f"results/{path.relative_to(results).as_posix()}"
 
 
@@ -109,13 +109,13 @@ def _looks_like_figure(path: Path) -> bool:
         return file.read(200).lstrip().removeprefix(b"{").lstrip().startswith(b'"data"')
 
 
-def _finite(text: str) -> float | None:
+def _parse_finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
 
 
-def _without_addresses(figure: Json) -> bool:
-    """Take out the addresses of pictures, which a page without a network cannot load; whether there were any."""
+def _remove_addresses(figure: Json) -> bool:
+    """Remove the addresses of pictures, which a page without a network cannot load; True if there were any."""
     found = False
     unfinished = [figure]
     while unfinished:

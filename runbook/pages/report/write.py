@@ -1,4 +1,4 @@
-"""Writing a report: what was collected, within the bytes that a page may have."""
+"""Writing a report into a file of limited size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from runbook import errors
 from runbook.pages.report import curves as curves_
 from runbook.pages.report.data import collect
-from runbook.pages.report.page import plotly_bundle, rendered
+from runbook.pages.report.page import load_plotly, render
 from runbook.pages.report.pictures import Album
 from runbook.storage.files import write_whole
 
@@ -34,33 +34,33 @@ def write_report(
 ) -> Path:
     """Write experiments into one HTML file that opens from disk, without a network.
 
-    It has a table of all of them, and of the newest 50 the curves, the settings in which they differ, the environment,
-    notes, tracebacks and pictures. It stays below 6 MB: long histories are thinned so that their spikes stay, pictures
-    for which there is no room are only named, and the page says so.
+    It has a table of all experiments, and for the newest 50 the curves, the settings in which they differ, the
+    environment, notes, tracebacks and pictures. It stays below 6 MB: long histories are thinned so that their spikes
+    stay, pictures for which there is no room are only named, and the page has remarks about both.
 
     Args:
-        manager: of the base directory.
-        ids: ids, beginnings of ids or names; None means all experiments of the base directory.
+        manager: the manager of the base directory.
+        ids: ids, beginnings of ids or names; None for all experiments of the base directory.
         path: the file to make or to replace, `report.html` for example; its folder must exist.
-        progress: called with how many histories are read, and how many there are.
+        progress: called with the number of histories that are read, and the number of all.
 
     Returns:
         The file, as an absolute path.
 
     Raises:
-        ExperimentNotFoundError: if there is no such experiment.
+        ExperimentNotFoundError: if an experiment does not exist.
         MissingExtraError: if plotly is not installed, whose charts the page uses.
-        ReportTargetError: if the file cannot be made there.
+        ReportTargetError: if the file cannot be written.
 
     Example:
         >>> write_report(manager, None, "report.html")  # doctest: +SKIP
         PosixPath('/home/me/project/report.html')
     """
     target = Path(path).expanduser().absolute()
-    _check(target)
-    bundle = plotly_bundle()
+    _check_target(target)
+    bundle = load_plotly()
     collected = collect(manager, [ids] if isinstance(ids, str) else ids, progress)
-    page = rendered(_within(collected, _PAGE_BYTES - len(bundle.packed)), bundle)
+    page = render(_fit(collected, _PAGE_BYTES - len(bundle.packed)), bundle)
     try:
         write_whole(target, page)
     except OSError as error:
@@ -68,32 +68,32 @@ def write_report(
     return target
 
 
-def _check(target: Path) -> None:
+def _check_target(target: Path) -> None:
     if target.is_dir():
         raise errors.ReportTargetError(target, "is a folder, and a report is one file")
     if not target.parent.is_dir():
         raise errors.ReportTargetError(target, f"has no folder: there is no {target.parent}")
-    # `report.pdf` would be a file that no viewer of PDF opens.
+    # A file `report.pdf` that holds HTML would not open in any viewer.
     if mimetypes.guess_type(target.name)[0] not in {None, "text/html"}:
         raise errors.ReportTargetError(target, f"is called {target.suffix}, and a report is HTML")
 
 
-def _within(collected: Collected, room: int) -> JsonObject:
-    """Everything that the page says, thinned so that it fits."""
+def _fit(collected: Collected, room: int) -> JsonObject:
+    """The data of the page with curves and pictures, thinned so that it fits into `room` bytes."""
     data = dict(collected.data)
     room -= len(json.dumps(data, ensure_ascii=False).encode(errors="replace"))
-    means = curves_.of_groups(collected.curves, collected.groups)
-    limit = curves_.limit_for([*collected.curves, *means], min(_CURVE_BYTES, room))
+    means = curves_.average_groups(collected.curves, collected.groups)
+    limit = curves_.choose_limit([*collected.curves, *means], min(_CURVE_BYTES, room))
     packing = curves_.Packing()
-    data["curves"] = [packing.curve(curve, limit) for curve in collected.curves]
-    data["means"] = [packing.curve(mean, limit) for mean in means]
+    data["curves"] = [packing.pack(curve, limit) for curve in collected.curves]
+    data["means"] = [packing.pack(mean, limit) for mean in means]
     data["steps"] = list(packing.steps)
     data["limit"] = limit
     room -= len(json.dumps([data["curves"], data["means"], data["steps"]]))
     album = Album(max(0, room))
-    pictures: list[Json] = [list(album.of(view.results_dir)) for view in collected.views]
+    pictures: list[Json] = [list(album.collect(view.results_dir)) for view in collected.views]
     data["pictures"] = pictures
-    # Only a table of very many experiments can be larger than everything else is allowed to be.
+    # Only the table, which has all experiments, can exceed the size of the page.
     too_many = ["It is larger than 6 MB because of the number of experiments."] if room < 0 else []
     data["remarks"] = [*collected.remarks, *too_many]
     return data
