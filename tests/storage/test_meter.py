@@ -64,7 +64,7 @@ def test_a_meter_of_nothing_is_done_at_once(calls):
 
 
 @pytest.mark.parametrize("target", ["copies", "copy.zip"])
-def test_an_export_tells_its_bytes(manager, tmp_path, calls, large, target):
+def test_an_export_reports_its_bytes(manager, tmp_path, calls, large, target):
     """From 0 to all of them, in steps that a bar can show."""
     manager.export_experiment(large, tmp_path / target, progress=calls)
     check(calls)
@@ -72,7 +72,7 @@ def test_an_export_tells_its_bytes(manager, tmp_path, calls, large, target):
 
 
 @pytest.mark.parametrize("target", ["copies", "copy.zip"])
-def test_an_import_tells_its_bytes(manager, tmp_path, calls, large, target):
+def test_an_import_reports_its_bytes(manager, tmp_path, calls, large, target):
     """Whether it comes from a folder or from a bundle."""
     made = manager.export_experiment(large, tmp_path / target)
     other = ExperimentManager(tmp_path / "other")
@@ -81,7 +81,7 @@ def test_an_import_tells_its_bytes(manager, tmp_path, calls, large, target):
     assert calls[-1][1] > 5 * MIB and len(calls) > 5
 
 
-def test_a_merge_tells_its_experiments(manager, tmp_path, calls):
+def test_a_merge_reports_its_experiments(manager, tmp_path, calls):
     """One after the other."""
     for nth in range(3):
         with manager.experiment({"nth": nth}):
