@@ -1,11 +1,11 @@
-"""The record of machine-learning experiments in plain files.
+"""Records of machine-learning experiments in plain files.
 
 from runbook import experiment, tracked, ExperimentManager
 """
 
 from __future__ import annotations
 
-# Type checkers know this name; importing it from `typing` would be most of what `import runbook` costs.
+# Type checkers know this name; importing it from `typing` would take most of the time of `import runbook`.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runbook.api.manager import ExperimentManager
@@ -81,7 +81,7 @@ __all__ = [
     "tracked",
 ]
 
-_HOMES = {
+_MODULES = {
     "Comparison": "compare.comparison",
     "EndReason": "record.status",
     "Experiment": "run.experiment",
@@ -98,14 +98,14 @@ _HOMES = {
 
 
 if not TYPE_CHECKING:
-    # Hidden from type checkers, which would take every misspelt name for one that it gives.
+    # Hidden from type checkers, which would accept every misspelt name because of it.
     def __getattr__(name: str) -> object:
-        # Loaded at first use: a program that imports runbook and never starts an experiment pays almost nothing.
+        # Imported at first use, so that `import runbook` stays fast.
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import importlib
 
-        value: object = getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        value: object = getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
         globals()[name] = value
         return value
 

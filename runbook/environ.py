@@ -1,4 +1,4 @@
-"""What the environment variables decide when the caller does not."""
+"""The environment variables of runbook: the default base directory, and whether tracking is disabled."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ MODE_VARIABLE: Final = "RUNBOOK_MODE"
 def base_dir(argument: StrPath | None) -> str:
     """The base directory: the argument, else `RUNBOOK_DIR`, else `./experiments`."""
     if argument is not None:
-        return _expanded(os.fspath(argument))
-    return _expanded(os.environ.get(DIR_VARIABLE) or BASE_DIR)
+        return _expand_user(os.fspath(argument))
+    return _expand_user(os.environ.get(DIR_VARIABLE) or BASE_DIR)
 
 
-def _expanded(path: str) -> str:
+def _expand_user(path: str) -> str:
     # Path.expanduser would drop the legacy "./".
     return os.path.expanduser(path)  # noqa: PTH111
 
 
 def is_disabled() -> bool:
-    """Whether `RUNBOOK_MODE=disabled` asks for experiments that write nothing.
+    """Whether `RUNBOOK_MODE=disabled` is set, so that experiments write nothing.
 
     Raises:
-        UsageError: if the variable has any other value: it was meant to do something.
+        UsageError: if the variable is neither disabled, enabled nor empty.
     """
     mode = os.environ.get(MODE_VARIABLE, "")
     if mode in {"", "enabled"}:

@@ -1,32 +1,32 @@
-"""Everything that runbook raises.
+"""Every error that runbook raises.
 
     RunbookError
     ├── what the caller did
     │   ├── ConfigError               (TypeError)       a config that holds no settings
-    │   ├── InvalidNameError          (ValueError)      a name that cannot be a file of the experiment
-    │   ├── UnknownStatusError        (ValueError)      a status outside the closed set
+    │   ├── InvalidNameError          (ValueError)      a name that is no valid file name
+    │   ├── UnknownStatusError        (ValueError)      a status that does not exist
     │   ├── UnknownSuffixError        (ValueError)      a file name whose suffix names no format we write
     │   ├── PickleNotAllowedError     (ValueError)      a pickle asked for without allow_pickle=True
-    │   ├── QueryError                (ValueError)      a question that cannot be read
+    │   ├── QueryError                (ValueError)      a query that cannot be read
     │   ├── ComparisonError           (ValueError)      a comparison that cannot be made
-    │   ├── UsageError                (RuntimeError)    the right call at the wrong moment
-    │   │   ├── NoActiveExperimentError                 a save without an experiment to save into
-    │   │   └── ResumeError                             an experiment that cannot go on
+    │   ├── UsageError                (RuntimeError)    a call that is not possible now, or with this argument
+    │   │   ├── NoActiveExperimentError                 a save while no experiment is active
+    │   │   └── ResumeError                             an experiment that cannot be resumed
     │   │       └── ConfigDiffersError                  … because its config is another one
-    │   ├── ExperimentNotFoundError   (KeyError)        no experiment goes by that id, prefix or name
-    │   └── AmbiguousExperimentError  (KeyError)        several experiments do
+    │   ├── ExperimentNotFoundError   (KeyError)        no experiment has that id, prefix or name
+    │   └── AmbiguousExperimentError  (KeyError)        several experiments have that prefix
     ├── what the world did
     │   ├── BaseDirectoryError        (OSError)         the base directory cannot hold experiments
     │   ├── TargetExistsError         (FileExistsError) an export would overwrite something
-    │   ├── ReportTargetError         (OSError)         a report cannot be made where it was to go
+    │   ├── ReportTargetError         (OSError)         a report cannot be written to its path
     │   ├── MissingExtraError         (ImportError)     a library that only some calls need is not installed
-    │   └── ExperimentExistsError     (FileExistsError) an experiment would take the place of another
+    │   └── ExperimentExistsError     (FileExistsError) an import would overwrite another experiment
     └── what the disk holds
-        ├── DamagedFileError          (ValueError)      a file of ours that cannot be understood
-        ├── BundleError               (ValueError)      a bundle that is not what it says, or cannot be made
+        ├── DamagedFileError          (ValueError)      a file of ours that cannot be read
+        ├── BundleError               (ValueError)      a bundle that is damaged or cannot be made
         └── NewerFormatError          (ValueError)      a file written by a newer runbook
 
-Each keeps its facts as attributes and survives pickling. Its message ends in a hint: what to do next in Python. The
+Each error has its facts as attributes and can be pickled. Its message ends in a hint: what to do next in Python. The
 command line shows the same description with the hint for the command line.
 """
 
@@ -47,8 +47,8 @@ class RunbookError(Exception):
 
     Attributes:
         description: what was found, and where.
-        hint: what to do next, in Python (`hint.python`) and on the command line (`hint.command`); None where the
-            description says it.
+        hint: what to do next, in Python (`hint.python`) and on the command line (`hint.command`); None if the
+            description contains it.
     """
 
     def __init__(self, description: str, hint: Hint | None = None, facts: tuple[object, ...] | None = None) -> None:
@@ -58,7 +58,7 @@ class RunbookError(Exception):
         self._facts = (description, hint) if facts is None else facts
 
     def __str__(self) -> str:
-        # KeyError would show the repr of the message, with quotes and escapes around it.
+        # KeyError would show the repr of the message, with quotes and escapes.
         return str(self.args[0])
 
     def __reduce__(self) -> tuple[type[RunbookError], tuple[object, ...]]:
@@ -69,7 +69,8 @@ class ConfigError(RunbookError, TypeError):
     """A config from which no settings can be read.
 
     Attributes:
-        value_type: the type of what was given, as a qualified name.
+        value_type: the qualified name of the type of the config.
+        problem: why it has no settings.
     """
 
     def __init__(self, value_type: str, problem: str) -> None:
@@ -83,10 +84,12 @@ class ConfigError(RunbookError, TypeError):
 
 
 class InvalidNameError(RunbookError, ValueError):
-    """A name that cannot become a file inside the experiment.
+    """A name that is no valid file name on every system.
 
     Attributes:
+        what: what the name is for, such as `metrics name`.
         name: the name as given.
+        problem: why it is not valid.
         suggestion: a name that would be accepted.
     """
 
@@ -103,10 +106,10 @@ class InvalidNameError(RunbookError, ValueError):
 
 
 class UnknownStatusError(RunbookError, ValueError):
-    """A status outside the closed set.
+    """A status that does not exist, or with which no experiment ends.
 
     Attributes:
-        status: what was given.
+        status: the status as given.
         allowed: the statuses that are accepted here.
     """
 
@@ -121,11 +124,11 @@ class UnknownStatusError(RunbookError, ValueError):
 
 
 class UnknownSuffixError(RunbookError, ValueError):
-    """A file name whose suffix names no format that we write or read.
+    """A file name whose suffix names no format that we read or write.
 
     Attributes:
         filename: the name as given.
-        known: the suffixes that are understood.
+        known: the suffixes that are known.
     """
 
     def __init__(self, filename: str, known: Sequence[str]) -> None:
@@ -139,7 +142,7 @@ class UnknownSuffixError(RunbookError, ValueError):
 
 
 class PickleNotAllowedError(RunbookError, ValueError):
-    """A pickle was asked for without saying that running its code is accepted.
+    """A pickle was to be loaded without allow_pickle=True; loading one runs code that it contains.
 
     Attributes:
         path: the file that would have to be unpickled.
@@ -158,13 +161,13 @@ class PickleNotAllowedError(RunbookError, ValueError):
 
 
 class QueryError(RunbookError, ValueError):
-    """A question about experiments that cannot be read.
+    """A query that cannot be read.
 
     Attributes:
-        text: the question as given.
-        column: the place in it, 0-based; the length of the text where something is missing at its end.
+        text: the query as given.
+        column: the position of the problem in the text, 0-based; the length of the text if its end is missing.
         problem: what is wrong there, and what to write instead.
-        what: which part of the question the text is, such as `where`, `sort` or `since`.
+        what: the argument that the text is for, such as `where`, `sort` or `since`.
     """
 
     _AROUND = 60
@@ -176,22 +179,22 @@ class QueryError(RunbookError, ValueError):
         self.what = what
         before = text[max(0, column - self._AROUND) : column]
         after = text[column : column + self._AROUND]
-        shown_before = ("…" if column > self._AROUND else "") + _printable(before)
-        shown = shown_before + _printable(after) + ("…" if column + self._AROUND < len(text) else "")
-        caret = " " * sum(_cells(char) for char in shown_before) + "^"
+        shown_before = ("…" if column > self._AROUND else "") + _escape_unprintable(before)
+        shown = shown_before + _escape_unprintable(after) + ("…" if column + self._AROUND < len(text) else "")
+        caret = " " * sum(_count_columns(char) for char in shown_before) + "^"
         # People count columns from 1, as editors do.
         where = f"{what} cannot be read at column {column + 1}"
-        # The problem says what to write instead, which is the same in Python and on the command line.
+        # Without a hint: the problem names what to write instead, which is the same on the command line.
         super().__init__(f"{where}:\n  {shown}\n  {caret}\n{problem}", None, (text, column, problem, what))
 
 
-def _printable(text: str) -> str:
-    # One line, whatever is in it: the caret below has to stand under its place.
+def _escape_unprintable(text: str) -> str:
+    # Line breaks are escaped, because the caret on the next line points at a position in this one.
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
-def _cells(char: str) -> int:
-    """How many columns of a terminal a character takes."""
+def _count_columns(char: str) -> int:
+    """The number of columns that a character takes on a terminal."""
     import unicodedata
 
     if unicodedata.combining(char):
@@ -200,16 +203,16 @@ def _cells(char: str) -> int:
 
 
 class ComparisonError(RunbookError, ValueError):
-    """A comparison that cannot be made of these experiments, with what to ask for instead."""
+    """A comparison that cannot be made of these experiments; the message says what to do instead."""
 
 
 class MissingExtraError(RunbookError, ImportError):
     """A library that only some calls need is not installed.
 
     Attributes:
-        library: what is missing.
-        extra: the extra of runbook that brings it.
-        purpose: what it is needed for, as half a sentence.
+        library: the library that is missing.
+        extra: the extra of runbook that installs it.
+        purpose: what needs it, as part of a sentence.
     """
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
@@ -224,14 +227,15 @@ class MissingExtraError(RunbookError, ImportError):
 
 
 class UsageError(RunbookError, RuntimeError):
-    """The right call at the wrong moment."""
+    """A call that is not possible now, or an argument that has no meaning."""
 
 
 class NoActiveExperimentError(UsageError):
-    """Something was to be saved, but no experiment is active.
+    """A call needs an active experiment, and there is none, or more than one.
 
     Attributes:
         operation: the method that was called.
+        problem: why there is no experiment for it.
     """
 
     def __init__(self, operation: str, problem: str = "no experiment is active") -> None:
@@ -249,11 +253,11 @@ class NoActiveExperimentError(UsageError):
 
 
 class ResumeError(UsageError):
-    """An experiment that was to go on, and cannot."""
+    """An experiment that cannot be resumed."""
 
 
 class ConfigDiffersError(ResumeError):
-    """An experiment that was to go on with another config than it began with.
+    """An experiment that was to be resumed with another config than it began with.
 
     Attributes:
         experiment_id: the experiment.
@@ -263,15 +267,15 @@ class ConfigDiffersError(ResumeError):
     def __init__(self, experiment_id: str, changes: Mapping[str, object]) -> None:
         self.experiment_id = experiment_id
         self.changes = dict(changes)
-        shown = "; ".join(f"{key}: {_change(values)}" for key, values in self.changes.items())
+        shown = "; ".join(f"{key}: {_describe_change(values)}" for key, values in self.changes.items())
         super().__init__(
             f"{experiment_id} began with another config ({shown})",
-            Hint("pass allow_config_change=True to go on all the same, or resume='never' for a new experiment", None),
+            Hint("pass allow_config_change=True to resume it anyway, or resume='never' for a new experiment", None),
             (experiment_id, self.changes),
         )
 
 
-def _change(values: object) -> str:
+def _describe_change(values: object) -> str:
     if not isinstance(values, Mapping):
         return repr(values)
     before, now = (repr(values[side]) if side in values else "absent" for side in ("before", "now"))
@@ -279,12 +283,12 @@ def _change(values: object) -> str:
 
 
 class ExperimentNotFoundError(RunbookError, KeyError):
-    """No experiment goes by that id, prefix or name.
+    """No experiment has that id, prefix or name.
 
     Attributes:
-        wanted: what was asked for.
-        base_dir: where it was looked for.
-        nearest: ids or names that come close, best first.
+        wanted: the id, prefix or name.
+        base_dir: the base directory that was searched.
+        nearest: the most similar ids or names, most similar first.
     """
 
     _HINT = Hint(
@@ -306,11 +310,11 @@ class ExperimentNotFoundError(RunbookError, KeyError):
 
 
 class AmbiguousExperimentError(RunbookError, KeyError):
-    """A prefix that fits several experiments.
+    """A prefix with which the ids of several experiments begin.
 
     Attributes:
         wanted: the prefix.
-        candidates: the ids that it fits.
+        candidates: the ids that begin with it.
     """
 
     _SHOWN = 5
@@ -333,7 +337,7 @@ class BaseDirectoryError(RunbookError, OSError):
 
     Attributes:
         path: the base directory as given.
-        problem: what is in the way.
+        problem: why it cannot.
     """
 
     _HINT = Hint("choose another with base_dir= or RUNBOOK_DIR", "choose another with --dir or RUNBOOK_DIR")
@@ -345,7 +349,7 @@ class BaseDirectoryError(RunbookError, OSError):
 
 
 class TargetExistsError(RunbookError, FileExistsError):
-    """Something is already where an export was to go.
+    """The target of an export exists already.
 
     Attributes:
         path: the target that exists.
@@ -361,11 +365,11 @@ class TargetExistsError(RunbookError, FileExistsError):
 
 
 class ReportTargetError(RunbookError, OSError):
-    """A report that cannot be made where it was to go.
+    """A report that cannot be written to its path.
 
     Attributes:
-        path: the file that was to be made.
-        problem: what is in the way.
+        path: the path of the report.
+        problem: why it cannot be written there.
     """
 
     def __init__(self, path: str | PathLike[str], problem: str) -> None:
@@ -379,11 +383,11 @@ class ReportTargetError(RunbookError, OSError):
 
 
 class ExperimentExistsError(RunbookError, FileExistsError):
-    """Another experiment has the id of one that was to come in.
+    """Another experiment has the id of one that was to be imported.
 
     Attributes:
         experiment_id: the id that is taken.
-        base_dir: where it is taken.
+        base_dir: the base directory in which it is taken.
     """
 
     def __init__(self, experiment_id: str, base_dir: str | PathLike[str], hint: Hint | None = None) -> None:
@@ -403,7 +407,7 @@ class ExperimentExistsError(RunbookError, FileExistsError):
 
 
 class DamagedFileError(RunbookError, ValueError):
-    """A file of an experiment that cannot be understood.
+    """A file of an experiment that is damaged.
 
     Attributes:
         path: the file.
@@ -421,13 +425,13 @@ class DamagedFileError(RunbookError, ValueError):
 
 
 class BundleError(RunbookError, ValueError):
-    """A bundle that is not what it says, or a folder of which none can be made.
+    """A bundle that is damaged or unsafe, or a folder from which no bundle can be made.
 
     Attributes:
-        path: the bundle.
-        member: the file in it that is wrong; None for the bundle as a whole.
+        path: the path of the bundle.
+        member: the file in it that is wrong; None if the bundle as a whole is wrong.
         problem: what is wrong.
-        remedy: what to do.
+        remedy: the hint, as text.
     """
 
     def __init__(
@@ -446,11 +450,11 @@ class BundleError(RunbookError, ValueError):
 
 
 class NewerFormatError(RunbookError, ValueError):
-    """A file written by a newer runbook: it is left as it is.
+    """A file that a newer runbook wrote; it is not changed.
 
     Attributes:
         path: the file.
-        version: the format version that it states.
+        version: the format version of the file.
         supported: the newest version that this runbook writes.
     """
 

@@ -1,4 +1,4 @@
-"""What to do next: hints for Python and for the command line, and the words that come close to a misspelt one."""
+"""Hints about what to do next, in Python and on the command line, and the nearest words to a misspelt one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_SHOWN: Final = 10
+_SHOWN: Final = 8
 
 
-# No attrs class: every listing imports this module, and attrs takes longer to import than a listing takes.
+# No attrs class, because every listing imports this module, and importing attrs takes longer than a listing.
 class Hint(NamedTuple):
-    """What to do about a problem, as the end of a sentence.
+    """What to do about a problem, as the last part of a sentence.
 
     Args:
-        python: for somebody who writes Python.
-        command: for somebody at a terminal; None where only Python can do anything about it.
+        python: what to do in Python.
+        command: what to do on the command line; None if the command line cannot help.
     """
 
     python: str
@@ -24,23 +24,23 @@ class Hint(NamedTuple):
 
     @property
     def at_terminal(self) -> str:
-        """What to show to somebody at a terminal: the hint for the command line, else the one for Python."""
+        """The hint to show on the command line: the one for the command line, else the one for Python."""
         return self.python if self.command is None else self.command
 
 
 def hint_for_both(text: str) -> Hint:
-    """A hint that names neither a call nor a command, so that it serves Python and the command line."""
+    """A hint with the same text for Python and the command line; it names neither a call nor a command."""
     return Hint(text, text)
 
 
 def find_nearest(wanted: str, known: Iterable[str], *, most: int = 3, cutoff: float = 0.4) -> list[str]:
-    """The words that come close to one that is not known, best first.
+    """The known words that are similar to an unknown one, most similar first.
 
     Args:
-        wanted: what somebody wrote.
-        known: the words that there are.
-        most: how many to give at most.
-        cutoff: how close they must come, from 0 (anything) to 1 (equal).
+        wanted: the unknown word.
+        known: the known words.
+        most: the largest number of words to return.
+        cutoff: the least similarity, from 0 (any word) to 1 (equal).
     """
     import difflib
 
@@ -48,7 +48,7 @@ def find_nearest(wanted: str, known: Iterable[str], *, most: int = 3, cutoff: fl
 
 
 def ask_for(words: Sequence[str]) -> str:
-    """The question whether one of these words was meant.
+    """A question that asks whether one of these words was meant.
 
     Example:
         >>> ask_for(["loss", "val/loss"])
@@ -58,7 +58,7 @@ def ask_for(words: Sequence[str]) -> str:
 
 
 def list_known(known: Iterable[str]) -> str:
-    """The words that there are, or the first of them.
+    """A sentence that lists the known words, or the first eight of them.
 
     Example:
         >>> list_known(["f1", "loss"]), list_known([])
@@ -71,12 +71,12 @@ def list_known(known: Iterable[str]) -> str:
 
 
 def suggest(wanted: str, known: Iterable[str], otherwise: str = "") -> str:
-    """What to write instead of a word that is not known: the nearest words, else what there is.
+    """A hint what to write instead of an unknown word: the most similar words, else all known words.
 
     Args:
-        wanted: what somebody wrote.
-        known: the words that there are.
-        otherwise: what to say where nothing comes close, instead of listing them.
+        wanted: the unknown word.
+        known: the known words.
+        otherwise: the text to return if no word is similar, instead of the list.
     """
     words = list(dict.fromkeys(known))
     nearest = find_nearest(wanted, words)

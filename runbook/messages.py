@@ -1,27 +1,27 @@
-"""How runbook speaks to the person at the terminal: through the logger `runbook`, never by raising.
+"""Warnings for the user, sent to the logger `runbook`.
 
-The `warnings` module would be the plain way, but a host that runs with ``-W error`` turns each
-warning into an exception, and a tracker must not stop a training that runs.
+The `warnings` module is not used, because a program that runs with ``-W error`` turns each of its warnings into an
+exception, and a tracker must not stop a training that runs.
 """
 
 from __future__ import annotations
 
-_said: set[str] = set()
+_logged: set[str] = set()
 
 
 def warn(message: str) -> None:
-    """Say something that the user should know; without a logging set-up it appears on stderr."""
-    # `logging` is imported here because it is a good part of the time that `import runbook` may cost.
+    """Log a warning; in a program that has not configured logging it appears on stderr."""
+    # Imported here because `logging` would take a large part of the time of `import runbook`.
     import logging
 
     from runbook.display import visible
 
-    # It may hold names from the disk, and is shown on a terminal.
+    # A name from the disk may contain characters that control the terminal.
     logging.getLogger("runbook").warning("\n".join(visible(line) for line in message.split("\n")))
 
 
 def warn_once(key: str, message: str) -> None:
-    """Say it the first time that `key` comes up in this process."""
-    if key not in _said:
-        _said.add(key)
+    """Log a warning, unless one with the same `key` was logged before in this process."""
+    if key not in _logged:
+        _logged.add(key)
         warn(message)

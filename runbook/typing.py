@@ -13,20 +13,20 @@ StrPath: TypeAlias = str | PathLike[str]
 """A path as a string or as a path object."""
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
-"""Data that strict JSON can hold: string keys only, and no NaN or infinity among the floats."""
+"""JSON-compatible data: string keys only, and neither NaN nor infinity among the floats."""
 
 JsonObject: TypeAlias = dict[str, Json]
-"""The mapping at the top of most files."""
+"""A JSON-compatible mapping, as most files hold one."""
 
 Entry: TypeAlias = "Mapping[str, Any]"
-"""An experiment as the registry has it, whoever wrote it: a value may be anything that JSON can hold."""
+"""The entry of an experiment in the registry. The legacy tool may have written it, so a value may be of any type."""
 
 ProgressHook: TypeAlias = "Callable[[int, int], None]"
-"""What is told how much is done, and how much there is to do: first 0, at the end all of it."""
+"""A function that is called with how much is done, from 0 up to all, and with how much there is to do."""
 
 
 class ExperimentOptions(TypedDict, total=False):
-    """What can be said of an experiment beside its config; see `runbook.experiment`."""
+    """The options of an experiment, besides its config; see `runbook.experiment`."""
 
     name: str | None
     description: str | None
@@ -39,7 +39,7 @@ class ExperimentOptions(TypedDict, total=False):
 
 
 class TrackedOptions(ExperimentOptions, total=False):
-    """What can be said to `tracked`; see `runbook.tracked`."""
+    """The options of `tracked`; see `runbook.tracked`."""
 
     config: object
     save_result: bool

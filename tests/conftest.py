@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import runbook
 from runbook import ExperimentManager
 
 # A shell starts what it puts in the background with Ctrl-C ignored, and nohup has SIGHUP ignored; every program of a
@@ -31,7 +32,39 @@ if threading.current_thread() is threading.main_thread():
 
 # The machines that run these tests are shared, and an example may have to wait for them.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("patient"), max_examples=20)
 settings.load_profile("patient")
+
+# The programs that tests start import what the tests import, wherever they run: a checkout beside an installed copy, or
+# the installed copy itself.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(runbook.__file__).parents[1]), os.environ.get("PYTHONPATH")])
+)
+
+_SLOW_FIXTURES = frozenset({"script", "program", "terminal", "server", "run_example", "driver"})
+"""They start processes or a browser."""
+_RISKS = Path(__file__).parent / "risks"
+
+
+def pytest_configure(config):
+    """Give each worker neighbouring tests, and in the quick lane each property few examples.
+
+    What the tests of a file share (a browser, a run of the benchmarks) is made by one worker then, not by each; a
+    worker that is done early takes over tests of the others.
+    """
+    if getattr(config.option, "dist", None) == "load":
+        config.option.dist = "worksteal"
+    if config.option.markexpr == "not slow":
+        settings.load_profile("quick")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark as slow what is slow by its nature; `-m "not slow"` leaves out the campaign as well."""
+    for item in items:
+        is_slow = item.get_closest_marker("campaign") or _RISKS in item.path.parents
+        if is_slow or not _SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +72,17 @@ def _clean_environment(monkeypatch):
     """Nobody's own settings decide what a test sees."""
     for name in ("RUNBOOK_DIR", "RUNBOOK_MODE", "NO_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_ending_is_left_over():
+    """What a test leaves to be recorded at the end of the program would be a warning after the last test."""
+    yield
+    lifecycle = sys.modules.get("runbook.run.lifecycle")
+    left = [] if lifecycle is None else [recorder.id for _, recorder, *_ in lifecycle._unrecorded]
+    if left:
+        lifecycle._unrecorded.clear()
+    assert left == []
 
 
 @pytest.fixture
@@ -100,12 +144,12 @@ def script(tmp_path, base) -> Script:
 @pytest.fixture
 def run(base):
     """Calls a command of the command line on `base`, in this process."""
-    from click.testing import CliRunner
+    from cli_runner import cli_runner
 
     from runbook.cli import main
 
     def call(*args: str):
-        return CliRunner().invoke(main, ["--dir", str(base), *args])
+        return cli_runner().invoke(main, ["--dir", str(base), *args])
 
     return call
 

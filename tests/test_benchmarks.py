@@ -11,7 +11,10 @@ import pytest
 from filelock import FileLock
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
-pytestmark = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="a source distribution has no benchmarks")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="a source distribution has no benchmarks"),
+]
 SYSTEMS = ["runbook", "floor", "homemade"]
 OPERATIONS = "import first start_finish log killed history list command compare storm libraries host".split()
 
@@ -59,14 +62,14 @@ def run(tmp_path_factory):
 
 
 def test_the_report_states_the_machine_and_the_versions(run):
-    """A number without its machine says nothing."""
+    """A number without its machine cannot be compared."""
     text = run.report.read_text()
     for fact in ("- processor: ", "- cores: ", "- file system: ", "- fsync of 2 kB", "- python: ", "- runbook: 0."):
         assert fact in text
 
 
 def test_every_table_has_a_row_for_each_system_and_a_cell_for_each_column(run):
-    """What a system does not have is said in its row, not left out."""
+    """A system that lacks a feature has a row that states it."""
     tables = [part for part in run.report.read_text().split("\n## ") if "| runbook |" in part]
     assert len(tables) >= len(OPERATIONS) - 1
     for table in tables:
@@ -81,7 +84,7 @@ def test_every_table_has_a_row_for_each_system_and_a_cell_for_each_column(run):
 
 
 def test_every_operation_of_runbook_is_measured(run):
-    """The system that this is about fails at nothing; only its command line may not be installed."""
+    """runbook itself fails no operation; only its command line may not be installed."""
     for operation in set(OPERATIONS) - {"libraries"}:
         for numbers in run.numbers(operation, "runbook"):
             assert "unavailable" not in numbers or operation == "command", numbers
@@ -127,7 +130,7 @@ def test_the_first_experiment_is_measured_with_all_that_it_captures(run):
 
 
 def test_a_run_that_is_started_again_measures_only_what_is_missing(run, tmp_path):
-    """An interrupted run goes on where it stopped."""
+    """An interrupted run continues where it stopped."""
     run = Run(shutil.copytree(run.folder, tmp_path / "benchmark"))
     path = run.folder / "results.jsonl"
     measured = [record for record in run.records() if "operation" in record]

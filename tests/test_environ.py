@@ -1,4 +1,4 @@
-"""What the environment decides when the caller does not."""
+"""The environment variables that apply when the caller gives no value."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_mode_has_two_values(monkeypatch, value, disabled):
 
 @pytest.mark.parametrize("value", ["disable", "DISABLED", "off", "0", "disabled "])
 def test_any_other_mode_is_an_error_that_says_what_to_set(monkeypatch, tmp_path, value):
-    """A misspelt mode was meant to do something, so it does not pass in silence."""
+    """A misspelt mode is an error, because it was meant to do something."""
     monkeypatch.setenv("RUNBOOK_MODE", value)
     with pytest.raises(UsageError) as caught:
         experiment({"lr": 1}, base_dir=tmp_path / "shelf")

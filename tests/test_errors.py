@@ -248,7 +248,7 @@ def test_every_error_is_in_the_table():
 
 @pytest.mark.parametrize(("cls", "args", "facts", "builtin", "hint"), TABLE)
 def test_facts_are_attributes(cls, args, facts, builtin, hint):
-    """Whoever catches it need not take the message apart."""
+    """Code that catches it reads the facts from attributes, not from the message."""
     error = cls(*args)
     assert {name: getattr(error, name) for name in facts} == facts
 
@@ -274,7 +274,7 @@ def test_the_message_shows_what_was_found_and_ends_in_a_hint(cls, args, facts, b
 
 @pytest.mark.parametrize(("cls", "args", "facts", "builtin", "hint"), TABLE)
 def test_it_has_a_hint_for_python_and_one_for_the_command_line(cls, args, facts, builtin, hint):
-    """Or a reason why not; what is to be done is nowhere else."""
+    """Or a reason why it has none; the description contains no hint."""
     error = cls(*args)
     if cls in WITHOUT_HINT:
         assert error.hint is None and str(error) == error.description
@@ -286,7 +286,7 @@ def test_it_has_a_hint_for_python_and_one_for_the_command_line(cls, args, facts,
 
 @pytest.mark.parametrize(("cls", "args", "facts", "builtin", "hint"), TABLE)
 def test_the_command_line_shows_the_same_problem_with_its_own_hint(cls, args, facts, builtin, hint):
-    """Nothing is rewritten: the one hint stands in the place of the other."""
+    """The command line shows its own hint instead of the one for Python; no text is rewritten."""
     error = cls(*args)
     shown = message_of(error)
     if error.hint is None:
@@ -298,7 +298,7 @@ def test_the_command_line_shows_the_same_problem_with_its_own_hint(cls, args, fa
 @pytest.mark.parametrize(("cls", "args", "facts", "builtin", "hint"), TABLE)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_it_survives_pickling(cls, args, facts, builtin, hint, protocol):
-    """A process pool hands an error on as it was."""
+    """An error keeps its message and facts on its way through a process pool."""
     error = cls(*args)
     again = pickle.loads(pickle.dumps(error, protocol))
     assert type(again) is cls
@@ -328,7 +328,7 @@ def test_a_key_error_shows_its_message_as_it_is(error):
 
 @pytest.mark.parametrize("text", ["a\nb", "'", '"', "\x1b[31m", "\u202e", "ä"])
 def test_a_name_in_a_message_is_shown_as_a_literal(text):
-    """What the caller gave cannot play tricks with the terminal."""
+    """Text from the caller cannot control the terminal."""
     message = str(errors.InvalidNameError("file name", text, "is odd", "a"))
     assert repr(text) in message
 

@@ -1,4 +1,4 @@
-"""Hints: each serves Python and the command line, and names what the one or the other can do."""
+"""Hints: each has a text for Python and one for the command line, which name what is possible there."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ HINTS = [(path, python, command) for path, python, command in hints() if python 
 
 
 def test_the_hints_are_found():
-    """A test that finds none of them would pass whatever they say."""
+    """The hints are found; otherwise the tests below would check nothing."""
     assert len(HINTS) > 40
     assert sum(command is not None and command != python for _, python, command in HINTS) > 12
 
 
 def test_a_hint_for_python_names_no_command():
-    """Whoever reads a traceback is not at a prompt, unless that is the only way."""
+    """A hint for Python names no command, unless a command is the only way."""
     assert [hint for hint in HINTS if IS_COMMAND.search(hint[1]) and hint[1] not in ONLY_WAY] == []
 
 
 def test_a_hint_for_the_command_line_names_no_call():
-    """Nobody at a terminal can call a method, or pass an argument of one."""
+    """A hint for the command line names neither a call nor an argument of one."""
     assert [hint for hint in HINTS if hint[2] is not None and IS_CALL.search(hint[2])] == []
 
 
@@ -122,7 +122,7 @@ def test_the_nearest_words_are_few_and_each_is_named_once():
 
 def test_of_many_words_the_first_are_listed():
     """A message is no directory."""
-    assert list_known(f"m{number}" for number in range(12)).endswith("m8, m9, …")
+    assert list_known(f"m{number}" for number in range(12)).endswith("m6, m7, …")
     assert list_known([]) == "there are none"
 
 

@@ -47,7 +47,7 @@ def test_the_bare_import_loads_none_of_our_modules():
 
 
 def test_the_three_names_load_only_their_doors():
-    """What they stand on, attrs among it, is loaded by the first experiment and not by the import."""
+    """The modules that they need, and attrs, are loaded by the first experiment and not by the import."""
     loaded = fresh(f"{DOORS[1]}\nimport sys; names = sorted(sys.modules)\nimport json; print(json.dumps(names))")
     assert [name for name in loaded if name.startswith("runbook")] == [
         "runbook",

@@ -39,7 +39,7 @@ def test_no_message_names_an_internal_class():
 
 
 def test_internal_classes_are_found_in_messages():
-    """A pattern that finds nothing would pass whatever the messages say."""
+    """The pattern finds internal names; otherwise the test above would check nothing."""
     assert {"ExperimentBlock", "Lifecycle", "DiskWriter"} <= INTERNAL
     assert list(filter(NAMED.search, texts(ast.parse('raise TypeError(f"Lifecycle of {it} is over")'))))
     assert not NAMED.search("pass an Experiment to ExperimentManager")

@@ -1,8 +1,9 @@
-"""The public types are what `typing/api.py` claims, in the eyes of mypy."""
+"""The public types are what `typing/api.py` claims, in the eyes of mypy and of pyright."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,10 @@ import pytest
 import runbook
 
 needs_mypy = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
+needs_pyright = pytest.mark.skipif(
+    importlib.util.find_spec("basedpyright") is None, reason="basedpyright is not installed"
+)
+CLAIMS = Path(__file__).parent / "typing" / "api.py"
 PACKAGE = Path(runbook.__file__).parent
 
 
@@ -34,11 +39,34 @@ def mypy(tmp_path, *files):
     )
 
 
+@pytest.mark.slow
 @needs_mypy
 def test_the_public_types_are_as_claimed(tmp_path):
     """Every `assert_type` holds, and every line that must be an error is one."""
-    done = mypy(tmp_path, Path(__file__).parent / "typing" / "api.py")
+    done = mypy(tmp_path, CLAIMS)
     assert (done.stdout, done.returncode) == ("", 0), done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@needs_pyright
+def test_the_public_types_are_as_claimed_to_pyright(tmp_path):
+    """What editors show is what pyright finds; in its strict mode a public type that it cannot tell is an error."""
+    (tmp_path / "pyrightconfig.json").write_text(
+        json.dumps(
+            {
+                "include": [str(CLAIMS)],
+                "extraPaths": [str(PACKAGE.parent)],
+                "pythonVersion": "3.11",
+                "typeCheckingMode": "strict",
+                "enableTypeIgnoreComments": True,
+                "reportUnnecessaryTypeIgnoreComment": "error",
+            }
+        )
+    )
+    command = [sys.executable, "-m", "basedpyright", "-p", str(tmp_path), "--pythonpath", sys.executable]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110)
+    assert done.stdout.strip() == "0 errors, 0 warnings, 0 notes", done.stdout + done.stderr
+    assert done.returncode == 0
 
 
 def test_the_package_says_that_it_is_typed():
@@ -48,6 +76,6 @@ def test_the_package_says_that_it_is_typed():
 
 def test_every_public_name_is_claimed():
     """Whoever adds a name to the door adds it to the claims, unless it is one more error."""
-    claims = (Path(__file__).parent / "typing" / "api.py").read_text(encoding="utf-8")
+    claims = CLAIMS.read_text(encoding="utf-8")
     missing = [name for name in runbook.__all__ if not name.endswith("Error") and name not in claims]
     assert missing == []

@@ -1,4 +1,4 @@
-"""The experiments of one base directory, looked up: lists, searches, views, paths."""
+"""Lists, searches, views and comparisons of the experiments of one base directory."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NEWEST_SHOWN: Final = 20
 
 
 class Catalog:
-    """Answers questions about the experiments of one base directory.
+    """Looks up the experiments of one base directory.
 
     Args:
-        index: finds them.
+        index: the index of the base directory.
         shown_base: the base directory as the user gave it, for messages.
     """
 
@@ -34,12 +34,12 @@ class Catalog:
         self._shown_base = shown_base
 
     def select(self, is_wanted: Callable[[Entry], bool] | None = None) -> ExperimentList:
-        """Experiments, oldest first."""
+        """The experiments whose entries pass a test, oldest first; without a test, all."""
         with gc_pause.pause_gc():
             return list_of_entries(self._index.entries(is_wanted))
 
     def find(self, where: str | None, **options: Unpack[QueryOptions]) -> ExperimentList:
-        """The experiments that a query asks for."""
+        """The experiments that match a query."""
         from runbook.query import search
 
         query = search.parse(where, **options)
@@ -47,13 +47,13 @@ class Catalog:
             return list_of_entries(search.find(query, self._index))
 
     def resolve_id(self, wanted: str) -> str:
-        """The id that a user's word for an experiment stands for."""
+        """The id of the experiment that `wanted` means; see `identifiers.Resolver.id_of`."""
         from runbook.record import identifiers
 
         return identifiers.resolve_id(wanted, self._index.summaries(), self._shown_base)
 
     def views(self, wanted: Iterable[str]) -> list[ExperimentView]:
-        """Views of several experiments, for which the index is read once."""
+        """Views of several experiments; the index is read once for all of them."""
         from runbook import errors
         from runbook.read.view import ExperimentView
         from runbook.record import identifiers, schema
@@ -61,19 +61,19 @@ class Catalog:
         layout = self._index.layout
         resolver = identifiers.Resolver(self._index.summaries(), self._shown_base)
         found = [resolver.id_of(one) for one in wanted]
-        records = {one: record for one in found if (record := self._record(one)) is not None}
-        if without := {*found} - records.keys():
-            # The legacy tool wrote none; of a damaged one, the registry has what is left.
-            for entry in self._index.entries(lambda entry: entry["experiment_id"] in without):
+        records = {one: record for one in found if (record := self._read_record(one)) is not None}
+        if missing := {*found} - records.keys():
+            # The legacy tool wrote no records. If a record is damaged, the registry still has its entry.
+            for entry in self._index.entries(lambda entry: entry["experiment_id"] in missing):
                 records[str(entry["experiment_id"])] = schema.record_of_entry(entry, layout.registry)
         for one in found:
             if one not in records:
-                # Somebody has deleted it at this moment.
+                # Another process has deleted it since its id was found.
                 raise errors.ExperimentNotFoundError(one, self._shown_base)
         return [ExperimentView(layout.experiment(one), records[one]) for one in found]
 
-    def _record(self, experiment_id: str) -> ExperimentRecord | None:
-        """The record of an experiment with its annotations; None if it has none that can be understood."""
+    def _read_record(self, experiment_id: str) -> ExperimentRecord | None:
+        """The record of an experiment with its annotations; None if there is no readable record."""
         from runbook import errors
         from runbook.storage import annotation_log, current_record
 
@@ -91,7 +91,7 @@ class Catalog:
     def compare_groups(
         self, by: str | Iterable[str], ids: Iterable[str] | None, where: str | None, **options: Any
     ) -> GroupComparison:
-        """Groups of the experiments that are wanted, compared; for the options see `compare.groups.compare_groups`."""
+        """Groups of the selected experiments, compared; for the options see `compare.groups.compare_groups`."""
         from runbook.compare import groups
         from runbook.query import search
         from runbook.record import identifiers

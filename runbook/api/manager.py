@@ -1,7 +1,7 @@
 """`ExperimentManager`: the legacy API and ours, on one base directory.
 
-Each method says what a user gets and hands the work on: questions to the catalog, experiments of separate calls to
-`ManualRuns`, everything else to the package that does it. All of that is imported when a method is called.
+The methods only document and delegate: `Catalog` looks experiments up, `ManualRuns` starts and ends them by separate
+calls, and other packages do the rest. Each method imports what it needs when it is called.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class ExperimentManager:
     Any number of managers, processes and machines may work on one base directory.
 
     Args:
-        base_dir: where experiments are kept; by default `RUNBOOK_DIR`, else `./experiments`. Made if it is missing.
-        registry_file: the name of the index in it.
+        base_dir: the base directory; by default `RUNBOOK_DIR`, else `./experiments`. It is made if it is missing.
+        registry_file: the file name of the registry in it.
 
     Raises:
         BaseDirectoryError: if the base directory is a file.
@@ -76,7 +76,7 @@ class ExperimentManager:
         return f"ExperimentManager({self._shown_base!r})"
 
     def __reduce__(self) -> tuple[type[ExperimentManager], tuple[str, str]]:
-        # What it created belongs to this process; a worker that receives a manager gets one of its own.
+        # Its experiments belong to this process, so a copy in another process starts without any.
         return type(self), (self._shown_base, self._registry_file)
 
     @functools.cached_property
@@ -92,7 +92,7 @@ class ExperimentManager:
         return ManualRuns(self._index)
 
     def _writable_index(self) -> Index | None:
-        """The index that new experiments go into; None where tracking is disabled."""
+        """The index that new experiments go into; None if tracking is disabled."""
         from runbook import environ
 
         return None if environ.is_disabled() else self._index
@@ -107,13 +107,13 @@ class ExperimentManager:
     ) -> Path:
         """Start an experiment that `mark_complete` will end.
 
-        Without `mark_complete` it counts as interrupted when the program ends, or as failed when an exception ended
-        the program. One that is started in its place, in the same thread, counts as abandoning it.
+        If the program ends without `mark_complete`, the experiment is interrupted, or failed if an exception ended
+        the program. If the same thread starts another experiment first, this one is interrupted and abandoned.
 
         Args:
-            config: the settings; its `save_dir`, if it has one, is pointed at the experiment's checkpoints folder.
+            config: the settings; its `save_dir`, if it has one, is set to the experiment's checkpoints folder.
             custom_name: any string.
-            description: what it tests.
+            description: what the experiment tests.
 
         Returns:
             The folder of the experiment.
@@ -125,11 +125,11 @@ class ExperimentManager:
         return self._manual.create(config, custom_name, description, self._writable_index()).path
 
     def save_training_history(self, history: object = None) -> Path:
-        """Save the training history: a dict of lists, a list of dicts, a Keras `History`, or None for the live log."""
+        """Save the history: a dict of lists, a list of dicts, a Keras `History`, or None for the live history."""
         return self._manual.active("save_training_history").save_training_history(history)
 
     def save_predictions(self, results: object, filename: str = "test_predictions.pkl") -> Path:
-        """Save predictions in `results/`, in the format that the suffix of the name stands for."""
+        """Save predictions in `results/`, in the format that the suffix of the filename selects."""
         return self._manual.active("save_predictions").save_predictions(results, filename)
 
     def save_bias_metrics(self, gmb_metrics: object, bias_details: object = None) -> Path:
@@ -149,7 +149,7 @@ class ExperimentManager:
         return self._manual.active("save_figure").save_figure(figure, name)
 
     def save_final_metrics(self, metrics: Mapping[str, object]) -> Path:
-        """Save the final metrics, and show their numbers in the registry."""
+        """Save the final metrics, and put their numbers into the registry."""
         return self._manual.active("save_final_metrics").save_final_metrics(metrics)
 
     def mark_complete(self, status: str = "completed", notes: str | None = None) -> None:
@@ -161,7 +161,7 @@ class ExperimentManager:
 
         Raises:
             NoActiveExperimentError: if there is none.
-            UnknownStatusError: for any other status; the experiment goes on.
+            UnknownStatusError: for any other status; the experiment keeps running.
         """
         self._manual.mark_complete(status, notes)
 
@@ -181,15 +181,15 @@ class ExperimentManager:
     def tracked(self, /, **options: Unpack[TrackedOptions]) -> TrackedDecorator: ...
     def tracked(self, function: Any = None, /, **given: Any) -> Any:
         """`runbook.tracked`, in this base directory."""
-        from runbook.api.decorator import decorated
+        from runbook.api.decorator import decorate
 
-        return decorated(function, self._writable_index, given)
+        return decorate(function, self._writable_index, given)
 
     def list_experiments(self, status: str | None = None) -> ExperimentList:
-        """All experiments, oldest first, as plain dicts with the legacy fields and ours.
+        """All experiments, oldest first, as dicts with the legacy fields and ours.
 
         Args:
-            status: only those with this status.
+            status: select only experiments with this status.
 
         Raises:
             UnknownStatusError: if there is no such status.
@@ -213,23 +213,23 @@ class ExperimentManager:
         sort: str | Iterable[str] | None = None,
         limit: int | None = None,
     ) -> ExperimentList:
-        """The experiments that fit, newest first, as `list_experiments` gives them.
+        """The experiments that match, newest first, in the form of `list_experiments`.
 
         Args:
-            where: an expression over the fields, such as `config.lr < 1e-4 and metrics.test_f1 > 0.8`; what can be
-                written in it stands in `runbook.query.parser`. A comparison with a field that an experiment does
-                not have is false.
+            where: an expression over the fields, such as `config.lr < 1e-4 and metrics.test_f1 > 0.8`;
+                `runbook.query.parser` documents its grammar. A comparison with a field that an experiment does not
+                have is false.
             status: one status or several.
-            tag: one tag or several; an experiment must have them all.
+            tag: one tag or several; an experiment must have all of them.
             name: a shell pattern, case-sensitive: `baseline*`.
-            since: the earliest start: a time or date, local where it has no offset, an ISO 8601 text, or how long
-                ago, as a timedelta or as text: "45m", "3h", "2d", "1w".
+            since: the earliest start: a time or date, local if it has no offset, an ISO 8601 text, or how long ago,
+                as a timedelta or as text: "45m", "3h", "2d", "1w".
             until: the latest start, not included; a date includes that day.
-            sort: a field or several, "-metrics.test_f1" for the largest first. Experiments without it come last.
-            limit: how many at most.
+            sort: one field or several, "-metrics.test_f1" for the largest first. Experiments without it come last.
+            limit: the largest number of experiments.
 
         Raises:
-            QueryError: if one of them cannot be read, or names a field that no experiment has.
+            QueryError: if an argument cannot be read, or names a field that no experiment has.
             UnknownStatusError: if there is no such status.
 
         Example:
@@ -240,14 +240,14 @@ class ExperimentManager:
         )
 
     def to_dataframe(self, where: str | None = None, **options: Unpack[QueryOptions]) -> pd.DataFrame:
-        """The experiments that fit as a data frame of pandas, with columns such as `config.lr` and `metrics.f1`.
+        """The experiments that match, as a data frame of pandas with columns such as `config.lr` and `metrics.f1`.
 
         Args:
             where: an expression; None for all experiments.
-            options: whatever else `find` takes.
+            options: the other arguments of `find`.
 
         Returns:
-            One row an experiment, newest first unless sorted; for its columns see `ExperimentList.to_dataframe`.
+            One row for each experiment, newest first by default; for its columns see `ExperimentList.to_dataframe`.
 
         Raises:
             MissingExtraError: if pandas is not installed.
@@ -270,30 +270,30 @@ class ExperimentManager:
         """A read-only view of one experiment, running or ended.
 
         Args:
-            experiment_id: an id, the beginning of one, a name, whose latest experiment is meant, the path of its
-                folder, `latest`, or `@2` for the one before the latest and so on.
+            experiment_id: an id, the beginning of one, a name (which means its latest experiment), the path of the
+                experiment's folder, `latest`, or `@2` for the one before the latest and so on.
 
         Raises:
-            ExperimentNotFoundError: if there is none, naming the nearest.
-            AmbiguousExperimentError: if there are several.
+            ExperimentNotFoundError: if there is none; the message names the nearest.
+            AmbiguousExperimentError: if it is the beginning of several ids.
         """
         (view,) = self.get_experiments([experiment_id])
         return view
 
     def get_experiments(self, experiment_ids: Iterable[str]) -> list[ExperimentView]:
-        """Read-only views of several experiments, for which the registry is read once.
+        """Read-only views of several experiments; the registry is read once for all of them.
 
         Args:
             experiment_ids: each as for `get_experiment`.
 
         Raises:
             ExperimentNotFoundError: if there is no such experiment.
-            AmbiguousExperimentError: if there are several.
+            AmbiguousExperimentError: if one is the beginning of several ids.
         """
         return self._catalog.views(experiment_ids)
 
     def get_experiment_path(self, experiment_id: str) -> Path:
-        """The folder of one experiment; for what it takes and raises see `get_experiment`."""
+        """The folder of one experiment; for arguments and errors see `get_experiment`."""
         return self._layout.experiment(self._catalog.resolve_id(experiment_id)).root
 
     def compare_experiments(
@@ -303,13 +303,13 @@ class ExperimentManager:
 
         Args:
             experiment_ids: ids, beginnings of ids or names.
-            minimize: metrics that are better when they are lower, where their names do not say so.
+            minimize: metrics that are better when they are lower, if their names do not show that.
             maximize: metrics that are better when they are higher.
 
         Returns:
-            `{"experiments": [{"experiment_id", "custom_name", "status", "config", "metrics"}, …],
-            "config_diff": {dotted key: {experiment_id: value}}, …}`, the latter with only the keys that differ: a dict
-            that also shows itself as a table.
+            A dict that prints as a table: `{"experiments": [{"experiment_id", "custom_name", "status", "config",
+            "metrics"}, …], "config_diff": {dotted key: {experiment_id: value}}, …}`. `config_diff` has only the keys
+            that differ.
 
         Raises:
             ExperimentNotFoundError: if there is no such experiment.
@@ -334,31 +334,32 @@ class ExperimentManager:
         predictions: str | None = None,
         allow_pickle: bool = False,
     ) -> GroupComparison:
-        """Groups of experiments with mean, standard deviation and 95 % interval, and whether a gap is more than noise.
+        """Groups of experiments with mean, standard deviation, 95 % interval, and tests of the differences.
 
-        Each pair of groups is tested by Welch's test, all of them corrected together by Holm's rule, with Hedges' g
-        for the size of the gap. Nothing is tested with fewer than 3 experiments in a group.
+        Welch's test compares each pair of groups. Holm's rule corrects the p-values of all pairs and metrics together,
+        and Hedges' g measures the size of each difference. A group of fewer than 3 experiments is not tested.
 
         Args:
-            by: "config" for groups that differ in more than seeds and folders for output; or a field or several, such
-                as "config.lr", "lr", "name", "tags".
+            by: "config" for one group for each config, apart from seeds and output folders; or one field or several,
+                such as "config.lr", "lr", "name", "tags".
             ids: ids, beginnings of ids or names of the experiments; by default all, oldest first.
-            where: an expression for those that are wanted, as for `find`.
-            status: which of them count; how many are left out is said.
-            metrics: the metrics to compare; by default all that are numbers. The fewer, the less has to be corrected.
-            minimize: metrics that are better when they are lower, where their names do not say so.
+            where: an expression that selects experiments, as for `find`.
+            status: the statuses that count; the result states how many experiments are left out.
+            metrics: the metrics to compare; by default all that are numbers. With fewer metrics, fewer tests have to
+                be corrected.
+            minimize: metrics that are better when they are lower, if their names do not show that.
             maximize: metrics that are better when they are higher.
-            predictions: the name of a file that `save_predictions` made in the experiments of two groups, with columns
-                `y_true` and `y_pred` (or `target` and `prediction`): their accuracy on the same examples is compared
-                by a paired bootstrap.
-            allow_pickle: let that file be a pickle, which runs code that it contains.
+            predictions: the name of a file that `save_predictions` wrote in the experiments of two groups, with
+                columns `y_true` and `y_pred` (or `target` and `prediction`). A paired bootstrap compares their
+                accuracy on the same examples.
+            allow_pickle: whether that file may be a pickle. Loading a pickle runs code that it contains.
 
         Raises:
             ComparisonError: if there is nothing to compare, no such metric, or the predictions do not match.
             QueryError: if `by` or `where` cannot be read, or names a field that no experiment has.
             ExperimentNotFoundError: if there is no such experiment.
             PickleNotAllowedError: if the predictions are a pickle and `allow_pickle` is False.
-            MissingExtraError: without SciPy; `pip install "runbook[stats]"`.
+            MissingExtraError: if SciPy is not installed; `pip install "runbook[stats]"`.
 
         Example:
             >>> print(manager.compare_groups("config.lr", metrics=["test_f1"]).to_text())  # doctest: +SKIP
@@ -390,17 +391,17 @@ class ExperimentManager:
 
         Args:
             experiment_id: an id, the beginning of one, or a name.
-            export_path: the directory that the copy of the folder goes into, under the experiment's id; or, when it
-                ends in `.zip`, the file that is made, with a manifest of checksums.
-            progress: called with how many bytes are copied, and how many there are; what it raises ends the export,
-                and nothing of it is left.
+            export_path: the directory that gets the copy of the folder, named by the experiment's id; or a path that
+                ends in `.zip`, for one file with a manifest of checksums.
+            progress: called with the number of bytes that are copied, and of all bytes. An error that it raises ends
+                the export, and nothing of the copy is left.
 
         Returns:
             The path of the copy.
 
         Raises:
             ExperimentNotFoundError: if there is no such experiment.
-            TargetExistsError: if there is something of that name already.
+            TargetExistsError: if the target exists already.
         """
         from pathlib import Path
 
@@ -417,20 +418,20 @@ class ExperimentManager:
         *,
         progress: ProgressHook | None = None,
     ) -> str | None:
-        """Take in an experiment that was exported; nothing in it is ever unpickled or run.
+        """Import an experiment that was exported; nothing in it is unpickled or run.
 
         Args:
             path: a `.zip` of `export_experiment`, or a copy of an experiment's folder.
-            on_conflict: what happens when another experiment has its id: "rename" gives it a free one, "skip" leaves
-                it out, "error" raises. The same experiment with the same content is always left out.
-            progress: called with how many bytes have been read and found true, and how many there are; what it
-                raises ends the import, and nothing of it is left.
+            on_conflict: what to do if another experiment has its id: "rename" gives the imported one a free id,
+                "skip" does not import it, "error" raises. The same experiment with the same content is always skipped.
+            progress: called with the number of bytes that are read and checked, and of all bytes. An error that it
+                raises ends the import, and nothing of the experiment is left.
 
         Returns:
-            Its id here; None if it was left out.
+            Its id in this base directory; None if it was skipped.
 
         Raises:
-            BundleError: if it is not what it says; nothing is left behind.
+            BundleError: if it is no bundle, or its content does not match its manifest; nothing is left behind.
             ExperimentExistsError: if its id is taken and `on_conflict` is "error".
         """
         from pathlib import Path
@@ -442,19 +443,19 @@ class ExperimentManager:
         return import_.import_bundle(self._index, Path(path).expanduser(), on_conflict, progress=progress)
 
     def merge(self, other_base_dir: StrPath, *, progress: ProgressHook | None = None) -> MergeReport:
-        """Take in all experiments of another base directory.
+        """Copy all experiments of another base directory into this one.
 
-        It is safe in any order, can be repeated, and can be interrupted and run again; nothing is overwritten. Of two
-        states of one experiment the later one is kept and the earlier one goes into the trash; different experiments
-        of one id are both kept, theirs under a free id.
+        You can merge base directories in any order, merge twice, and run an interrupted merge again; nothing is
+        overwritten. If both have the same experiment in different states, the later state is kept and the earlier one
+        goes into the trash. If different experiments have the same id, both are kept, the other one under a free id.
 
         Args:
             other_base_dir: the other base directory; it is only read.
-            progress: called with how many experiments are done, and how many there are; what it raises ends the
-                merge, and what has come in by then is there whole.
+            progress: called with the number of experiments that are done, and of all. An error that it raises ends
+                the merge; each experiment that was merged before is complete.
 
         Returns:
-            What became of each of its experiments.
+            What was done with each of the other experiments.
         """
         from pathlib import Path
 
@@ -465,10 +466,10 @@ class ExperimentManager:
         return merge.merge(self._index, Path(other_base_dir).expanduser(), progress)
 
     def delete_experiment(self, experiment_id: str) -> Path:
-        """Move an experiment into the trash, from where `restore_experiment` brings it back.
+        """Move an experiment into the trash; `restore_experiment` moves it back.
 
         Returns:
-            Where it is now.
+            Its folder in the trash.
 
         Raises:
             ExperimentNotFoundError: if there is no such experiment.
@@ -479,7 +480,7 @@ class ExperimentManager:
         return trash.delete(self._index, experiment_id)
 
     def restore_experiment(self, experiment_id: str) -> str:
-        """Bring an experiment back from the trash.
+        """Move an experiment back from the trash.
 
         Returns:
             Its id.
@@ -492,17 +493,17 @@ class ExperimentManager:
         return trash.restore(self._index, experiment_id)
 
     def list_trash(self) -> ExperimentList:
-        """The experiments in the trash, as `list_experiments` gives them, with `deleted_at`."""
+        """The experiments in the trash, in the form of `list_experiments`, with `deleted_at`."""
         from runbook.maintain import trash
         from runbook.read.listing import list_of_entries
 
-        return list_of_entries(trash.trashed(self._index))
+        return list_of_entries(trash.list_trashed(self._index))
 
     def empty_trash(self) -> int:
         """Delete for good what is in the trash.
 
         Returns:
-            How many experiments that were.
+            The number of experiments that were deleted.
         """
         from runbook.maintain import trash
 
@@ -511,21 +512,22 @@ class ExperimentManager:
     def collect_garbage(
         self, *, trash_older_than: timedelta | None = None, dry_run: bool = False, progress: ProgressHook | None = None
     ) -> GarbageReport:
-        """Make room: delete for good what is in the trash, and what dead processes left behind.
+        """Free disk space: delete for good what is in the trash and in quarantine, and leftovers of dead processes.
 
-        No experiment is touched. What repairs and merges moved out of the way goes like what is in the trash.
+        No experiment outside of the trash changes.
 
         Args:
-            trash_older_than: spare what was deleted more recently, and what nobody knows when; None spares nothing.
-            dry_run: change nothing, and say what would go.
-            progress: called with how many things are done, and how many there are.
+            trash_older_than: keep what was deleted more recently than this, and what has no known time of deletion;
+                None keeps nothing.
+            dry_run: change nothing, and only report what would be deleted.
+            progress: called with the number of items that are done, and of all items.
 
         Returns:
-            What went, or would go: `.experiments`, `.leftovers`, `.freed_bytes`, and what `.failed`.
+            What was deleted, or would be: `.experiments`, `.leftovers`, `.freed_bytes`, and what `.failed`.
 
         Raises:
             UsageError: if `trash_older_than` is negative.
-            BaseDirectoryError: if there is a link in the place of the trash.
+            BaseDirectoryError: if the trash is a link.
 
         Example:
             >>> manager.collect_garbage(trash_older_than=timedelta(days=30)).freed_bytes  # doctest: +SKIP
@@ -536,7 +538,7 @@ class ExperimentManager:
         return garbage.collect(self._index, older_than=trash_older_than, is_dry_run=dry_run, progress=progress)
 
     def doctor(self) -> list[Finding]:
-        """What is wrong in the base directory, in plain words with a hint, and what its disk promises.
+        """Findings about the base directory: what is wrong, with a hint, and what its file system guarantees.
 
         Nothing is changed.
 
@@ -549,26 +551,26 @@ class ExperimentManager:
         return doctor.diagnose(self._index)
 
     def repair(self) -> list[Finding]:
-        """Mend what can be mended; what is in the way is moved into `.set-aside/`, nothing is deleted.
+        """Repair what can be repaired; what is in the way is quarantined in `.set-aside/`, and nothing is deleted.
 
         Returns:
-            What was found and mended.
+            The findings that were repaired.
         """
         from runbook.maintain import doctor
 
         return doctor.repair(self._index)
 
     def declare_ended(self, experiment_id: str, status: str = "interrupted", notes: str | None = None) -> None:
-        """Say that an experiment has ended which ran where nobody can look from here.
+        """Record the end of an experiment whose process cannot be checked from this machine.
 
         Args:
             experiment_id: an id, the beginning of one, or a name.
-            status: how it ended.
+            status: completed, failed or interrupted.
             notes: added to its notes.
 
         Raises:
             UsageError: if it is alive, or has ended already.
-            UnknownStatusError: for a status by which no experiment ends.
+            UnknownStatusError: for any other status.
         """
         from runbook.maintain import doctor
         from runbook.record import identifiers
@@ -578,14 +580,14 @@ class ExperimentManager:
         doctor.declare_ended(self._index, found, ending_status(status), notes)
 
     def add_note(self, experiment_id: str, text: str) -> None:
-        """Add a note to an experiment from outside, whether it runs or has ended.
+        """Add a note to an experiment that is running or has ended.
 
-        It is a line of the experiment's `logs/annotations.jsonl`, and is shown below its own notes. Of one of the
-        seed's tool, which has no record, it is kept in the registry.
+        The note becomes a line of the experiment's `logs/annotations.jsonl`, and is shown below the experiment's own
+        notes. An experiment of the legacy tool has no record; its note becomes part of its entry in the registry.
 
         Args:
             experiment_id: an id, the beginning of one, or a name.
-            text: the note; of several lines, if you like.
+            text: the note; it may have several lines.
 
         Raises:
             ExperimentNotFoundError: if there is no such experiment.
@@ -599,17 +601,17 @@ class ExperimentManager:
         annotate(self._index, experiment_id, note=str(text))
 
     def add_tags(self, experiment_id: str, *tags: str) -> None:
-        """Give an experiment tags from outside, whether it runs or has ended; for the rest see `add_note`."""
+        """Add tags to an experiment that is running or has ended; for arguments and errors see `add_note`."""
         from runbook.maintain.annotate import annotate
         from runbook.run.experiment import as_tags
 
         annotate(self._index, experiment_id, tags=as_tags(tags))
 
     def remove_tags(self, experiment_id: str, *tags: str) -> None:
-        """Take tags from an experiment; for the rest see `add_note`.
+        """Remove tags from an experiment that is running or has ended; for arguments and errors see `add_note`.
 
-        A tag that it does not have is no error. What is said from outside has the last word: a tag that was taken
-        away here is not shown again when the experiment itself adds it, only when `add_tags` does.
+        A tag that it does not have is no error. Annotations win over the record: when the experiment itself adds a
+        removed tag again, it stays removed; only `add_tags` of the manager adds it again.
         """
         from runbook.maintain.annotate import annotate
         from runbook.run.experiment import as_tags

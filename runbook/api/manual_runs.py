@@ -1,4 +1,4 @@
-"""Experiments that a program begins and ends by separate calls, `create_experiment` and `mark_complete`."""
+"""Experiments that a program starts by `create_experiment` and ends by `mark_complete`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class ManualRuns:
-    """The experiments that one manager has begun, and which of them a call without an id means.
+    """Starts the experiments of one manager, and finds the one that a call without an id means.
 
     Args:
-        index: finds the experiments of the base directory of the manager.
+        index: the index of the manager's base directory.
     """
 
     def __init__(self, index: Index) -> None:
@@ -27,13 +27,13 @@ class ManualRuns:
         self._created: list[Lifecycle] = []
 
     def create(self, config: object, name: str | None, description: str | None, index: Index | None) -> Experiment:
-        """Begin an experiment; one that this thread has begun before and not ended is abandoned for it.
+        """A new experiment; an experiment that this thread has started before and not ended is abandoned.
 
         Args:
             config: the settings.
-            name: of the experiment.
+            name: the name of the experiment.
             description: what it tests.
-            index: where it is entered; None where tracking is disabled.
+            index: the index that it goes into; None if tracking is disabled.
         """
         plan = make_plan(config, name=name, description=description)
         for former in [life for life in lifecycle.open_here() if life in self._created]:
@@ -46,7 +46,7 @@ class ManualRuns:
         return experiment
 
     def mark_complete(self, status: str, notes: str | None) -> None:
-        """End the active experiment as the program says."""
+        """End the active experiment with a status that the program gives."""
         experiment = self.active("mark_complete")
         life = lifecycle.lifecycle_of(experiment)
         if life is not None and life.is_manual:
@@ -57,18 +57,21 @@ class ManualRuns:
     def active(self, operation: str) -> Experiment:
         """The experiment that a call without an id means.
 
+        Args:
+            operation: the method that was called, for the message.
+
         Raises:
-            NoActiveExperimentError: if there is none, or if that is not clear.
+            NoActiveExperimentError: if there is none, or if there are several and none is of this thread.
         """
         here = list(lifecycle.open_here())
-        # Its own before those of another manager of the same base directory.
+        # Experiments of this manager come before those of another manager of the same base directory.
         for life in here:
             if life.index is self._index:
                 return life.experiment
         for life in here:
             if life.experiment.path.parent == self._index.layout.root:
                 return life.experiment
-        # A helper thread saves into what the program runs, as long as there is no doubt which that is.
+        # A helper thread has started no experiment: it means the one that runs, if there is only one.
         running = [life for life in self._created if life.is_open]
         if len(running) == 1:
             return running[0].experiment

@@ -1,7 +1,6 @@
-"""The two ways in: `with experiment(...)` and `@tracked`, thin shells over the lifecycle.
+"""`with experiment(...)` and `@tracked`, which run the lifecycle around a block or a call.
 
-What they stand on is imported when an experiment is asked for, so that a program which imports their names pays for
-none of it before.
+The modules that they need are imported by the first call, so that `import runbook` stays fast.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class ExperimentBlock:
     """The context manager that `experiment()` returns, for `with` and `async with`; it can be entered once.
 
     Args:
-        lifecycle: the experiment to be.
+        lifecycle: the lifecycle of an experiment that has not started.
     """
 
     def __init__(self, lifecycle: Lifecycle) -> None:
@@ -38,7 +37,11 @@ class ExperimentBlock:
         self._running: Lifecycle | None = None
 
     def open(self) -> Experiment:
-        """Start the experiment and make it the current one."""
+        """Start the experiment, and make it the current one.
+
+        Raises:
+            UsageError: if it was entered before.
+        """
         if self._lifecycle is None:
             from runbook import errors
             from runbook.hints import Hint
@@ -51,7 +54,7 @@ class ExperimentBlock:
         return experiment
 
     def close(self, error: BaseException | None = None) -> None:
-        """End the experiment as `error` says; None means that the block came to its end."""
+        """End the experiment; `error` is the exception that left the block, None if it came to its end."""
         if self._running is not None:
             self._running.close(error)
 
@@ -75,46 +78,49 @@ class ExperimentBlock:
 def experiment(
     config: object = None, *, base_dir: StrPath | None = None, **options: Unpack[ExperimentOptions]
 ) -> ExperimentBlock:
-    """An experiment around a block of code: its folder, config, metrics, environment, status and registry.
+    """A block of code that is recorded as an experiment: folder, config, metrics, environment and status.
 
-    The folder exists when the block begins; when it ends the status is true, whatever ended it.
+    The folder exists when the block begins. When the block ends, the true status is recorded, whatever ended it.
 
     Args:
-        config: the settings, as a mapping, dataclass, or any object with attributes. A `save_dir` in it is pointed
-            at the experiment's checkpoints folder, in place or, where it is frozen, in a copy: `exp.config`.
-        base_dir: where experiments are kept; by default `RUNBOOK_DIR`, else `./experiments`.
-        **options: see below; each may be left out.
+        config: the settings, as a mapping, a dataclass, or any object with attributes. If it has a `save_dir`, that
+            is set to the experiment's checkpoints folder: in the object itself, or in a copy if the object is frozen.
+            `exp.config` is the one with that path.
+        base_dir: the base directory, which holds the experiments; by default `RUNBOOK_DIR`, else `./experiments`.
+        **options: see below; each is optional.
 
     Options:
         name: any string; it becomes part of the folder's name as far as file names allow.
-        description: what it tests.
+        description: what the experiment tests.
         tags: words to find it by.
-        hash_exclude: settings that do not count when two configs are compared by their hash: key names,
-            dotted paths or patterns. Output paths never count.
-        resume: whether to go on, as a new attempt in the same folder, with an experiment that was interrupted or
-            failed. "never", the default, starts a new one. "allow" goes on with the latest of this name (without a
-            name: of this config) if it did not complete, and else starts a new one. "must" refuses to start a new
-            one. "auto" goes on when a scheduler has put this very job into its queue again (Slurm's requeue), and
-            else starts a new one. Anything else is the id of the experiment to go on with, the beginning of it, or
-            its name.
-        allow_config_change: whether an experiment may go on with a config that differs from the one it began with.
-        rank: of this process in a distributed training; by default what the launcher says in `RANK`,
-            `OMPI_COMM_WORLD_RANK`, `SLURM_PROCID` or `LOCAL_RANK`. Above 0, no second experiment is made: `exp` has
-            the id and the paths of that of rank 0, and its writes do nothing.
-        redact: what is kept out of the recorded config and its hash. "secrets", the default, replaces settings named
-            like one (`api_key`, `password`) and values shaped like one (`hf_…`, passwords in addresses) by
-            "<redacted>"; "off" records everything; a function takes the config as plain data and gives the one to
-            record. `exp.config` is your own object and has everything in any case.
+        hash_exclude: settings that do not count when two configs are compared by their hash: keys, dotted paths or
+            patterns. Output paths never count.
+        resume: whether to resume an experiment that was interrupted or failed, as a new attempt in the same folder.
+            "never", the default, starts a new experiment. "allow" resumes the latest experiment of this name (without
+            a name: of this config) if it did not complete, and else starts a new one. "must" does the same, and
+            raises an error instead of starting a new one. "auto" resumes if a scheduler has requeued this very job
+            (Slurm's requeue), and else starts a new one. Anything else is the id of the experiment to resume, the
+            beginning of the id, or its name.
+        allow_config_change: whether an experiment may be resumed with another config than the one it began with.
+        rank: the rank of this process in a distributed training; by default that of the launcher, from `RANK`,
+            `OMPI_COMM_WORLD_RANK`, `SLURM_PROCID` or `LOCAL_RANK`. A rank above 0 makes no second experiment: `exp`
+            has the id and the paths of the experiment of rank 0, and its writes do nothing.
+        redact: what is removed from the recorded config and its hash. "secrets", the default, replaces settings with
+            the name of a secret (`api_key`, `password`) and values with the form of one (`hf_…`, passwords in
+            addresses) by "<redacted>". "off" records everything. A function takes the config as JSON-compatible data
+            and returns the config to record. `exp.config` is your own object and is never redacted.
 
     Returns:
-        A context manager that gives the live `Experiment`.
+        A context manager for `with` and `async with`; the block gets the live `Experiment`.
 
     Raises:
-        TypeError: for an option that there is not, naming those that there are.
+        TypeError: for an unknown option; the message names the known ones.
         ConfigError: if the config holds no settings.
-        BaseDirectoryError: on entering, if the base directory cannot be used.
-        ResumeError: on entering, if the experiment to go on with runs, is completed, or is not there.
-        ConfigDiffersError: on entering, if it began with another config; the message shows the difference.
+        UsageError: if `resume`, `rank` or `redact` has a value without a meaning.
+        BaseDirectoryError: when the block begins, if the base directory cannot be used.
+        ResumeError: when the block begins, if the experiment to resume is running, completed, or missing.
+        ConfigDiffersError: when the block begins, if the experiment to resume began with another config; the message
+            shows the difference.
 
     Example:
         >>> with experiment({"lr": 0.1}, name="baseline") as exp:  # doctest: +SKIP
@@ -128,7 +134,7 @@ def experiment(
 
 
 def current_experiment() -> Experiment | None:
-    """The innermost running experiment of this thread or task; None outside of any.
+    """The innermost running experiment of this thread or task; None if there is none.
 
     Example:
         >>> from runbook import current_experiment
@@ -136,7 +142,7 @@ def current_experiment() -> Experiment | None:
         True
     """
     lifecycle = sys.modules.get("runbook.run.lifecycle")
-    # Where nobody has loaded it yet, nothing runs.
+    # If the module is not loaded yet, no experiment has started.
     return None if lifecycle is None else lifecycle.current_experiment()
 
 
@@ -158,28 +164,28 @@ def tracked(*, base_dir: StrPath | None = ..., **options: Unpack[TrackedOptions]
 def tracked(function: Callable[..., Any] | None = None, /, *, base_dir: StrPath | None = None, **options: Any) -> Any:
     """Make every call of a function an experiment.
 
-    It goes on plain functions, `async def`, generators, async generators, methods, static and class methods. The
-    function's result, name, documentation and types stay as they are, and so do its exceptions.
+    You can decorate functions, `async def`, generators, async generators, methods, static methods and class methods.
+    The function keeps its result, name, documentation, types and exceptions.
 
-    The arguments of a call are the config; a single argument that is a config object is taken as it is. A parameter
-    annotated `Experiment`, or named `exp` and without a default, receives the live experiment, and callers do not
-    pass it. An argument called `save_dir`, or an argument that is a config with one, is pointed at the experiment's
-    checkpoints folder.
+    The arguments of a call are the config. If there is a single argument and it is a config object, it is the config
+    itself. A parameter that is annotated `Experiment`, or that is named `exp` and has no default, receives the live
+    experiment; callers do not pass it. An argument `save_dir`, and the `save_dir` of an argument that is a config, is
+    set to the experiment's checkpoints folder.
 
     Args:
-        function: the function, where the decorator is written without parentheses.
-        base_dir: where experiments are kept; by default `RUNBOOK_DIR`, else `./experiments`, asked at each call.
-        **options: those of `experiment`, which hold for each call, and those below. The name is that of the function
-            and the description the first line of its documentation, unless they are given.
+        function: the function, if the decorator is written without parentheses.
+        base_dir: the base directory, looked up at each call; by default `RUNBOOK_DIR`, else `./experiments`.
+        **options: those of `experiment`, which hold for each call, and those below. By default the name is that of
+            the function, and the description is the first line of its documentation.
 
     Options:
         config: the name of the parameter that is the config, or a config that is the same for each call.
         save_result: whether the numbers of a returned mapping become the final metrics; they do by default.
-        skip_completed: whether a call is skipped, returns None and says so, when an experiment of this function with
-            this config has completed before.
+        skip_completed: whether a call is skipped if an experiment of this function with this config has completed
+            before; a skipped call returns None and logs a warning.
 
     Raises:
-        TypeError: for an option that there is not, naming those that there are.
+        TypeError: for an unknown option; the message names the known ones.
         UsageError: if `config` names no parameter, or what is decorated is no function.
 
     Example:
@@ -190,7 +196,7 @@ def tracked(function: Callable[..., Any] | None = None, /, *, base_dir: StrPath 
         >>> train(0.1)  # doctest: +SKIP
         {'accuracy': 0.97}
     """
-    from runbook.api.decorator import decorated
+    from runbook.api.decorator import decorate
     from runbook.index import open_default_index
 
-    return decorated(function, functools.partial(open_default_index, base_dir), options)
+    return decorate(function, functools.partial(open_default_index, base_dir), options)

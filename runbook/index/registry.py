@@ -347,13 +347,14 @@ class JsonRegistry:
         with pending.locked(self._layout, LOCK_TIMEOUT_S):
             raw = self._file.with_entry_lines(verify=True)
             old = registry_format.decode(raw, self._layout.registry)
-            names = self._folders.names()
-            everything = self._unsettled(old) | pending.list_marked(self._layout) | self._folders.unlisted(names, ())
+            claimed = pending.claim_marks(self._layout)
+            everything = self._unsettled(old) | claimed | self._folders.ids()
             current = _overlaid(old, self._folders.fresh(old, everything, record_deaths=True))
             whole = registry_format.encode(
                 current.values(), registry_format.read_other_fields(raw, self._layout.registry)
             )
             self._file.write(whole)
+            pending.clear_marks(self._layout, claimed)
         self.entries()
 
     def _unsettled(self, by_id: Mapping[str, Entry]) -> set[str]:

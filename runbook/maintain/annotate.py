@@ -1,4 +1,4 @@
-"""Saying something of an experiment from outside: notes and tags, whether it runs or has ended."""
+"""Adds notes and tags to an experiment of another process, whether it runs or has ended."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def annotate(
     tags: Iterable[str] = (),
     untags: Iterable[str] = (),
 ) -> str:
-    """Add a note to an experiment, give it tags and take others from it; no lock is needed for that.
+    """Add a note to an experiment, and add or remove tags; no lock is needed for that.
 
     Args:
         index: the index of the base directory.
         wanted: an id, the beginning of one, or a name.
-        note: added to the notes.
-        tags: it has them afterwards.
-        untags: it has them no more afterwards.
+        note: a note to add.
+        tags: tags to add.
+        untags: tags to remove.
 
     Returns:
         The id of the experiment.
@@ -42,27 +42,27 @@ def annotate(
     Raises:
         ExperimentNotFoundError: if there is no such experiment.
         DamagedFileError: if its record cannot be understood.
-        OSError: if it cannot be written.
+        OSError: if they cannot be written.
     """
     experiment_id = identifiers.resolve_id(wanted, index.summaries(), index.layout.root)
-    said = [*([{"note": note}] if note else []), *({"tag": tag} for tag in tags), *({"untag": tag} for tag in untags)]
-    if not said:
+    given = [*([{"note": note}] if note else []), *({"tag": tag} for tag in tags), *({"untag": tag} for tag in untags)]
+    if not given:
         return experiment_id
-    stamp: JsonObject = {"time": timestamps.format_time(datetime.now(UTC)), "by": _by()}
-    lines: list[JsonObject] = [{**stamp, **what} for what in said]
-    if not _has_record(index, experiment_id) and _annotate_line(index, experiment_id, lines):
+    stamp: JsonObject = {"time": timestamps.format_time(datetime.now(UTC)), "by": _name_author()}
+    annotations: list[JsonObject] = [{**stamp, **fields} for fields in given]
+    if not _has_record(index, experiment_id) and _annotate_entry(index, experiment_id, annotations):
         return experiment_id
-    # First: of a process that is killed now, the mark shows others that there is something new.
+    # Before the write: if this process is killed after it, others still see that the entry is out of date.
     index.mark_pending(experiment_id)
     try:
-        annotation_log.append(index.layout.experiment(experiment_id), lines)
+        annotation_log.append(index.layout.experiment(experiment_id), annotations)
     except FileNotFoundError as error:
-        # Somebody has deleted it at this moment.
+        # Another process has deleted it at this moment.
         raise errors.ExperimentNotFoundError(experiment_id, index.layout.root) from error
     try:
         index.apply(experiment_id)
     except OSError as error:
-        # Raising would ask for saying it again, and it would be there twice.
+        # Not an error: the user would add the note again, and it would be there twice.
         warn(
             f"{experiment_id}: it is kept, but {index.layout.registry} does not show it yet ({error}); nothing is "
             "lost: free the disk, and the next experiment or listing brings it up to date"
@@ -78,38 +78,38 @@ def _has_record(index: Index, experiment_id: str) -> bool:
     return True
 
 
-def _annotate_line(index: Index, experiment_id: str, lines: list[JsonObject]) -> bool:
-    """The same for one without a record, of the legacy tool: its line in the registry is where its notes are.
+def _annotate_entry(index: Index, experiment_id: str, annotations: list[JsonObject]) -> bool:
+    """Change the entry of an experiment of the legacy tool, which has no record: its notes are in the registry.
 
     Returns:
-        Whether it has no record indeed; one that is being restored at this moment may have got it back.
+        Whether that was right; False if it has a record by now, because another process is restoring it.
     """
     layout = index.layout.experiment(experiment_id)
     has_record = False
 
-    def annotated(line: JsonObject | None) -> JsonObject | None:
+    def change_entry(entry: JsonObject | None) -> JsonObject | None:
         nonlocal has_record
-        # In this order: the folder may come back in between, and has a record then.
+        # In this order: a folder that comes back in between has a record.
         has_folder = layout.root.exists()
         has_record = layout.record.exists()
         if has_record:
             return None
-        # Only we write an end reason: of one of ours, whose folder is in the trash, the line alone is no experiment.
-        if line is None or ("end_reason" in line and not has_folder):
+        # The legacy tool writes no end reason. An entry with one and without a folder is one of ours in the trash.
+        if entry is None or ("end_reason" in entry and not has_folder):
             raise errors.ExperimentNotFoundError(experiment_id, index.layout.root)
-        notes, tags = line.get("notes"), line.get("tags")
+        notes, tags = entry.get("notes"), entry.get("tags")
         before = (
             notes if isinstance(notes, str) else None,
             [str(tag) for tag in tags] if isinstance(tags, list) else [],
         )
-        after, kept = annotation_log.apply(lines, *before)
+        after, kept = annotation_log.apply(annotations, *before)
         return {"notes": after, "tags": list(kept)}
 
-    index.update_entry(experiment_id, annotated)
+    index.update_entry(experiment_id, change_entry)
     return not has_record
 
 
-def _by() -> str:
+def _name_author() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, ImportError, OSError):

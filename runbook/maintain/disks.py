@@ -1,4 +1,4 @@
-"""What the disk under a base directory promises."""
+"""What the file system of a base directory guarantees: durability, locks, space."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ _UP_TO_THE_SERVER: Final = (
 _LITTLE_SPACE: Final = 1024**3
 
 
-def guarantees(directory: Path) -> list[tuple[str, str]]:
-    """What is to be known about the disk of a directory, each with what follows from it.
+def describe_disk(directory: Path) -> list[tuple[str, str]]:
+    """Facts about the disk of a directory, each with its consequence for experiments there.
 
     Args:
         directory: an existing directory.
     """
-    said = [_kind(directory), _locks(directory)]
+    facts = [_describe_kind(directory), _describe_locks(directory)]
     free = shutil.disk_usage(directory).free
     if free < _LITTLE_SPACE:
-        said.append((f"only {free / 1024**2:.0f} MB are free", "free some space: a full disk costs metrics"))
-    return [item for item in said if item is not None]
+        facts.append((f"only {free / 1024**2:.0f} MB are free", "free some space: a full disk costs metrics"))
+    return [item for item in facts if item is not None]
 
 
-def file_system(directory: Path, table: Path = Path("/proc/self/mountinfo")) -> str | None:
-    """The type of the file system that a directory lies on; None where the system does not say.
+def find_file_system(directory: Path, table: Path = Path("/proc/self/mountinfo")) -> str | None:
+    """The type of the file system that a directory is on; None where the system has no table of mounts.
 
     Args:
         directory: an existing directory.
@@ -53,20 +53,20 @@ def file_system(directory: Path, table: Path = Path("/proc/self/mountinfo")) -> 
         lines = table.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return None
-    where = os.path.realpath(directory)
+    real = os.path.realpath(directory)
     best: tuple[int, str | None] = (-1, None)
     for line in lines:
         fields, _, rest = line.partition(" - ")
         mounted_on = fields.split()[4].replace("\\040", " ").rstrip("/")
-        is_above = where == mounted_on or where.startswith(f"{mounted_on}/")
-        # Of two mounts on one place, the later hides the earlier.
+        is_above = real == mounted_on or real.startswith(f"{mounted_on}/")
+        # `>=`, because of two mounts on one directory the later hides the earlier.
         if is_above and len(mounted_on) >= best[0]:
             best = (len(mounted_on), rest.split()[0])
     return best[1]
 
 
-def _kind(directory: Path) -> tuple[str, str]:
-    kind = file_system(directory)
+def _describe_kind(directory: Path) -> tuple[str, str]:
+    kind = find_file_system(directory)
     if kind is None:
         return "the system does not say what kind of disk it is", "on a local disk, what is acknowledged is durable"
     if kind in _MEMORY:
@@ -77,8 +77,8 @@ def _kind(directory: Path) -> tuple[str, str]:
     return f"it lies on a local disk ({kind})", "what is acknowledged survives a power cut"
 
 
-def _locks(directory: Path) -> tuple[str, str] | None:
-    """Whether locks work; None where they do, or where nothing may be written to find out."""
+def _describe_locks(directory: Path) -> tuple[str, str] | None:
+    """That files cannot be locked or written there, and the consequence; None if both work."""
     import filelock
 
     try:

@@ -1,7 +1,7 @@
-"""Making room in a base directory: what was deleted goes for good, and what dead processes left behind.
+"""Frees space in a base directory: deletes for good what is in the trash, and what dead processes left behind.
 
-Nothing that is an experiment, or lies in the folder of one, is touched, and no link is followed. What a repair or a
-merge moved out of the way counts as deleted at that time.
+No experiment, and no file in the folder of one, is touched, and no link is followed. Files in the quarantine count as
+deleted when they were moved there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from runbook.record.layout import BaseLayout
     from runbook.typing import JsonObject, ProgressHook
 
-_SET_ASIDE_TIME: Final = "%Y%m%dT%H%M%S.%f"
+_QUARANTINE_TIME: Final = "%Y%m%dT%H%M%S.%f"
 
 
 @attrs.frozen
@@ -39,11 +39,11 @@ class GarbageReport:
     """What was deleted for good, or would be.
 
     Args:
-        experiments: their ids; they were in the trash.
-        leftovers: paths in the base directory, with slashes.
-        freed_bytes: how large all of it was.
-        failed: what could not be removed, by its path, and why.
-        is_dry_run: whether nothing was done.
+        experiments: the ids of experiments that were in the trash.
+        leftovers: paths of other files and folders in the base directory, with slashes.
+        freed_bytes: the size of all of them.
+        failed: for the path of each one that could not be removed, the reason.
+        is_dry_run: whether nothing was deleted.
     """
 
     experiments: tuple[str, ...] = ()
@@ -54,13 +54,13 @@ class GarbageReport:
 
 
 @attrs.frozen
-class _Piece:
-    """Something to be removed.
+class _Candidate:
+    """A file or a folder that may be removed.
 
     Args:
-        path: where it is.
-        remove: removes it; False if it is not there any more, or not to be removed after all.
-        experiment_id: where it is an experiment.
+        path: its path.
+        remove: removes it; returns False if it is gone already, or must stay after all.
+        experiment_id: the id if it is an experiment; None for anything else.
     """
 
     path: Path
@@ -75,17 +75,16 @@ def collect(
     is_dry_run: bool = False,
     progress: ProgressHook | None = None,
 ) -> GarbageReport:
-    """Remove what nobody needs any more.
+    """Delete for good the experiments in the trash, and the files of dead processes.
 
     Args:
         index: the index of the base directory.
-        older_than: spare what was deleted, or moved out of the way, more recently, or nobody knows when; None spares
-            nothing of it.
-        is_dry_run: change nothing, and say what would be removed.
-        progress: told how many things are removed, of how many.
+        older_than: keep what was deleted or quarantined more recently, or at an unknown time; None keeps nothing.
+        is_dry_run: change nothing, and report what would be removed.
+        progress: called with the number of things that are done and the total.
 
     Returns:
-        What was removed, and what could not be.
+        What was removed, and what could not be removed.
 
     Raises:
         BaseDirectoryError: if the base directory is a file, or its trash a link.
@@ -97,56 +96,57 @@ def collect(
     index.check()
     if not index.layout.root.is_dir():
         return GarbageReport(is_dry_run=is_dry_run)
-    pieces = [*_trash(index, older_than), *_leftovers(index, older_than)]
-    meter = Meter(progress, len(pieces))
-    removed: list[_Piece] = []
+    candidates = [*_list_trash(index, older_than), *_list_leftovers(index, older_than)]
+    meter = Meter(progress, len(candidates))
+    removed: list[_Candidate] = []
     failed: dict[str, str] = {}
     freed_bytes = 0
-    for piece in pieces:
+    for candidate in candidates:
         try:
-            size = _size(piece.path)
-            if is_dry_run or piece.remove():
-                removed.append(piece)
+            size = _measure(candidate.path)
+            if is_dry_run or candidate.remove():
+                removed.append(candidate)
                 freed_bytes += size
         except FileNotFoundError:
-            # Somebody else has restored or removed it meanwhile.
+            # Another process has restored or removed it meanwhile.
             pass
         except OSError as error:
-            failed[_shown(index.layout, piece.path)] = error.strerror or str(error)
+            failed[_show_path(index.layout, candidate.path)] = error.strerror or str(error)
         meter.advance()
     return GarbageReport(
-        experiments=tuple(piece.experiment_id for piece in removed if piece.experiment_id is not None),
-        leftovers=tuple(_shown(index.layout, piece.path) for piece in removed if piece.experiment_id is None),
+        experiments=tuple(gone.experiment_id for gone in removed if gone.experiment_id is not None),
+        leftovers=tuple(_show_path(index.layout, gone.path) for gone in removed if gone.experiment_id is None),
         freed_bytes=freed_bytes,
         failed=failed,
         is_dry_run=is_dry_run,
     )
 
 
-def _shown(layout: BaseLayout, path: Path) -> str:
+def _show_path(layout: BaseLayout, path: Path) -> str:
     return path.relative_to(layout.root).as_posix()
 
 
-def _size(path: Path) -> int:
+def _measure(path: Path) -> int:
     status = os.lstat(path)
     if stat.S_ISDIR(status.st_mode):
         return files.size_of_tree(path)
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
-def _trash(index: Index, older_than: timedelta | None) -> Iterator[_Piece]:
+def _list_trash(index: Index, older_than: timedelta | None) -> Iterator[_Candidate]:
     layout = index.layout
-    # What a killed process moved here may still have its line; without its folder, nobody could tell why it is gone.
+    # Reading the entries removes those of experiments that a killed process has moved here. Once the trash is empty,
+    # nothing would show why the folders of these entries are gone.
     index.entries()
-    for entry in trash.trashed(index):
-        if older_than is None or _is_older(_deleted_at(entry), older_than):
+    for entry in trash.list_trashed(index):
+        if older_than is None or _is_older(_parse_deletion(entry), older_than):
             path = Path(str(entry["directory"]))
-            yield _Piece(path, _call(trash.destroy, layout, path), str(entry["experiment_id"]))
-    for path in trash.half_deleted(layout):
-        yield _Piece(path, _call(_remove, path))
+            yield _Candidate(path, _bind(trash.destroy, layout, path), str(entry["experiment_id"]))
+    for path in trash.list_half_deleted(layout):
+        yield _Candidate(path, _bind(_remove, path))
 
 
-def _deleted_at(entry: JsonObject) -> datetime | None:
+def _parse_deletion(entry: JsonObject) -> datetime | None:
     try:
         return timestamps.parse_time(str(entry["deleted_at"]))
     except ValueError:
@@ -157,50 +157,50 @@ def _is_older(moment: datetime | None, than: timedelta) -> bool:
     return moment is not None and datetime.now(UTC) - moment > than
 
 
-def _leftovers(index: Index, older_than: timedelta | None) -> Iterator[_Piece]:
+def _list_leftovers(index: Index, older_than: timedelta | None) -> Iterator[_Candidate]:
     layout = index.layout
-    for path in _temporaries(layout):
-        yield _Piece(path, _call(_remove, path))
-    for path in leftovers.run_locks(index):
+    for path in _list_temporaries(layout):
+        yield _Candidate(path, _bind(_remove, path))
+    for path in leftovers.list_run_locks(index):
         if leftovers.is_stale_lock(index, path) and run_lock.is_held(path) is False:
-            yield _Piece(path, _call(_remove_lock, path))
+            yield _Candidate(path, _bind(_remove_lock, path))
     for path in staging.list_orphans(layout):
-        yield _Piece(path, _call(staging.remove_orphan, path))
-    for path, moment in _set_aside(layout):
+        yield _Candidate(path, _bind(staging.remove_orphan, path))
+    for path, moment in _list_quarantined(layout):
         if older_than is None or _is_older(moment, older_than):
-            yield _Piece(path, _call(_remove, path))
+            yield _Candidate(path, _bind(_remove, path))
 
 
-def _temporaries(layout: BaseLayout) -> Iterator[Path]:
-    """Those outside of experiments, which are ours by their names, and so old that no machine writes them any more."""
-    for place, is_deep in ((layout.root, False), (layout.trash, False), (layout.private, True)):
-        for path in leftovers.temporaries(place, is_deep=is_deep):
+def _list_temporaries(layout: BaseLayout) -> Iterator[Path]:
+    """Temporaries outside of experiments with a name that only runbook gives, too old for a process to write them."""
+    for folder, is_deep in ((layout.root, False), (layout.trash, False), (layout.private, True)):
+        for path in leftovers.list_temporaries(folder, is_deep=is_deep):
             is_ours = leftovers.is_ours(path, layout.registry.name) and not path.is_relative_to(layout.staging)
             if is_ours and leftovers.is_old(path):
                 yield path
 
 
-def _set_aside(layout: BaseLayout) -> Iterator[tuple[Path, datetime]]:
-    """What was moved out of the way, and when, which its name says."""
+def _list_quarantined(layout: BaseLayout) -> Iterator[tuple[Path, datetime]]:
+    """The quarantined files and folders, and when each was moved, by the time in its name."""
     prefix = f"{layout.registry.name}.damaged-"
     damaged = [
-        (layout.root / name, name.removeprefix(prefix)) for name in _names(layout.root) if name.startswith(prefix)
+        (layout.root / name, name.removeprefix(prefix)) for name in _list_names(layout.root) if name.startswith(prefix)
     ]
-    for path, said in [*damaged, *((layout.quarantine / name, name) for name in _names(layout.quarantine))]:
+    for path, moment in [*damaged, *((layout.quarantine / name, name) for name in _list_names(layout.quarantine))]:
         with contextlib.suppress(ValueError):
-            yield path, datetime.strptime(said, _SET_ASIDE_TIME).replace(tzinfo=UTC)
+            yield path, datetime.strptime(moment, _QUARANTINE_TIME).replace(tzinfo=UTC)
 
 
-def _names(place: Path) -> list[str]:
-    if place.is_symlink() and place.name.startswith("."):
+def _list_names(folder: Path) -> list[str]:
+    if folder.is_symlink() and folder.name.startswith("."):
         return []
     try:
-        return sorted(os.listdir(place))
+        return sorted(os.listdir(folder))
     except OSError:
         return []
 
 
-def _call(function: Callable[..., bool], *arguments: object) -> Callable[[], bool]:
+def _bind(function: Callable[..., bool], *arguments: object) -> Callable[[], bool]:
     return lambda: function(*arguments)
 
 
@@ -213,8 +213,8 @@ def _remove(path: Path) -> bool:
 
 
 def _remove_lock(path: Path) -> bool:
-    # Only while nobody else has it: its experiment may be going on at this moment.
+    # Only with the lock held: another process may be resuming its experiment at this moment.
     lock = run_lock.RunLock(path)
-    is_ours = lock.acquire()
+    is_acquired = lock.acquire()
     lock.release()
-    return is_ours
+    return is_acquired

@@ -1,7 +1,7 @@
-"""Deleting experiments: into a folder of the base directory first, and for good only when that is emptied.
+"""Deletes experiments: moves them into the trash first, and deletes them for good only when the trash is emptied.
 
-`.trash/` holds the folder of each deleted experiment, under its id, and beside it the line that it had in the registry.
-Each step is one rename, so that a process that is killed leaves the experiment in the one place or in the other.
+The folder `.trash/` holds the folder of each deleted experiment, under its id, and beside it its entry of the registry.
+Each step is one rename, so that a killed process leaves the experiment either in the base directory or in the trash.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
 _DOOMED: Final = ".doomed-"
 _LIST_TRASH: Final = Hint("list_trash() shows what is there", "'runbook restore --list' shows what is there")
-_PLACE_TAKEN: Final = hint_for_both(
+_ID_TAKEN: Final = hint_for_both(
     "nothing was changed: move its folder out of the base directory, and the one in the trash can come back"
 )
 
 
 def delete(index: Index, wanted: str) -> Path:
-    """Move an experiment into the trash, and take its line out of the registry.
+    """Move an experiment into the trash, and remove its entry from the registry.
 
     Args:
         index: the index of the base directory.
         wanted: an id, the beginning of one, or a name.
 
     Returns:
-        Where it is now.
+        The path of its folder in the trash.
 
     Raises:
         ExperimentNotFoundError: if there is no such experiment.
@@ -52,14 +52,14 @@ def delete(index: Index, wanted: str) -> Path:
     """
     entries = index.entries()
     experiment_id = identifiers.resolve_id(wanted, entries, index.layout.root)
-    line = next(entry for entry in entries if entry["experiment_id"] == experiment_id)
+    entry = next(entry for entry in entries if entry["experiment_id"] == experiment_id)
     with index.removing(experiment_id):
         _refuse_running(index, experiment_id)
-        return put(index.layout, experiment_id, line)
+        return move_to_trash(index.layout, experiment_id, entry)
 
 
 def _refuse_running(index: Index, experiment_id: str) -> None:
-    # What has no record, or one that cannot be read, has nobody to be asked about.
+    # Without a readable record, no process is known that could work on it.
     with contextlib.suppress(OSError, errors.DamagedFileError, errors.NewerFormatError):
         record = current_record.read_current(index.layout, experiment_id)
         if record.status is Status.RUNNING:
@@ -68,16 +68,16 @@ def _refuse_running(index: Index, experiment_id: str) -> None:
             raise errors.UsageError(f"{experiment_id} is running{owner}", hint)
 
 
-def put(layout: BaseLayout, experiment_id: str, line: JsonObject) -> Path:
-    """Move the folder of an experiment into the trash; to be called inside of `Registry.moving`.
+def move_to_trash(layout: BaseLayout, experiment_id: str, entry: JsonObject) -> Path:
+    """Move the folder of an experiment into the trash; the caller must be in a block of `Index.removing`.
 
     Args:
         layout: the base directory.
         experiment_id: which.
-        line: its line in the registry.
+        entry: its entry in the registry.
 
     Returns:
-        Where it is now.
+        The path of its folder in the trash.
 
     Raises:
         OSError: if it cannot be moved.
@@ -85,7 +85,7 @@ def put(layout: BaseLayout, experiment_id: str, line: JsonObject) -> Path:
     _check_trash(layout)
     files.ensure_directory(layout.trash)
     files.fsync_directory(layout.root)
-    kept: JsonObject = {"deleted_at": timestamps.format_time(datetime.now(UTC)), "line": line}
+    kept: JsonObject = {"deleted_at": timestamps.format_time(datetime.now(UTC)), "line": entry}
     for nth in itertools.count(1):
         target = layout.trashed(experiment_id, nth)
         if os.path.lexists(target):
@@ -96,7 +96,7 @@ def put(layout: BaseLayout, experiment_id: str, line: JsonObject) -> Path:
         except FileExistsError:
             continue
         except FileNotFoundError:
-            # Only a line of the legacy tool was left of it; an empty folder stands for the one that is gone.
+            # Only an entry of the legacy tool was left of it; an empty folder stands for the one that is gone.
             files.make_directory(target)
         return target
     raise AssertionError
@@ -110,20 +110,20 @@ def _check_trash(layout: BaseLayout) -> None:
         )
 
 
-def trashed(index: Index) -> list[JsonObject]:
+def list_trashed(index: Index) -> list[JsonObject]:
     """The experiments in the trash, in the order in which they were deleted.
 
-    Each is the line that it had in the registry, its `directory` where it is now, with `deleted_at`.
+    Each is its former entry of the registry, with `deleted_at`; its `directory` is the path in the trash.
     """
-    entries = [_entry(index.layout, path) for path in _folders(index.layout)]
+    entries = [_build_trash_entry(index.layout, path) for path in _list_folders(index.layout)]
     return sorted(entries, key=lambda entry: (str(entry["deleted_at"]), str(entry["directory"])))
 
 
-def _folders(layout: BaseLayout) -> list[Path]:
-    return [path for path in _visible(layout) if path.is_dir() and not path.is_symlink()]
+def _list_folders(layout: BaseLayout) -> list[Path]:
+    return [path for path in _list_visible(layout) if path.is_dir() and not path.is_symlink()]
 
 
-def _visible(layout: BaseLayout) -> list[Path]:
+def _list_visible(layout: BaseLayout) -> list[Path]:
     _check_trash(layout)
     try:
         names = os.listdir(layout.trash)
@@ -132,12 +132,11 @@ def _visible(layout: BaseLayout) -> list[Path]:
     return [layout.trash / name for name in sorted(names) if not name.startswith(".")]
 
 
-def _entry(layout: BaseLayout, path: Path) -> JsonObject:
-    here: JsonObject = {"directory": str(path)}
-    line, deleted_at = _kept(layout, path)
-    if line is not None:
-        return {**line, **here, "deleted_at": deleted_at}
-    # Somebody moved it here by hand, or what was kept is damaged.
+def _build_trash_entry(layout: BaseLayout, path: Path) -> JsonObject:
+    entry, deleted_at = _read_kept_entry(layout, path)
+    if entry is not None:
+        return {**entry, "directory": str(path), "deleted_at": deleted_at}
+    # Somebody moved the folder here by hand, or the file with its entry is damaged.
     experiment_id = layout.trashed_id(path)
     try:
         record = experiment_folder.read_record(ExperimentLayout(path))
@@ -146,20 +145,20 @@ def _entry(layout: BaseLayout, path: Path) -> JsonObject:
     return {**registry_entry.build_entry(record, str(path)), "experiment_id": experiment_id, "deleted_at": None}
 
 
-def _kept(layout: BaseLayout, path: Path) -> tuple[JsonObject | None, str | None]:
-    """The line that an experiment in the trash had, and when it was deleted."""
+def _read_kept_entry(layout: BaseLayout, path: Path) -> tuple[JsonObject | None, str | None]:
+    """The former entry of an experiment in the trash, and when it was deleted; None where that cannot be read."""
     try:
         kept = json_text.read_object(layout.trashed_entry(path))
     except (OSError, errors.DamagedFileError):
         return None, None
-    line, deleted_at = kept.get("line"), kept.get("deleted_at")
-    if not isinstance(line, dict) or line.get("experiment_id") != layout.trashed_id(path):
+    entry, deleted_at = kept.get("line"), kept.get("deleted_at")
+    if not isinstance(entry, dict) or entry.get("experiment_id") != layout.trashed_id(path):
         return None, None
-    return line, deleted_at if isinstance(deleted_at, str) else None
+    return entry, deleted_at if isinstance(deleted_at, str) else None
 
 
 def restore(index: Index, wanted: str) -> str:
-    """Move an experiment back out of the trash; of several with its id, the one that was deleted last.
+    """Move an experiment from the trash back into the base directory; of several with one id, the last deleted one.
 
     Args:
         index: the index of the base directory.
@@ -170,11 +169,11 @@ def restore(index: Index, wanted: str) -> str:
 
     Raises:
         ExperimentNotFoundError: if it is not in the trash.
-        ExperimentExistsError: if there is another experiment of that id by now.
+        ExperimentExistsError: if another experiment has that id by now.
         OSError: if it cannot be moved.
     """
     layout = index.layout
-    found = trashed(index)
+    found = list_trashed(index)
     try:
         experiment_id = identifiers.resolve_id(wanted, found, layout.trash)
     except errors.ExperimentNotFoundError as error:
@@ -183,16 +182,16 @@ def restore(index: Index, wanted: str) -> str:
     path = layout.trash / os.path.basename(str(entry["directory"]))  # noqa: PTH119 - a string, from a file
     target = layout.experiment(experiment_id).root
     if os.path.lexists(target):
-        raise errors.ExperimentExistsError(experiment_id, layout.root, _PLACE_TAKEN)
-    line, _ = _kept(layout, path)
-    if line is not None:
-        # First: of a process that is killed now, the line waits for its folder, and no field is lost.
-        index.insert(line)
+        raise errors.ExperimentExistsError(experiment_id, layout.root, _ID_TAKEN)
+    kept, _ = _read_kept_entry(layout, path)
+    if kept is not None:
+        # Before the folder moves: if this process is killed in between, no field of the entry is lost.
+        index.insert(kept)
     if any(path.iterdir()):
         try:
             staging.place_folder(path, target)
         except FileExistsError as error:
-            raise errors.ExperimentExistsError(experiment_id, layout.root, _PLACE_TAKEN) from error
+            raise errors.ExperimentExistsError(experiment_id, layout.root, _ID_TAKEN) from error
         index.apply(experiment_id)
     else:
         path.rmdir()
@@ -202,29 +201,30 @@ def restore(index: Index, wanted: str) -> str:
 
 
 def empty(index: Index) -> int:
-    """Delete what is in the trash, for good; links are removed, never followed.
+    """Delete for good everything in the trash; links are removed, never followed.
 
     Returns:
-        How many experiments were deleted.
+        The number of deleted experiments.
 
     Raises:
         BaseDirectoryError: if the trash is a link.
         OSError: if something cannot be removed; what is left of it is no experiment any more.
     """
     layout = index.layout
-    # What a killed process moved here may still have its line; without its folder, nobody could tell why it is gone.
+    # Reading the entries removes those of experiments that a killed process has moved here. Once the trash is empty,
+    # nothing would show why the folders of these entries are gone.
     index.entries()
-    count = sum(destroy(layout, path) for path in _visible(layout))
-    for path in half_deleted(layout):
+    count = sum(destroy(layout, path) for path in _list_visible(layout))
+    for path in list_half_deleted(layout):
         _remove(path)
     return count
 
 
 def destroy(layout: BaseLayout, path: Path) -> bool:
-    """Delete something in the trash for good; links are removed, never followed.
+    """Delete for good one file or folder of the trash; links are removed, never followed.
 
     Returns:
-        Whether it was the folder of an experiment, and still there.
+        Whether it was the folder of an experiment, and still existed.
 
     Raises:
         OSError: if it cannot be removed; what is left of it is no experiment any more.
@@ -234,7 +234,7 @@ def destroy(layout: BaseLayout, path: Path) -> bool:
         return False
     doomed = path.with_name(f"{_DOOMED}{os.getpid()}-{path.name}")
     try:
-        # Out of sight by one rename: an experiment that is half deleted must not be restored.
+        # Hide it by one rename first: an experiment that is half deleted must not be restored.
         path.rename(doomed)
     except FileNotFoundError:
         return False
@@ -243,12 +243,12 @@ def destroy(layout: BaseLayout, path: Path) -> bool:
     return True
 
 
-def half_deleted(layout: BaseLayout) -> list[Path]:
-    """What is left of experiments whose deletion for good was interrupted."""
+def list_half_deleted(layout: BaseLayout) -> list[Path]:
+    """The remains of experiments whose deletion for good was interrupted."""
     return sorted(layout.trash.glob(f"{_DOOMED}*"))
 
 
 def _remove(path: Path) -> None:
-    # Somebody else may be emptying the trash as well.
+    # Another process may be emptying the trash as well.
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(path)

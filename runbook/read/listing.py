@@ -61,6 +61,7 @@ class ExperimentList(list[dict[str, Any]]):
             >>> frame.set_index("experiment_id")["metrics.f1"].idxmax()  # doctest: +SKIP
         """
         try:
+            import numpy as np
             import pandas as pd
         except ImportError as error:
             from runbook.errors import MissingExtraError
@@ -78,8 +79,10 @@ class ExperimentList(list[dict[str, Any]]):
                 columns[name] = pd.Series(durations, dtype="float64")
             elif name in registry_entry.TIMES:
                 times = [registry_entry.parse_moment(entry.get(name)) for entry in self]
-                # Times are recorded in microseconds; nanoseconds, pandas' default, do not reach beyond the year 2262.
-                columns[name] = pd.Series(times, dtype="datetime64[us, UTC]")
+                # Microseconds are what is on record, and reach from the year 1 to the year 9999; pandas 2 makes
+                # nanoseconds of datetimes first, which do not.
+                naive = [None if time is None else time.replace(tzinfo=None) for time in times]
+                columns[name] = pd.Series(np.array(naive, dtype="datetime64[us]")).dt.tz_localize("UTC")
             else:
                 columns[name] = pd.Series([entry.get(name) for entry in self], dtype="object")
         for section in registry_entry.SECTIONS:

@@ -1,6 +1,6 @@
 """The grammar of experiment ids: `YYYYMMDD_HHMMSS[_name]_hash8`.
 
-The time is in UTC, so that ids sort by age across machines and through a change of the clock for daylight saving.
+The time is in UTC, so that ids sort by age across machines and when daylight saving begins or ends.
 The name in an id is a slug; the user's exact name is kept in the record.
 """
 
@@ -32,13 +32,13 @@ _NOT_IN_A_SLUG: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _WINDOWS_DEVICE: Final = re.compile(
     r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:\..*)?", re.IGNORECASE | re.DOTALL
 )
-_COUNTED: Final = re.compile(r"@([0-9]{1,9})")
-_NEAREST_OF: Final = 1000
+_POSITION: Final = re.compile(r"@([0-9]{1,9})")
+_MOST_COMPARED: Final = 1000
 _NOT_IN_A_FOLDER_NAME: Final = "/\\\0\n" + (":" if sys.platform == "win32" else "")
 
 
 def slug(text: str) -> str:
-    """The part of `text` that is safe in a file name on every system, at most 64 bytes; may be empty.
+    """`text` reduced to what is safe in a file name on every system, at most 64 bytes; it may be empty.
 
     Example:
         >>> slug("../évil name")
@@ -57,7 +57,7 @@ def make_id(moment: datetime, name: str | None, config_hash: str, nth: int = 1) 
         moment: when it starts, in UTC.
         name: the user's name for it.
         config_hash: eight hex digits.
-        nth: 2 and up when the earlier ones are taken; it becomes part of the name.
+        nth: 2 or more if the ids before it are taken; it becomes part of the name.
     """
     words = [slug(name)] if name and slug(name) else []
     if nth > 1:
@@ -76,7 +76,7 @@ def is_legacy_id(text: str) -> bool:
 
 
 def time_of(experiment_id: str) -> datetime | None:
-    """The time in an id; None if there is none in it."""
+    """The time in an id; None if the id has none."""
     from datetime import UTC, datetime
 
     try:
@@ -86,7 +86,7 @@ def time_of(experiment_id: str) -> datetime | None:
 
 
 def is_folder_name(text: str) -> bool:
-    """Whether `text` names something directly inside a base directory.
+    """Whether `text` can be the name of a folder directly inside a base directory.
 
     Wider than `is_id`: the legacy tool put names into ids as they were.
     """
@@ -100,19 +100,20 @@ def is_folder_name(text: str) -> bool:
 
 
 def is_windows_device(name: str) -> bool:
-    """Whether Windows takes a file name for a device: `nul`, and `nul.txt` as well."""
+    """Whether Windows takes a file name as the name of a device: `nul`, and `nul.txt` as well."""
     return _WINDOWS_DEVICE.fullmatch(name) is not None
 
 
 def check_file_name(what: str, name: str) -> str:
-    """`name`, when it can be a file name on every system.
+    """The same name, if it is a valid file name on every system.
 
     Args:
-        what: what it is a name of, for the message.
+        what: what the name is for, for the message.
         name: as the user gave it.
 
     Raises:
-        InvalidNameError: with a name that could be used in its place.
+        InvalidNameError: if it is not; the message suggests another name.
+        TypeError: if it is no string.
     """
     problem = None
     if not isinstance(name, str):
@@ -133,16 +134,16 @@ def check_file_name(what: str, name: str) -> str:
 
 
 def resolve_id(wanted: StrPath, entries: Sequence[Mapping[str, Any]], base_dir: StrPath) -> str:
-    """The id that `wanted` stands for; for what it takes and raises see `Resolver.id_of`."""
+    """The id of the experiment that `wanted` means; for arguments and errors see `Resolver.id_of`."""
     return Resolver(entries, base_dir).id_of(wanted)
 
 
 class Resolver:
-    """What the words for experiments stand for, looked up in the same entries once for all of them.
+    """Looks up the ids of several experiments in the same entries.
 
     Args:
-        entries: lines of the registry, oldest first.
-        base_dir: where they are from.
+        entries: entries of the registry, oldest first.
+        base_dir: the base directory that they are from.
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Any]], base_dir: StrPath) -> None:
@@ -150,16 +151,17 @@ class Resolver:
         self._base_dir = base_dir
 
     def id_of(self, wanted: StrPath) -> str:
-        """The id that `wanted` stands for.
+        """The id of the experiment that `wanted` means.
 
         Args:
-            wanted: an id; `latest`, or `@1`, for the newest experiment, `@2` for the one before it, and so on; the
-                name of an experiment (its latest is meant); the beginning of exactly one id; the path of an
+            wanted: an id; `latest`, or `@1`, for the newest experiment, `@2` for the one before it, and so on; a name,
+                which means the latest experiment of that name; the beginning of exactly one id; the path of an
                 experiment's folder. They are tried in this order, so that no name can change what `latest` means.
 
         Raises:
-            ExperimentNotFoundError: naming the nearest ids and names.
+            ExperimentNotFoundError: if there is none; the message names the nearest ids and names.
             AmbiguousExperimentError: if it is the beginning of several ids.
+            TypeError: if it is neither a string nor a path.
         """
         if isinstance(wanted, os.PathLike):
             wanted = PurePath(os.fspath(wanted)).name
@@ -168,9 +170,9 @@ class Resolver:
         ids = self._ids
         if wanted in ids:
             return wanted
-        nth = _place(wanted)
-        if nth is not None and 1 <= nth <= len(ids):
-            return list(ids)[-nth]
+        position = _parse_position(wanted)
+        if position is not None and 1 <= position <= len(ids):
+            return list(ids)[-position]
         if wanted and wanted in self._latest:
             return self._latest[wanted]
         begun = [experiment_id for experiment_id in ids if wanted and experiment_id.startswith(wanted)]
@@ -178,10 +180,10 @@ class Resolver:
             return begun[0]
         if begun:
             raise errors.AmbiguousExperimentError(wanted, begun)
-        name = _name_of_folder(wanted, self._base_dir)
+        name = _parse_folder(wanted, self._base_dir)
         if name in ids:
             return name
-        raise errors.ExperimentNotFoundError(wanted, self._base_dir, _nearest(wanted, [*ids, *self._latest]))
+        raise errors.ExperimentNotFoundError(wanted, self._base_dir, _find_nearest(wanted, [*ids, *self._latest]))
 
     @functools.cached_property
     def _ids(self) -> dict[str, None]:
@@ -189,7 +191,7 @@ class Resolver:
 
     @functools.cached_property
     def _latest(self) -> dict[str, str]:
-        """The latest experiment of each name."""
+        """The id of the latest experiment of each name."""
         found: dict[str, tuple[str, str]] = {}
         for entry in self._entries:
             name, started = entry.get("custom_name"), str(entry.get("timestamp"))
@@ -198,28 +200,28 @@ class Resolver:
         return {name: experiment_id for name, (_, experiment_id) in found.items()}
 
 
-def _place(wanted: str) -> int | None:
-    """Which experiment is meant, counted from the newest; None if `wanted` is no such word."""
+def _parse_position(wanted: str) -> int | None:
+    """The position that `wanted` means, counted from 1 for the newest; None if it means none."""
     if wanted == LATEST:
         return 1
-    counted = _COUNTED.fullmatch(wanted)
-    return None if counted is None else int(counted[1])
+    found = _POSITION.fullmatch(wanted)
+    return None if found is None else int(found[1])
 
 
-def _name_of_folder(wanted: str, base_dir: StrPath) -> str:
-    """The name of the folder that `wanted` is the path of; empty unless it lies in the base directory."""
+def _parse_folder(wanted: str, base_dir: StrPath) -> str:
+    """The name of the folder whose path `wanted` is; empty if it is no folder in the base directory."""
     if not any(separator in wanted for separator in (os.sep, os.altsep) if separator):
         return ""
     try:
         path = Path(wanted).expanduser()
         is_here = path.is_dir() and path.absolute().parent.samefile(Path(base_dir).expanduser())
     except (OSError, RuntimeError, ValueError):
-        # Not the path of anything that can be looked at: too long, forbidden, with a NUL in it.
+        # Not a path that can be read: too long, forbidden, or with a NUL in it.
         return ""
     return path.absolute().name if is_here else ""
 
 
-def _nearest(wanted: str, candidates: Iterable[str]) -> list[str]:
-    # Of many thousands, the latest: comparing with each of them would take longer than anybody waits.
-    unique = list(dict.fromkeys(reversed(list(candidates))))[:_NEAREST_OF]
+def _find_nearest(wanted: str, candidates: Iterable[str]) -> list[str]:
+    # Only the latest of many thousands, because comparing with all of them would take seconds.
+    unique = list(dict.fromkeys(reversed(list(candidates))))[:_MOST_COMPARED]
     return find_nearest(wanted, unique)

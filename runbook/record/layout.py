@@ -1,8 +1,8 @@
 """Every file and folder name that runbook uses on disk.
 
-The paths that each experiment asks for several times are made once: joining them was a tenth of its whole cost. The
-classes are plain ones because every listing imports them, and attrs takes longer to import than ten thousand
-experiments take to list.
+The paths that an experiment uses several times are computed once: joining them took a tenth of its whole time. The
+classes do not use attrs, because every listing imports them, and importing attrs takes longer than listing ten thousand
+experiments.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ MANIFEST_FILE: Final = "runbook-manifest.json"
 _NTH: Final = re.compile(r"~\d+$")
 
 
-class _Fixed:
-    """What cannot be changed once it is made, so that the paths that were made from it stay right."""
+class _Frozen:
+    """An object whose attributes cannot be changed, because its cached paths would then be wrong."""
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"the paths of a layout cannot be changed; make another one with another {name}")
 
 
-class BaseLayout(_Fixed):
-    """Where things are in a base directory.
+class BaseLayout(_Frozen):
+    """The paths of a base directory.
 
     Args:
         root: the base directory.
@@ -40,68 +40,68 @@ class BaseLayout(_Fixed):
 
     @cached_property
     def registry(self) -> Path:
-        """The index of all experiments."""
+        """The registry, which is the index of all experiments."""
         return self.root / self.registry_name
 
     @cached_property
     def private(self) -> Path:
-        """Our own folder: locks and pending marks; safe to delete while nothing runs."""
+        """Our own folder, with locks and pending marks; users may delete it while nothing runs."""
         return self.root / ".runbook"
 
     @cached_property
     def registry_lock(self) -> Path:
-        """The lock around a change of the registry; its file is never deleted."""
+        """The lock that is held while the registry is changed; its file is never deleted."""
         return self.private / f"{Path(self.registry_name).name}.lock"
 
     @cached_property
     def pending(self) -> Path:
-        """Marks of the experiments whose record is newer than their line in the registry."""
+        """The folder of the marks of pending experiments, whose records are newer than their entries."""
         return self.private / f"{Path(self.registry_name).name}.pending"
 
     @cached_property
     def run_locks(self) -> Path:
-        """One lock file for each experiment, held while it runs.
+        """The folder of the run locks, one file for each running experiment.
 
-        They live outside the experiments' folders, so that copying a folder never touches them.
+        It is outside of the experiments' folders, so that a copy of a folder has no lock.
         """
         return self.private / "running"
 
     @property
     def staging(self) -> Path:
-        """Folders that are being built, to be renamed to where they belong when they are whole."""
+        """The folder of staged experiments, which are moved into the base directory when they are whole."""
         return self.private / "incoming"
 
     @property
     def quarantine(self) -> Path:
-        """What a repair has moved out of the way; nothing looks there again."""
+        """The folder into which a repair moves what is in the way; we never read it again."""
         return self.root / ".set-aside"
 
     @property
     def trash(self) -> Path:
-        """Where deleted experiments are until the trash is emptied."""
+        """The folder that holds deleted experiments until the trash is emptied."""
         return self.root / ".trash"
 
     def trashed(self, experiment_id: str, nth: int = 1) -> Path:
         """The folder of a deleted experiment.
 
         Args:
-            experiment_id: which.
-            nth: 2 and up for one that is deleted while earlier ones of the same id are still in the trash.
+            experiment_id: the id.
+            nth: 2 or more if deleted experiments of the same id are in the trash already.
         """
         return self.trash / (f"{experiment_id}~{nth}" if nth > 1 else experiment_id)
 
     @staticmethod
     def trashed_entry(trashed: Path) -> Path:
-        """The line that a deleted experiment had in the registry."""
+        """The file with the entry that a deleted experiment had in the registry."""
         return trashed.with_name(f".{trashed.name}.json")
 
     @staticmethod
     def trashed_id(trashed: Path) -> str:
-        """The id of a deleted experiment."""
+        """The id of a deleted experiment, from the path of its folder."""
         return _NTH.sub("", trashed.name)
 
     def rendezvous(self, launch: str, nth: int) -> Path:
-        """Where rank 0 of a distributed launch tells the others the id of its nth experiment."""
+        """The rendezvous file into which rank 0 of a launch writes the id of its nth experiment."""
         return self.private / "ranks" / f"{launch}-{nth}"
 
     def mark(self, experiment_id: str) -> Path:
@@ -117,8 +117,8 @@ class BaseLayout(_Fixed):
         return ExperimentLayout(self.root / experiment_id)
 
 
-class ExperimentLayout(_Fixed):
-    """Where things are in the folder of one experiment.
+class ExperimentLayout(_Frozen):
+    """The paths of the folder of one experiment.
 
     Args:
         root: the folder.
@@ -131,47 +131,47 @@ class ExperimentLayout(_Fixed):
 
     @cached_property
     def record(self) -> Path:
-        """The truth about this experiment."""
+        """The record, which is the truth about the experiment."""
         return self.root / "experiment.json"
 
     @cached_property
     def config(self) -> Path:
-        """The config as plain JSON, for people and other programs."""
+        """The config as JSON, for people and other programs."""
         return self.root / "config.json"
 
     @cached_property
     def checkpoints(self) -> Path:
-        """The model's own files."""
+        """The folder for the model's own files."""
         return self.root / "checkpoints"
 
     @cached_property
     def results(self) -> Path:
-        """Predictions and other artifacts."""
+        """The folder for predictions and other artifacts."""
         return self.root / "results"
 
     @cached_property
     def metrics(self) -> Path:
-        """All metrics."""
+        """The folder for all metrics."""
         return self.root / "metrics"
 
     @cached_property
     def logs(self) -> Path:
-        """What explains a run: environment, traceback, uncommitted changes."""
+        """The folder for what explains an experiment: environment, traceback, uncommitted changes."""
         return self.root / "logs"
 
     @cached_property
     def folders(self) -> tuple[Path, ...]:
-        """The folders that every experiment has from its birth."""
+        """The folders that every experiment has from its start."""
         return (self.checkpoints, self.results, self.metrics, self.logs)
 
     @cached_property
     def history(self) -> Path:
-        """The live metrics, one line a `log` call."""
+        """The live history, one line for each call of `log`."""
         return self.metrics / "history.jsonl"
 
     @property
     def training_history(self) -> Path:
-        """The history as columns, when it was saved."""
+        """The history as columns, if the program has saved it."""
         return self.metrics / "training_history.json"
 
     @cached_property
@@ -196,30 +196,30 @@ class ExperimentLayout(_Fixed):
 
     @property
     def patch(self) -> Path:
-        """What was not committed when the experiment started, as a diff."""
+        """The uncommitted changes at the start of the experiment, as a diff."""
         return self.logs / "uncommitted.patch"
 
     def environment_of(self, attempt: int) -> Path:
-        """The environment of one attempt, counted from 1."""
+        """The environment of one attempt; the first is 1."""
         return self.environment if attempt == 1 else self.logs / f"environment-{attempt}.json"
 
     def patch_of(self, attempt: int) -> Path:
-        """What was not committed when one attempt started, counted from 1."""
+        """The uncommitted changes at the start of one attempt; the first is 1."""
         return self.patch if attempt == 1 else self.logs / f"uncommitted-{attempt}.patch"
 
     @property
     def signals(self) -> Path:
-        """Signals that reached the process, one line each, written as they came."""
+        """The log of signals, one line each, written as they arrive."""
         return self.logs / "signals.jsonl"
 
     @property
     def annotations(self) -> Path:
-        """Notes and tags that are from outside, one line each, appended by anybody at any time."""
+        """The log of annotations: notes and tags that other programs add at any time, one line each."""
         return self.logs / "annotations.jsonl"
 
     @property
     def progress(self) -> Path:
-        """How far it has come: a hint for those who watch, replaced every moment and never made durable."""
+        """How far the experiment has come, for people who watch it; replaced often and never made durable."""
         return self.logs / "progress.json"
 
     def metrics_file(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""What runbook knows about an experiment, as immutable records."""
+"""The records of an experiment and of its environment; all are immutable."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from runbook.typing import Json, JsonObject
 RECORD_VERSION: Final = 1
 """The version of the format of `experiment.json`.
 
-It grows when a reader of the older version would misunderstand the file, and each growth adds a step to
-`runbook.record.upgrades`; a new optional field needs no new version. A file with a larger version than this one is
-shown as far as it can be understood and never rewritten.
+It is raised when a reader of the older version would misunderstand the file, and each new version adds a step to
+`runbook.record.upgrades`. A new optional field needs no new version. A file with a larger version than this one is
+shown as far as this version understands it, and is never rewritten.
 """
 
 ENVIRONMENT_VERSION: Final = 1
@@ -24,7 +24,7 @@ ENVIRONMENT_VERSION: Final = 1
 
 @attrs.frozen
 class Extensible:
-    """A part of a record to which a later version may add fields.
+    """The base of a record to which a later version may add fields.
 
     Args:
         unknown: the fields of the file that this version does not know, by name; they are written back as they are.
@@ -50,19 +50,19 @@ class Failure(Extensible):
 
 @attrs.frozen
 class Owner(Extensible):
-    """The process that works on an experiment, with what it takes to tell later whether it is alive.
+    """The process that works on an experiment, with the facts by which its liveness can be checked later.
 
     Args:
         host: the name of the machine.
         pid: the process id.
-        boot_id: which boot of the machine it runs under; None where the system does not say.
-        process_started: when the process started, in the system's own units: a pid that was given
-            to another process since has another value. None where the system does not say.
-        pid_namespace: the container's namespace of process ids; None where there is none.
-        machine_id: which installation of an operating system it is; None where the system does not say.
+        boot_id: identifies the boot of the machine that it runs under; None if the system does not provide one.
+        process_started: when the process started, in the system's own units; a later process with the same pid has
+            another value. None if the system does not provide it.
+        pid_namespace: the container's namespace of process ids; None if there is none.
+        machine_id: identifies the installation of the operating system; None if the system does not provide one.
         is_locked: whether it holds the experiment's run lock.
         memory_events: the file in which the kernel counts the processes of its control group that it killed for
-            lack of memory; None where there is none.
+            lack of memory; None if there is none.
         oom_kills: that count when the experiment started.
     """
 
@@ -82,31 +82,31 @@ class Job(Extensible):
     """The scheduler's job that an attempt belonged to.
 
     Args:
-        id: which job, such as `slurm:1234..0`.
-        restarts: how often the scheduler had started it anew by then.
+        id: the scheduler and the job, such as `slurm:1234..0`.
+        restarts: how often the scheduler had requeued it until then.
     """
 
     id: str
     restarts: int = 0
 
     def follows(self, former: Job) -> bool:
-        """Whether it is the same job, started anew by the scheduler, which ends the former run of it first."""
+        """Whether it is the same job after a requeue; a scheduler ends a job before it starts the job again."""
         return self.id == former.id and self.restarts > former.restarts
 
 
 @attrs.frozen
 class Attempt(Extensible):
-    """One process working on an experiment; a resumed experiment has several.
+    """One process working on an experiment; a resumed experiment has several attempts.
 
     Args:
-        started_at: when it began, in UTC.
+        started_at: when it started, in UTC.
         owner: the process.
         ended_at: when it ended, in UTC; None while it runs.
         end_reason: what ended it; None while it runs.
-        evidence: for a process that could not say so itself, how it is known to have ended.
-        failure: the exception that ended it, when another attempt followed.
+        evidence: why the process is known to have ended, if it did not record that itself.
+        failure: the exception that ended it, if another attempt followed.
         job: the scheduler's job that it belonged to.
-        history_lines: how many lines the live history had when it began.
+        history_lines: how many lines the live history had when it started.
         config_changes: the settings that it changed, by dotted path: `{"before": …, "now": …}`.
     """
 
@@ -123,27 +123,27 @@ class Attempt(Extensible):
 
 @attrs.frozen
 class ExperimentRecord(Extensible):
-    """The truth about one experiment: the content of its `experiment.json`.
+    """The record of one experiment: the content of its `experiment.json`.
 
     Args:
         experiment_id: the name of its folder.
         timestamp: when it started, in UTC.
         status: what became of it.
-        config: the config as plain data.
+        config: the config as JSON-compatible data.
         config_hash: eight hex digits that are the same for the same settings.
         custom_name: the user's name for it, exactly as given.
         description: what it tests.
         tags: words to find it by.
-        notes: the user's notes, one a line.
-        metrics: the final metrics, flat with dotted names.
+        notes: the user's notes, one on each line.
+        metrics: the final metrics, without nesting, with dotted names.
         end_reason: what ended it; None while it runs.
         completed_at: when it ended, in UTC; None while it runs.
         parent: the id of the experiment inside which it was started.
         function: the qualified name of the tracked function.
         failure: the exception that ended it.
         attempts: the processes that worked on it, oldest first.
-        checksums: of the files that were saved in it, by their path in the folder; `doctor` compares them.
-        format_version: the version of the file it was read from.
+        checksums: the checksums of the saved files, by their path in the folder; `doctor` compares them.
+        format_version: the version of the file that it was read from.
     """
 
     experiment_id: str
@@ -172,7 +172,7 @@ class ExperimentRecord(Extensible):
 
 
 def join_notes(notes: str | None, more: str | None) -> str | None:
-    """Notes with another one below them; None if there are none at all."""
+    """Notes with one more below them; None if both are empty."""
     return "\n".join(part for part in (notes, more) if part) or None
 
 
@@ -182,11 +182,11 @@ class GitState:
 
     Args:
         commit: the full hash; None in a repository without commits.
-        branch: the branch; None when the head is detached.
+        branch: the branch; None if HEAD is detached.
         dirty: whether tracked files differ from the commit.
         untracked: files that git neither tracks nor ignores, at most a hundred.
         remote: the address of `origin`, without credentials.
-        patch_truncated: whether `uncommitted.patch` was cut because of its size.
+        patch_truncated: whether `uncommitted.patch` was cut because it was too large.
     """
 
     commit: str | None = None
@@ -199,7 +199,7 @@ class GitState:
 
 @attrs.frozen
 class Environment:
-    """What an experiment ran on and with: the content of `logs/environment.json`.
+    """The environment of an experiment: the content of `logs/environment.json`.
 
     Args:
         python: the version of the interpreter.
@@ -207,17 +207,17 @@ class Environment:
         executable: the interpreter's path.
         platform: the operating system, its version and the processor.
         host: the name of the machine.
-        user: who ran it; None where the system does not say.
+        user: the user who ran it; None if the system does not provide one.
         pid: the process id.
         argv: the command line of the program.
-        working_directory: where it was started.
+        working_directory: the directory in which it was started; None if that could not be found out.
         cpu_count: how many processors the machine has.
-        gpus: the names of the GPUs, where torch was already imported.
-        git: the repository; None outside of one or without git.
+        gpus: the names of the GPUs, if torch was already imported.
+        git: the state of the repository; None outside of a repository or without git.
         packages: the installed packages and their versions.
         variables: the environment variables on our allow-list.
-        problems: what could not be captured, in words.
-        format_version: the version of the file it was read from.
+        problems: what could not be captured, as sentences.
+        format_version: the version of the file that it was read from.
     """
 
     python: str
@@ -240,11 +240,11 @@ class Environment:
 
 @attrs.frozen
 class Capture:
-    """What was found out about the surroundings of an experiment.
+    """The environment of an experiment and its uncommitted changes.
 
     Args:
-        environment: the record; what could not be found out is None or empty, and named in `problems`.
-        patch: the uncommitted changes as a diff; None when there are none, or when they could not be had.
+        environment: the record; a field that could not be captured is None or empty, and `problems` says why.
+        patch: the uncommitted changes as a diff; None if there are none or git could not provide them.
     """
 
     environment: Environment

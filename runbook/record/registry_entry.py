@@ -1,4 +1,4 @@
-"""The entry of an experiment in the registry: how it is built from a record, and its fields as values.
+"""The entry of an experiment in the registry: built from a record, and its fields read as values.
 
 The fields of the legacy tool come first, under its names, then ours.
 """
@@ -22,11 +22,11 @@ TIMES: Final = frozenset({"timestamp", "completed_at"})
 
 
 def build_entry(record: ExperimentRecord, directory: str) -> JsonObject:
-    """The line of an experiment in the registry: the legacy fields, then ours.
+    """The entry of an experiment: the legacy fields, then ours.
 
     Args:
-        record: the experiment.
-        directory: its folder as people should see it.
+        record: the record of the experiment.
+        directory: the path of its folder, as people should see it.
     """
     return {
         "experiment_id": record.experiment_id,
@@ -47,14 +47,14 @@ def build_entry(record: ExperimentRecord, directory: str) -> JsonObject:
 
 
 def section_of(entry: Entry, section: str) -> Mapping[str, Any]:
-    """The config or the metrics of an entry; an empty mapping where the registry has something else there."""
+    """The config or the metrics of an entry; an empty mapping if the entry holds no mapping there."""
     value = entry.get(section)
-    # To ask whether something is a Mapping takes longer than everything else here.
+    # `isinstance` with Mapping takes longer than everything else here, so a dict is checked first.
     return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 def parse_moment(value: object) -> datetime | None:
-    """The moment that an entry has for a time; None for anything that is no ISO 8601 time."""
+    """A time field of an entry as a datetime; None if the value is no ISO 8601 time."""
     try:
         return parse_time(value) if isinstance(value, str) else None
     except (ValueError, OverflowError):
@@ -62,7 +62,7 @@ def parse_moment(value: object) -> datetime | None:
 
 
 def duration_of(entry: Entry, now: datetime) -> float | None:
-    """How long an experiment took, in seconds; to `now` while it runs, None where that is not on record."""
+    """How long an experiment took, in seconds, until `now` if it is running; None if the entry lacks the times."""
     started, ended = parse_moment(entry.get("timestamp")), parse_moment(entry.get("completed_at"))
     if ended is None and entry.get("status") == Status.RUNNING:
         ended = now

@@ -1,7 +1,7 @@
-"""Records as plain data and back.
+"""Records as JSON-compatible data, and checked records from such data.
 
-They are written by attrs and read by cattrs, which checks what it reads, and which a training that only writes does
-not load: it takes a sixth of the first experiment of a process.
+cattrs reads the records and checks them. It does not write them, so that a training does not import it: the import
+would take a sixth of the time of the first experiment of a process.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ _KINDS: Final = {
     tuple: "a list",
     NoneType: "null",
 }
-"""What each type of a field is called in JSON."""
+"""The name that messages use for each type of a field, in the words of JSON."""
 
 
 @functools.cache
-def _converter() -> Converter:
+def _make_converter() -> Converter:
     import cattrs
     from cattrs.gen import make_dict_structure_fn, override
 
     converter = cattrs.Converter()
     converter.register_structure_hook(datetime, lambda value, _: parse_time(value))
-    # cattrs would turn the number 3 into the string "3"; in a file of ours that is damage, not data.
+    # cattrs would turn the number 3 into the string "3"; in our files a number in its place is damage.
     converter.register_structure_hook(str, _expect)
     converter.register_structure_hook(int, _expect)
-    # Enums are strings, too, and need a word of their own after the one for strings.
+    # Enums are strings, too, so their hook must come after the one for strings.
     converter.register_structure_hook(StrEnum, lambda value, kind: kind(value))
-    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _strings)
-    as_it_is = override(struct_hook=lambda value, _: _expect(value, dict))
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _expect_strings)
+    unchanged = override(struct_hook=lambda value, _: _expect(value, dict))
 
     def hook_of(kind: type[E], *objects: str) -> Callable[[JsonObject, object], E]:
-        overrides: Any = {"unknown": override(omit=True), **dict.fromkeys(objects, as_it_is)}
+        overrides: Any = {"unknown": override(omit=True), **dict.fromkeys(objects, unchanged)}
         own = make_dict_structure_fn(kind, converter, **overrides)
         known = frozenset(_known_fields(cast("type[attrs.AttrsInstance]", kind)))
 
@@ -70,7 +70,7 @@ def _converter() -> Converter:
 
         return structure
 
-    # The parts before the wholes, which look their hooks up when they get their own.
+    # A class looks up the hooks of its parts when it gets its own, so the parts come first.
     for part in (Failure, Owner, Job):
         converter.register_structure_hook(part, hook_of(part))
     converter.register_structure_hook(Attempt, hook_of(Attempt, "config_changes"))
@@ -93,51 +93,51 @@ def _expect(value: object, kind: type[R]) -> R:
     return value
 
 
-def _strings(value: object, _: object) -> tuple[str, ...]:
-    # A string is a sequence of strings, and would come out as its letters.
+def _expect_strings(value: object, _: object) -> tuple[str, ...]:
+    # A string is a sequence of strings, so cattrs would make a tuple of its letters.
     return tuple(_expect(item, str) for item in _expect(value, list))
 
 
 def to_json(record: attrs.AttrsInstance) -> JsonObject:
-    """A record as plain data, its format version first, and the fields that this version does not know last."""
-    data = _plain(record)
+    """A record as JSON-compatible data: its format version first, fields that this version does not know last."""
+    data = _record_to_jsonable(record)
     return {"format_version": data.pop("format_version"), **data}
 
 
-def _plain(record: attrs.AttrsInstance) -> JsonObject:
-    # Not attrs.asdict, which takes longer, or goes into configs and metrics: they are plain already, and may be large.
-    data: JsonObject = {name: _value(getattr(record, name)) for name in _known_fields(type(record))}
+def _record_to_jsonable(record: attrs.AttrsInstance) -> JsonObject:
+    # Not attrs.asdict: it takes longer, and walks through configs and metrics, which are JSON-compatible already.
+    data: JsonObject = {name: _value_to_jsonable(getattr(record, name)) for name in _known_fields(type(record))}
     return {**data, **record.unknown} if isinstance(record, Extensible) and record.unknown else data
 
 
-def _value(value: object) -> Json:
+def _value_to_jsonable(value: object) -> Json:
     if isinstance(value, datetime):
         return format_time(value)
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, tuple):
-        return [_value(item) for item in value]
-    return _plain(cast("attrs.AttrsInstance", value)) if attrs.has(type(value)) else cast("Json", value)
+        return [_value_to_jsonable(item) for item in value]
+    return _record_to_jsonable(cast("attrs.AttrsInstance", value)) if attrs.has(type(value)) else cast("Json", value)
 
 
 def from_json(data: JsonObject, kind: type[R], path: StrPath) -> R:
-    """A record from plain data.
+    """A checked record from JSON-compatible data.
 
-    Data in an older version is brought to this one. Fields that this version does not know are kept in `unknown`.
+    Data in an older version is upgraded. Fields that this version does not know are kept in `unknown`.
 
     Args:
-        data: what the file holds.
+        data: the content of the file.
         kind: the class of the record.
-        path: where it came from, for the message.
+        path: the path of the file, for the message.
 
     Raises:
-        DamagedFileError: naming every field that is missing or wrong.
-        NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
+        DamagedFileError: if fields are missing or wrong; the message names each of them.
+        NewerFormatError: if a newer runbook wrote it and this one cannot read it.
     """
     import cattrs
 
     try:
-        return _converter().structure(data, kind)
+        return _make_converter().structure(data, kind)
     except cattrs.BaseValidationError as error:
         check_version(data, kind, path)
         raise errors.DamagedFileError(
@@ -146,7 +146,7 @@ def from_json(data: JsonObject, kind: type[R], path: StrPath) -> R:
 
 
 def _describe(error: BaseException, kind: object) -> str:
-    """What is wrong with one field, in the words of JSON: a reader of the file does not know our classes."""
+    """What is wrong with one field, in the words of JSON, because a reader of the file does not know our classes."""
     if isinstance(error, KeyError):
         return "required field missing"
     if kind is None:
@@ -156,17 +156,22 @@ def _describe(error: BaseException, kind: object) -> str:
 
 
 def _name_kind(kind: Any) -> str:
-    plain = get_origin(kind) or kind
-    if isinstance(plain, type) and issubclass(plain, StrEnum):
-        return f"one of {', '.join(plain)}"
-    return "an object" if attrs.has(plain) else _KINDS.get(plain, "another value")
+    origin = get_origin(kind) or kind
+    if isinstance(origin, type) and issubclass(origin, StrEnum):
+        return f"one of {', '.join(origin)}"
+    return "an object" if attrs.has(origin) else _KINDS.get(origin, "another value")
 
 
 def check_version(data: JsonObject, kind: type, path: StrPath) -> None:
-    """Refuse what a newer runbook wrote, by what it says of its version.
+    """Refuse data whose format version is newer than this runbook supports.
+
+    Args:
+        data: the content of the file.
+        kind: the class of the record.
+        path: the path of the file, for the message.
 
     Raises:
-        NewerFormatError: if it is newer than this one can read.
+        NewerFormatError: if the version is newer.
     """
     found, supported = data.get("format_version"), cast("int", attrs.fields_dict(kind)["format_version"].default)
     if isinstance(found, int) and found > supported:
@@ -174,14 +179,16 @@ def check_version(data: JsonObject, kind: type, path: StrPath) -> None:
 
 
 def record_of_entry(entry: JsonObject, path: StrPath) -> ExperimentRecord:
-    """The record of an experiment that the legacy tool made: all that is known is its line in the registry.
+    """A record of an experiment that has no record file, from its entry in the registry.
+
+    The legacy tool wrote no record files.
 
     Args:
-        entry: the line; it may lack any field but the id.
-        path: the registry, for the message.
+        entry: the entry; it may lack every field except the id.
+        path: the path of the registry, for the message.
 
     Raises:
-        DamagedFileError: naming every field that is wrong.
+        DamagedFileError: if fields are wrong; the message names each of them.
     """
     # An entry has no version.
     known_fields = {*_known_fields(ExperimentRecord)} - {"format_version"}

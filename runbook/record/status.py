@@ -1,4 +1,4 @@
-"""The closed sets of words for how experiments go and end."""
+"""The statuses and end reasons of experiments, which are closed sets."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ class Status(StrEnum):
     """What became of an experiment."""
 
     RUNNING = "running"
-    """In progress, as far as anybody can prove."""
+    """It is in progress: nothing proves that its process is dead."""
     COMPLETED = "completed"
-    """It ended the way it was meant to."""
+    """It came to its planned end."""
     FAILED = "failed"
     """An error ended it."""
     INTERRUPTED = "interrupted"
     """Something from outside ended it: a person, a signal, the machine."""
     UNKNOWN = "unknown"
-    """Nobody recorded it: the record is missing or damaged. No run ever ends with this status."""
+    """Its status is not on record: the record is missing or damaged. No experiment ends with this status."""
 
 
 class EndReason(StrEnum):
@@ -42,10 +42,10 @@ class EndReason(StrEnum):
     CLOSED = "closed"
     """The generator was closed before its end."""
     MARKED = "marked"
-    """The program said so itself, by `mark_complete` or `finish`."""
+    """The program called `mark_complete` or `finish`."""
     ABANDONED = "abandoned"
-    """The program went on or ended without ever saying how the experiment ended."""
+    """The program started another experiment or ended, and never called `mark_complete` or left the block."""
     MEMORY = "memory"
-    """The process is gone, and the kernel killed one of its control group for lack of memory meanwhile."""
+    """The process is gone, and the kernel has meanwhile killed a process of its control group for lack of memory."""
     VANISHED = "vanished"
-    """The process is gone and nobody could write down why."""
+    """The process is gone, and the reason is not on record."""

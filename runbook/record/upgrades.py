@@ -1,11 +1,11 @@
-"""Files in older versions of our formats, brought to the present version one step at a time.
+"""Upgrades of files in older versions of our formats, one step at a time.
 
-Step n of a format, counted from 1, is a function that takes what a file in version n holds and returns the same in
-version n + 1. A step is never changed once a version has been released with it, and each new step comes with a golden
+Step n of a format, counted from 1, is a function that takes the content of a file in version n and returns the same
+content in version n + 1. A step is never changed after the release of its version. Each new step comes with a golden
 folder of the former version among the tests.
 
-Reading upgrades what was read, and leaves the file as it is: it is rewritten in the present version when its
-experiment writes it the next time.
+Reading a file upgrades the content and leaves the file as it is. The file gets the present version when the experiment
+writes it the next time.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ MANIFEST_STEPS: Final[tuple[Step, ...]] = ()
 
 
 def upgrade(data: JsonObject, steps: Sequence[Step]) -> JsonObject:
-    """What a file holds, in the version to which the last step leads.
+    """The content of a file in the present version.
 
     Args:
-        data: what the file holds; it is not changed. Without a version it counts as version 1. In a newer version, or
-            in one that is no number, it is returned as it is.
-        steps: those of its format.
+        data: the content of the file; it is not changed. Without a version it counts as version 1. Content in a newer
+            version, or in one that is no number, is returned as it is.
+        steps: the steps of its format.
     """
     found, present = data.get("format_version", 1), len(steps) + 1
     if not isinstance(found, int) or found >= present:

@@ -1,4 +1,4 @@
-"""How an experiment ended, told from what left its block."""
+"""How an experiment ended: the ending that an exception or a signal means."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ def classify(error: BaseException | None, signum: int | None = None) -> Ending:
     """The ending that an exception means.
 
     Args:
-        error: what left the block; None when the block came to its end.
-        signum: a signal that arrived during the block and that `error` may come from.
+        error: the exception that left the block; None when the block came to its end.
+        signum: a signal that arrived during the block and may have caused `error`.
     """
     if error is None:
         return RETURNED
     try:
-        ending = _of_exception(error)
+        ending = _classify_exception(error)
     except BaseException:
-        # Signals are held back here, so this is the doing of the exception's own methods.
+        # Signals are held back here, so the exception's own methods have raised this.
         return Ending(Status.FAILED, EndReason.EXCEPTION, describe_failure(error))
     if signum is not None and ending.reason not in {EndReason.EXCEPTION, EndReason.KEYBOARD}:
-        # Whatever the signal turned into on its way (asyncio cancels its tasks, a handler calls sys.exit(0)).
+        # A signal may become another exception: asyncio cancels its tasks, a handler calls sys.exit(0).
         return ending_of_signal(signum)
     return ending
 
@@ -78,11 +78,11 @@ def _signal_name(signum: int) -> str | None:
         return None
 
 
-def _of_exception(error: BaseException) -> Ending:
+def _classify_exception(error: BaseException) -> Ending:
     if isinstance(error, BaseExceptionGroup):
-        return _of_group(error)
+        return _classify_group(error)
     if isinstance(error, SystemExit):
-        return _of_exit(error)
+        return _classify_exit(error)
     if isinstance(error, KeyboardInterrupt):
         return _KEYBOARD
     if isinstance(error, GeneratorExit):
@@ -92,7 +92,7 @@ def _of_exception(error: BaseException) -> Ending:
     return Ending(Status.FAILED, EndReason.EXCEPTION, describe_failure(error))
 
 
-def _of_group(group: BaseExceptionGroup[BaseException]) -> Ending:
+def _classify_group(group: BaseExceptionGroup[BaseException]) -> Ending:
     first: Ending | None = None
     waiting: list[BaseException] = [group]
     while waiting:
@@ -100,7 +100,7 @@ def _of_group(group: BaseExceptionGroup[BaseException]) -> Ending:
         if isinstance(error, BaseExceptionGroup):
             waiting.extend(reversed(error.exceptions))
             continue
-        ending = _of_exception(error)
+        ending = _classify_exception(error)
         if ending.status is not Status.INTERRUPTED:
             return Ending(Status.FAILED, EndReason.EXCEPTION, describe_failure(group))
         first = first or ending
@@ -109,25 +109,25 @@ def _of_group(group: BaseExceptionGroup[BaseException]) -> Ending:
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    # By name, because asyncio and trio are imported by those who use them, and neither shares a base with the other.
-    # concurrent.futures has a CancelledError too, but there it is an Exception: an error of whoever waits.
+    # By name, because we import neither asyncio nor trio, and their exceptions have no common base of their own.
+    # concurrent.futures has a CancelledError too, but there it is an Exception: an error in the code that waits.
     names = {base.__name__ for base in type(error).__mro__}
     return not isinstance(error, Exception) and bool(names & {"CancelledError", "Cancelled"})
 
 
-def _of_exit(error: SystemExit) -> Ending:
+def _classify_exit(error: SystemExit) -> Ending:
     signum = getattr(error, "signum", None)
     if signum is not None:
-        # Ours: its `code` is for those who are about to exit with it.
+        # Our own `Terminated`: to read its `code` means to exit with it.
         return ending_of_signal(signum)
     try:
         code = error.code
     except BaseException:
         return Ending(Status.FAILED, EndReason.EXIT, describe_failure(error))
-    # The interpreter exits with 1 for whatever is no int, also where it equals 0.
+    # The interpreter exits with 1 for any code that is no int, even for one that equals 0.
     if code is None or (isinstance(code, int) and int(code) == 0):
         return Ending(Status.COMPLETED, EndReason.EXIT)
-    if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
+    if any(isinstance(cause, KeyboardInterrupt) for cause in _walk_causes(error)):
         # Lightning, among others, turns Ctrl-C into sys.exit(1).
         return _KEYBOARD
     if isinstance(code, int) and code > _SIGNAL_BASE and _signal_name(code - _SIGNAL_BASE):
@@ -135,7 +135,7 @@ def _of_exit(error: SystemExit) -> Ending:
     return Ending(Status.FAILED, EndReason.EXIT, describe_failure(error))
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _walk_causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     waiting = [error.__context__, error.__cause__]
     while waiting:
@@ -147,10 +147,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def comes_from(error: BaseException | None, origin: BaseException | None) -> bool:
-    """Whether `error` is `origin`, or was raised because of it or while it was handled."""
+    """Whether `error` is `origin`, or was raised from it or while it was handled."""
     if error is None or origin is None:
         return False
-    return error is origin or any(cause is origin for cause in _causes(error))
+    return error is origin or any(cause is origin for cause in _walk_causes(error))
 
 
 def describe_failure(error: BaseException) -> Failure:
@@ -164,40 +164,40 @@ def describe_failure(error: BaseException) -> Failure:
     except BaseException as problem:
         message = f"<its text raised {type(problem).__name__}>"
     try:
-        lines = traceback.format_exception(kind, error, _users_part(error.__traceback__))
+        lines = traceback.format_exception(kind, error, _skip_own_frames(error.__traceback__))
     except BaseException as problem:
         lines = [f"{name}: {message}\n(its traceback could not be formatted: {type(problem).__name__})\n"]
-    return Failure(name, _writable(message[:_MESSAGE_LENGTH]), _writable(_shortened("".join(lines))))
+    return Failure(name, _make_encodable(message[:_MESSAGE_LENGTH]), _make_encodable(_shorten("".join(lines))))
 
 
-def _shortened(text: str) -> str:
-    # Where it began and what it was are at the two ends.
+def _shorten(text: str) -> str:
+    # The first call stands at its beginning, the error at its end.
     half = _TRACEBACK_LENGTH // 2
     return text if len(text) <= _TRACEBACK_LENGTH else f"{text[:half]}\n[...]\n{text[-half:]}"
 
 
-def _users_part(trace: TracebackType | None) -> TracebackType | None:
-    # The frames of our wrapper stand at the top of the traceback of each decorated function and say nothing.
+def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
+    # The frames of our wrapper stand at the top of the traceback of each decorated function and help nobody.
     rest = trace
     while rest is not None and rest.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
         rest = rest.tb_next
     return rest or trace
 
 
-def _writable(text: str) -> str:
+def _make_encodable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
 def uncaught_error() -> BaseException | None:
-    """The uncaught exception that ends the program, seen from the interpreter's exit."""
+    """The uncaught exception that ends the program, asked for while the interpreter exits; None without one."""
     if hasattr(sys, "ps1"):
-        # At a prompt, the last exception may be hours old and have nothing to do with it.
+        # At a prompt, the last exception may be hours old and may not be why the interpreter exits.
         return None
     candidates = (sys.exc_info()[1], getattr(sys, "last_exc", None), getattr(sys, "last_value", None))
     return next((error for error in candidates if error is not None), None)
 
 
 def ending_at_exit() -> Ending:
-    """The ending of an experiment that nobody ended before the interpreter exits."""
+    """The ending of an experiment that is still open when the interpreter exits."""
     error = uncaught_error()
     return ABANDONED if error is None else classify(error)

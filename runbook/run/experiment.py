@@ -1,4 +1,4 @@
-"""The live experiment: what the code inside a run holds in its hand."""
+"""The live experiment, which the user's code gets and records with."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ class Experiment(ExperimentView):
     """A running experiment.
 
     `with experiment(config) as exp:` makes one, and so does `@tracked` for a function with a parameter `exp`.
-    What it saves is whole and durable when the call returns; what it logs survives the death of the process.
+    A file that a `save_` method writes is whole and durable when the call returns. A line that `log` writes survives
+    the death of the process.
 
-    A `save_` method that fails raises; `log`, `note` and `add_tags` warn once instead, because a full disk must not
-    end a training that runs.
+    A `save_` method that fails raises an error. `log`, `note` and `add_tags` warn once instead, because a full disk
+    must not end a training that runs.
 
     Args:
-        recorder: writes what it records.
+        recorder: writes the record and the files.
         config: the user's own config object.
     """
 
@@ -45,7 +46,7 @@ class Experiment(ExperimentView):
         super().__init__(recorder.layout, recorder.record)
         self._recorder = recorder
         self._config = config
-        # `log` is called a million times, and one step more on the way to the log can be measured.
+        # Users call `log` a million times; one attribute more on the way costs measurable time.
         self._log = recorder.metrics
 
     @property
@@ -54,7 +55,7 @@ class Experiment(ExperimentView):
 
     @property
     def config(self) -> Any:
-        """The user's config object itself; a changed copy where the object is frozen and has a `save_dir`."""
+        """The user's config object itself; a changed copy if the object is frozen and has a `save_dir`."""
         return self._config
 
     @property
@@ -63,12 +64,12 @@ class Experiment(ExperimentView):
         return self._recorder.is_ended
 
     def log(self, metrics: Mapping[str, object] | None = None, /, *, step: object = None, **named: object) -> None:
-        """Add one line to the live history; it survives the death of the process from here on.
+        """Add one line to the live history; the line survives the death of the process.
 
         Args:
             metrics: names and numbers; nested mappings get dotted names.
-            step: where in the training; None counts up from the last one. The same step may come again.
-            **named: more metrics, for names that are identifiers.
+            step: the step of the training; None counts up from the last one. The same step may be logged again.
+            **named: more metrics, for names that are Python identifiers.
 
         Example:
             >>> exp.log({"loss": 0.3, "val/loss": 0.4}, step=10)  # doctest: +SKIP
@@ -76,7 +77,7 @@ class Experiment(ExperimentView):
         """
         try:
             if named or type(metrics) is not dict:
-                metrics = _together(metrics, named)
+                metrics = _merge_metrics(metrics, named)
             if metrics is not None:
                 self._log.log(metrics, step)
         except OSError as error:
@@ -87,13 +88,14 @@ class Experiment(ExperimentView):
             )
 
     def progress(self, done: float, total: float | None = None) -> None:
-        """Say how far it has come, for those who watch it with `runbook watch`.
+        """Record how far the experiment has come, for people who watch it with `runbook watch`.
 
-        It may be called as often as one likes: it writes once in half a second at most, and always when all is done.
+        You may call it as often as you like: it writes at most once in half a second, and always when all is done.
 
         Args:
-            done: how much is done, in any unit; less than before begins a new count, such as that of the next epoch.
-            total: how much there is to do; None where nobody knows.
+            done: how much is done, in any unit; a smaller number than before begins a new count, such as the next
+                epoch.
+            total: how much there is to do; None if you do not know.
 
         Example:
             >>> for number, batch in enumerate(batches, start=1):  # doctest: +SKIP
@@ -108,7 +110,7 @@ class Experiment(ExperimentView):
         """Write `metrics/training_history.json`, as columns.
 
         Args:
-            history_: a dict of lists, a list of dicts, or a Keras `History`; None takes what was logged.
+            history_: a dict of lists, a list of dicts, or a Keras `History`; None takes the live history.
 
         Returns:
             The file.
@@ -121,7 +123,7 @@ class Experiment(ExperimentView):
         return self._recorder.save_json(self._layout.training_history, columns)
 
     def save_predictions(self, results: object, filename: str = "test_predictions.pkl") -> Path:
-        """Write predictions into `results/`, in the format that the suffix of the name stands for.
+        """Write predictions into `results/`, in the format that the suffix of the filename selects.
 
         Args:
             results: any object for a pickle; arrays, rows or columns for the other formats.
@@ -132,7 +134,7 @@ class Experiment(ExperimentView):
 
         Raises:
             UnknownSuffixError: if the suffix names no known format.
-            InvalidNameError: if the name would leave the folder, or is no file name everywhere.
+            InvalidNameError: if the name leads out of the folder, or is no valid file name on every system.
         """
         identifiers.check_file_name("file name", filename)
         path = self._layout.results / filename
@@ -154,14 +156,14 @@ class Experiment(ExperimentView):
         Raises:
             FileNotFoundError: if there is no such file.
         """
-        source = _existing(results_path)
+        source = _find_source(results_path)
         if not source.is_file():
             raise IsADirectoryError(f"{source} is no file; pass the JSONL file with the rationales")
         self._recorder.writer.copy(source, self._layout.eraser_results)
         return self._recorder.note_saved(self._layout.eraser_results)
 
     def save_final_metrics(self, metrics: Mapping[str, object]) -> Path:
-        """Write `metrics/final_summary.json`, and show its numbers in the registry.
+        """Write `metrics/final_summary.json`, and put its numbers into the registry.
 
         Args:
             metrics: may be nested; the caller's object is not changed.
@@ -177,7 +179,7 @@ class Experiment(ExperimentView):
         """Write `metrics/<name>.json`; `load_metrics(name)` reads it back.
 
         Raises:
-            InvalidNameError: if the name cannot be a file name everywhere.
+            InvalidNameError: if the name is no valid file name on every system.
             TypeError: if `metrics` is not a mapping.
         """
         if name == "final_summary":
@@ -189,19 +191,19 @@ class Experiment(ExperimentView):
 
         Args:
             artifact: a path (a string or a path object) is copied; bytes are written as they are; any other object
-                is written in the format that the suffix of `name` stands for.
-            name: what it is called there; by default what the path is called.
+                is written in the format that the suffix of `name` selects.
+            name: its name in `results/`; by default the last part of the path.
 
         Returns:
             The file or folder in `results/`.
 
         Raises:
             FileNotFoundError: if there is nothing at the path.
-            UnknownSuffixError: if an object has no name, or one whose suffix names no known format.
-            InvalidNameError: if the name would leave the folder, or is no file name everywhere.
+            UnknownSuffixError: if an object is given no name, or one whose suffix names no known format.
+            InvalidNameError: if the name leads out of the folder, or is no valid file name on every system.
         """
         if isinstance(artifact, str | os.PathLike):
-            source = _existing(artifact)
+            source = _find_source(artifact)
             path = self._layout.results / identifiers.check_file_name("artifact name", name or source.name)
             self._recorder.writer.copy(source, path)
             return self._recorder.note_saved(path)
@@ -213,13 +215,13 @@ class Experiment(ExperimentView):
         return self._recorder.note_saved(path)
 
     def save_figure(self, figure: object, name: str) -> Path:
-        """Write a figure of matplotlib or plotly into `results/`; a report shows it.
+        """Write a figure of matplotlib or plotly into `results/`, from where a report shows it.
 
         Args:
-            figure: a figure, or something that knows its figure, such as the `Axes` that a plot of pandas returns.
-            name: what it is called there. Without a suffix it becomes `.png` for matplotlib, and for plotly `.json`,
-                which `plotly.io.read_json` reads back and a report shows live. matplotlib writes .png, .svg, .pdf,
-                .jpg and .webp as well, plotly .html, and these with kaleido.
+            figure: a figure, or an object that has one, such as the `Axes` that a plot of pandas returns.
+            name: its name in `results/`. A name without a suffix gets `.png` for matplotlib and `.json` for plotly,
+                which `plotly.io.read_json` reads back and a report shows live. matplotlib can write .png, .svg,
+                .pdf, .jpg and .webp. plotly can write .json and .html, and with kaleido the same images.
 
         Returns:
             The file.
@@ -227,8 +229,8 @@ class Experiment(ExperimentView):
         Raises:
             TypeError: if it is no figure.
             UnknownSuffixError: if the suffix names no format that the library writes.
-            InvalidNameError: if the name would leave the folder, or is no file name everywhere.
-            MissingExtraError: if plotly is to make an image, and kaleido is not installed.
+            InvalidNameError: if the name leads out of the folder, or is no valid file name on every system.
+            MissingExtraError: if plotly is to make an image and kaleido is not installed.
 
         Example:
             >>> exp.save_figure(ConfusionMatrixDisplay(matrix).plot().figure_, "confusion")  # doctest: +SKIP
@@ -247,12 +249,12 @@ class Experiment(ExperimentView):
             self._recorder.change_quietly(notes=join_notes(self.notes, str(text)))
 
     def add_tags(self, *tags: str) -> None:
-        """Add words to find the experiment by; those it has already are not added twice."""
+        """Add tags, which are words to find the experiment by; a tag that it has already is not added twice."""
         with self._recorder.lock:
             self._recorder.change_quietly(tags=tuple(dict.fromkeys([*self.tags, *as_tags(tags)])))
 
     def finish(self, status: str = "completed", notes: str | None = None) -> None:
-        """Say how the experiment ended; what happens to the block afterwards does not change it.
+        """Record how the experiment ended; whatever ends the block afterwards does not change that.
 
         Args:
             status: completed, failed or interrupted.
@@ -268,18 +270,18 @@ class Experiment(ExperimentView):
         return self._recorder.writer.shown_folder()
 
     def _save_mapping(self, name: str, metrics: Mapping[str, object]) -> Path:
-        plain = to_jsonable(metrics)
-        if not isinstance(plain, dict):
+        content = to_jsonable(metrics)
+        if not isinstance(content, dict):
             raise TypeError(
                 f"metrics of type {type(metrics).__name__} have no names; pass a mapping such as {{'f1': 0.9}}"
             )
         return self._recorder.save_json(
-            self._layout.metrics_file(identifiers.check_file_name("metrics name", name)), plain
+            self._layout.metrics_file(identifiers.check_file_name("metrics name", name)), content
         )
 
 
-def _together(metrics: object, named: dict[str, object]) -> Mapping[str, object] | None:
-    """All that is to be logged; None where the one thing that was given has no names."""
+def _merge_metrics(metrics: object, named: dict[str, object]) -> Mapping[str, object] | None:
+    """All metrics to log in one mapping; None if `metrics` has no names and there are no others."""
     if metrics is None:
         return named
     if hasattr(metrics, "keys"):
@@ -293,7 +295,7 @@ def _together(metrics: object, named: dict[str, object]) -> Mapping[str, object]
 
 
 def ending_status(status: str) -> Status:
-    """The status by which a program says how an experiment ended.
+    """The status that a program gives when it ends an experiment.
 
     Raises:
         UnknownStatusError: if it is none of completed, failed and interrupted.
@@ -310,12 +312,12 @@ def as_tags(tags: Iterable[str] | str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(tag) for tag in flat))
 
 
-def _existing(path: StrPath) -> Path:
+def _find_source(path: StrPath) -> Path:
     found = Path(path).expanduser()
     try:
         is_there = found.exists()
     except (OSError, ValueError):
-        # A text that was meant as the object itself may be too long for a name, or hold a NUL.
+        # A text that was meant as the object itself may be too long for a path, or hold a NUL.
         is_there = False
     if not is_there:
         raise FileNotFoundError(

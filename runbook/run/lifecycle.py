@@ -1,7 +1,7 @@
-"""The one implementation of an experiment's life: open, run, classify the ending, close.
+"""The one implementation of an experiment's lifecycle: open, run, classify the ending, close.
 
-The block is this around its body, the decorator is this around a call, and the legacy `create_experiment` …
-`mark_complete` is this in two halves. Whatever is still open when the interpreter exits is closed then.
+The block runs it around its body and the decorator around a call. The legacy `create_experiment` opens an experiment
+and `mark_complete` closes it. An experiment that is still open when the interpreter exits is closed then.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ _written: dict[Path, Index] = {}
 
 
 class Lifecycle:
-    """One experiment from its birth to its end.
+    """One experiment from its start to its end.
 
     Args:
-        what: the experiment to be.
-        index: the index of the base directory it goes into; None where tracking is disabled.
-        is_manual: whether the program says its end by `mark_complete`, and no block does.
+        plan: the experiment to start.
+        index: the index of the base directory it goes into; None if tracking is disabled.
+        is_manual: whether the program ends it by `mark_complete`, and not by leaving a block.
     """
 
-    def __init__(self, what: Plan, index: Index | None, *, is_manual: bool = False) -> None:
-        self._plan = what
+    def __init__(self, plan: Plan, index: Index | None, *, is_manual: bool = False) -> None:
+        self._plan = plan
         self._index = index
         self.is_manual = is_manual
         self._experiment: Experiment | None = None
@@ -60,28 +60,28 @@ class Lifecycle:
 
     @property
     def experiment(self) -> Experiment:
-        """The live experiment; there is one from `open` on."""
+        """The live experiment; available after `open`."""
         assert self._experiment is not None
         return self._experiment
 
     @property
     def recorder(self) -> Recorder:
-        """What records it; there is one from `open` on."""
+        """The recorder of the experiment; available after `open`."""
         assert self._recorder is not None
         return self._recorder
 
     @property
     def index(self) -> Index | None:
-        """The index of the base directory it goes into; None where tracking is disabled."""
+        """The index of the base directory it goes into; None if tracking is disabled."""
         return self._index
 
     @property
     def is_open(self) -> bool:
-        """Whether it has begun and nobody has closed it yet."""
+        """Whether it has started and is not closed yet."""
         return self._is_open
 
     def open(self) -> Experiment:
-        """Begin: make the folder, write the record, enter the registry. It is on disk when this returns.
+        """Start the experiment: make the folder, write the record and the entry. All are on disk when this returns.
 
         Raises:
             BaseDirectoryError: if the base directory cannot be used; nothing is left behind.
@@ -92,7 +92,7 @@ class Lifecycle:
                 self._begin()
         except BaseException as error:
             if self.is_open:
-                # A signal that had to wait for the birth to be over.
+                # A signal that was held back until the experiment had started.
                 self.close(error)
             else:
                 signals.unwatch()
@@ -121,14 +121,14 @@ class Lifecycle:
         _current.set(tuple(other for other in _current.get() if other is not self))
 
     def close(self, error: BaseException | None = None, ending: Ending | None = None) -> None:
-        """End, with the truth; never raises on account of the disk, and does nothing in a forked child.
+        """End the experiment with its true status; a disk error is a warning. Does nothing in a forked child.
 
         Args:
-            error: what left the block; None when it came to its end.
-            ending: known from elsewhere; None tells it from `error`.
+            error: the exception that left the block; None when the block came to its end.
+            ending: the ending, if it is known already; None classifies `error`.
         """
         if os.getpid() != self._pid or _open.pop(id(self), None) is None:
-            # The last is atomic: of several threads, one closes.
+            # `pop` is atomic: of several threads, one closes.
             return
         leaving = error
         try:
@@ -146,11 +146,15 @@ class Lifecycle:
             signals.unwatch()
 
     def mark(self, status: str, notes: str | None) -> None:
-        """End as the program says.
+        """End the experiment with a status that the program gives.
+
+        Args:
+            status: completed, failed or interrupted.
+            notes: added to its notes.
 
         Raises:
-            UnknownStatusError: if the status is none by which an experiment ends; it goes on then.
-            OSError: if it cannot be written; it goes on then.
+            UnknownStatusError: if no experiment ends with that status; it keeps running then.
+            OSError: if it cannot be written; it keeps running then.
         """
         with signals.deferred():
             self.experiment.finish(status, notes)
@@ -160,7 +164,7 @@ class Lifecycle:
         try:
             self.recorder.end(ending)
         except Exception as problem:
-            # The training is over and its result counts; what it lacks is only the last line of its record.
+            # The training is over and its result counts, so an ending that cannot be written raises nothing.
             warn(
                 f"{self.experiment.id}: its ending could not be recorded ({type(problem).__name__}: {problem}); "
                 "that is tried once more when the program ends: free the disk until then"
@@ -174,7 +178,7 @@ class Lifecycle:
             self._run_lock.release()
 
     def is_of_main_thread(self) -> bool:
-        """Whether it was begun in the main thread, whose exceptions end the program."""
+        """Whether it was started in the main thread, whose uncaught exceptions end the program."""
         return self._thread == threading.main_thread().ident
 
 
@@ -186,11 +190,11 @@ def current_experiment() -> Experiment | None:
 
 @contextlib.contextmanager
 def activated(lifecycle: Lifecycle, inside: tuple[Lifecycle, ...] | None) -> Iterator[None]:
-    """A block in which a generator's code runs, with the experiments that are open in it.
+    """A block in which a generator's code runs, with the experiments that are open in that code.
 
     Args:
         lifecycle: the generator's own experiment.
-        inside: what `stack` gave when the code ran last; None at first.
+        inside: what `open_stack` returned when the code ran last; None at first.
     """
     outside = _current.get()
     _current.set((*outside, lifecycle) if inside is None else inside)
@@ -201,12 +205,12 @@ def activated(lifecycle: Lifecycle, inside: tuple[Lifecycle, ...] | None) -> Ite
 
 
 def open_stack() -> tuple[Lifecycle, ...]:
-    """What is open in this thread or task, for `activated`."""
+    """The experiments of this thread or task, outermost first, for `activated`."""
     return _current.get()
 
 
 def lifecycle_of(experiment: Experiment) -> Lifecycle | None:
-    """The life of an experiment that is open in this process."""
+    """The lifecycle of an experiment that is open in this process; None if it is not."""
     return next((life for life in _open.values() if life.experiment is experiment), None)
 
 
@@ -216,31 +220,31 @@ def open_here() -> Iterator[Lifecycle]:
 
 
 def _prepare_process() -> None:
-    """Arrange for what happens at the end of this process, once."""
+    """Register, once for each process, what runs at its end and after a fork."""
     pid = os.getpid()
     if pid in _prepared:
         return
     if not _prepared:
-        atexit.register(_at_exit)
+        atexit.register(_end_process)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_in_forked_child)
+            os.register_at_fork(after_in_child=_reset_forked_child)
     _prepared.add(pid)
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
-        # Its workers leave by os._exit, which runs no atexit functions, only these.
+        # Workers of multiprocessing leave by os._exit, which runs these finalizers and no atexit functions.
         from multiprocessing.util import Finalize
 
-        Finalize(None, _at_worker_exit, exitpriority=-100)
+        Finalize(None, _end_worker, exitpriority=-100)
 
 
-def _at_exit() -> None:
+def _end_process() -> None:
     _end_abandoned(list(_open.values()))
     _retry_unrecorded_endings()
     _flush_indexes()
 
 
 def _retry_unrecorded_endings() -> None:
-    """Record the endings that could not be recorded when they happened; nobody else can have ended these meanwhile."""
+    """Record the endings that could not be recorded when they happened; no other process can have recorded them."""
     while _unrecorded:
         pid, recorder, ending, moment = _unrecorded.pop()
         if pid != os.getpid():
@@ -256,8 +260,8 @@ def _flush_indexes() -> None:
         index.flush()
 
 
-def _at_worker_exit() -> None:
-    # Threads of the worker may still be at work, and are waited for after this.
+def _end_worker() -> None:
+    # Other threads of the worker may still run: the worker waits for them after this.
     _end_abandoned([lifecycle for lifecycle in _open.values() if lifecycle.is_of_main_thread()])
     _flush_indexes()
 
@@ -280,7 +284,7 @@ def _on_signal(signum: int) -> None:
         lifecycle.recorder.note_signal(signum)
 
 
-def _in_forked_child() -> None:
+def _reset_forked_child() -> None:
     for lifecycle in _open.values():
         lifecycle.recorder.reset_locks()
     _open.clear()

@@ -1,4 +1,4 @@
-"""An experiment that could start: everything about it is checked before anything of it is made."""
+"""An experiment whose options have been checked, before anything is written to disk."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ RESUME_WORDS: Final = ("never", "allow", "must", "auto")
 
 @attrs.frozen
 class Plan:
-    """An experiment that could start.
+    """An experiment that is ready to start.
 
     Args:
-        config: the user's object.
-        plain: the same as plain data.
-        config_hash: eight hex digits of it.
+        config: the user's config object.
+        settings: the same as JSON-compatible data, redacted.
+        config_hash: eight hex digits that are the same for the same settings.
         hash_exclude: the settings that do not count in the hash.
         name: the user's name for it.
         description: what it tests.
         tags: words to find it by.
-        resume: one of `RESUME_WORDS`, or what stands for the experiment to go on with.
-        allow_config_change: whether an experiment may go on with another config.
+        resume: one of `RESUME_WORDS`, or the id, the beginning of it, or the name of the experiment to resume.
+        allow_config_change: whether an experiment may be resumed with another config.
         rank: of this process in a distributed training; None takes it from the environment.
         function: the qualified name of the tracked function.
         is_arguments: whether the config is the arguments of a call, one of which may be a config with a `save_dir`.
     """
 
     config: object
-    plain: JsonObject
+    settings: JsonObject
     config_hash: str
     hash_exclude: tuple[str, ...] = ()
     name: str | None = None
@@ -55,14 +55,14 @@ class Plan:
 
 
 def check_options(options: Mapping[str, object], known: type = ExperimentOptions) -> None:
-    """Refuse an option that there is not.
+    """Refuse an unknown option.
 
     Args:
-        options: what was given.
-        known: the class that lists the options there are.
+        options: the options that were given.
+        known: the class that lists the known options.
 
     Raises:
-        TypeError: naming it, and those that there are.
+        TypeError: if an option is unknown; the message names it and the known ones.
     """
     unknown = options.keys() - known.__annotations__.keys()
     if unknown:
@@ -78,11 +78,18 @@ def make_plan(
     is_arguments: bool = False,
     **options: Unpack[ExperimentOptions],
 ) -> Plan:
-    """Check everything about an experiment before anything of it is made.
+    """A plan for an experiment, from checked options; nothing is written to disk.
+
+    Args:
+        config: the user's config object.
+        function: the qualified name of the tracked function.
+        is_arguments: whether the config is the arguments of a call.
+        **options: those of `experiment`.
 
     Raises:
+        TypeError: for an unknown option.
         ConfigError: if the config holds no settings.
-        UsageError: if `resume` or `redact` means nothing.
+        UsageError: if `resume`, `rank` or `redact` has a value without a meaning.
     """
     check_options(options)
     name, description = options.get("name"), options.get("description")
@@ -91,26 +98,26 @@ def make_plan(
     if not isinstance(resume, str) or not resume:
         hint = Hint(f"use one of {', '.join(RESUME_WORDS)}, or an id", None)
         raise errors.UsageError(f"resume={resume!r} names no experiment", hint)
-    # Before hashing, too: the hash of a short secret can be found by trying.
-    plain = redactor(options.get("redact", "secrets"))(configs.config_to_jsonable(config))
+    # Redacted before it is hashed: a short secret could be found by trying which one gives the hash.
+    settings = redactor(options.get("redact", "secrets"))(configs.config_to_jsonable(config))
     return Plan(
         config={} if config is None else config,
-        plain=plain,
-        config_hash=configs.config_hash(plain, exclude=hash_exclude),
+        settings=settings,
+        config_hash=configs.config_hash(settings, exclude=hash_exclude),
         hash_exclude=hash_exclude,
         name=None if name is None else str(name),
         description=None if description is None else str(description),
         tags=as_tags(options.get("tags", ())),
         resume=resume,
         allow_config_change=options.get("allow_config_change", False),
-        rank=_rank(options.get("rank")),
+        rank=_check_rank(options.get("rank")),
         function=function,
         is_arguments=is_arguments,
     )
 
 
-def _rank(rank: object) -> int | None:
-    # What launchers put into the environment is text.
+def _check_rank(rank: object) -> int | None:
+    # A program may pass on what a launcher has put into the environment, which is text.
     if rank is None:
         return None
     if isinstance(rank, str | int) and str(rank).isdecimal():

@@ -1,6 +1,6 @@
-"""The recording side of a live experiment: its record, its logs and its ending.
+"""What a live experiment records: its record, its logs and its ending.
 
-The lifecycle and the public `Experiment` share one recorder; users hold the latter alone.
+The lifecycle and the public `Experiment` share one recorder. Users get only the `Experiment`.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Recorder:
     """Records one live experiment.
 
     Args:
-        writer: puts files on disk, or nowhere.
+        writer: writes files to disk, or writes nothing.
         record: the record with which the experiment starts.
 
     Attributes:
         writer: as given.
-        lock: held by whatever changes the record.
-        metrics: the live history.
-        progress: how far the experiment has come.
+        lock: held while the record is changed.
+        metrics: the log of the live history.
+        progress: the log of how far the experiment has come.
     """
 
     def __init__(self, writer: Writer, record: ExperimentRecord) -> None:
@@ -84,13 +84,13 @@ class Recorder:
         """Record an ending.
 
         Args:
-            ending: what became of it.
+            ending: the status and what ended it.
             notes: added to the notes.
-            overwrite: whether an ending that is recorded already gives way.
-            moment: when it was; None means now.
+            overwrite: whether it replaces an ending that is recorded already.
+            moment: when it ended; None means now.
 
         Raises:
-            OSError: if it cannot be written; the experiment has not ended then.
+            OSError: if it cannot be written; the experiment counts as running then.
         """
         with self.lock:
             if self.is_ended and not overwrite:
@@ -102,7 +102,7 @@ class Recorder:
                 self.writer.sync_history()
                 self.progress.flush()
             except OSError as error:
-                # The status matters more; the record holds the traceback as well.
+                # The status matters more than the logs, and the record holds the traceback as well.
                 warn(f"{self.id}: its logs are not whole ({error})")
             *earlier, last = self._record.attempts
             self.change(
@@ -117,7 +117,7 @@ class Recorder:
             )
 
     def add_final_metrics(self, metrics: Mapping[str, object]) -> None:
-        """Add numbers to the final metrics; those that were saved by hand stay as they are."""
+        """Add numbers to the final metrics; a number that the user has saved keeps its value."""
         numbers = numbers_of(metrics)
         if numbers:
             saved = final_metrics(self.layout, attrs.evolve(self._record, metrics={}))
@@ -126,35 +126,35 @@ class Recorder:
                 self.change_quietly(metrics=self._last_metrics())
 
     def note_signal(self, signum: int) -> None:
-        """Leave evidence of a signal, at once: the process may be killed before its record is written."""
-        line: JsonObject = {"time": format_time(datetime.now(UTC)), "signal": signal.Signals(signum).name}
-        # A full disk must not turn one signal into another error.
+        """Log a signal at once: the process may be killed before its record is written."""
+        row: JsonObject = {"time": format_time(datetime.now(UTC)), "signal": signal.Signals(signum).name}
+        # A full disk must not turn the signal into an OSError.
         with contextlib.suppress(OSError):
-            self.writer.append_signal(encode(line, indent=None))
+            self.writer.append_signal(encode(row, indent=None))
 
     def resume_logging(self) -> None:
-        """Count steps up from where an earlier attempt stopped."""
-        self.metrics.go_on(history.read_rows(self.layout.history))
+        """Count steps up from the last one of the earlier attempt."""
+        self.metrics.continue_from(history.read_rows(self.layout.history))
 
     def reset_locks(self) -> None:
-        """Start over with open locks, in a forked child whose parent may have held them."""
+        """Replace the locks in a forked child, whose parent may have held them at the fork."""
         self.lock = threading.RLock()
         self.metrics.forget_lock()
         self.progress.forget_lock()
 
     def save_json(self, path: Path, data: Json) -> Path:
-        """Write a JSON file of the experiment; the path comes back."""
+        """Write a JSON file of the experiment, and return its path."""
         self.writer.write_json(path, data)
         return self.note_saved(path)
 
     def note_saved(self, path: Path) -> Path:
-        """Note that a file was saved, also after the end; the path comes back."""
+        """Return the path of a saved file; after the end, record its checksum as well."""
         if self.is_ended:
             self.change_quietly(checksums={**self._record.checksums, **self.writer.checksums()})
         return path
 
     def change_quietly(self, **changes: object) -> None:
-        """Change fields of the record; a disk that refuses is a warning."""
+        """Change fields of the record; a disk error is a warning."""
         try:
             self.change(**changes)
         except OSError as error:
@@ -167,10 +167,10 @@ class Recorder:
         """Change fields of the record, and write it.
 
         Raises:
-            OSError: if it cannot be written; the change is tried again with the next one, unless it is an ending.
+            OSError: if it cannot be written. The next change writes it too, unless it is an ending.
         """
         if os.getpid() != self._pid:
-            # A record has one writer, or the last of two would win.
+            # With two writers, the last would overwrite what the other has written.
             warn_once(
                 f"child of {self.id}",
                 f"{self.id}: only the process that started it can change its record, this one is a child of it; "
@@ -183,17 +183,17 @@ class Recorder:
             try:
                 self.writer.save_record(ours)
             except BaseException as error:
-                # What a full disk refused is tried again with the next change, but for an ending, which did not happen.
+                # After a disk error the change stays, and the next one writes it. An unwritten ending is undone.
                 if self._record is ours and ("status" in changes or not isinstance(error, OSError)):
                     self._record = before
                 raise
             while self._record is not ours:
-                # A signal handler of the program has changed it meanwhile, and we may have written ours over its own.
+                # A signal handler of the program has changed the record, and we may have overwritten its change.
                 ours = self._record
                 self.writer.save_record(ours)
 
     def _last_metrics(self) -> dict[str, Json]:
-        """The numbers that were saved as final, by whomever; else the last that were logged."""
+        """The final metrics that were saved; without any, the last value that was logged of each metric."""
         try:
             return numbers_of(final_metrics(self.layout, attrs.evolve(self._record, metrics=self.metrics.latest)))
         except (errors.DamagedFileError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Going on with an experiment that was interrupted or failed, in the same folder."""
+"""Another attempt at an experiment that was interrupted or failed, in the same folder."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _RESUMABLE = (Status.INTERRUPTED, Status.FAILED)
 
 
 def current_job() -> Job | None:
-    """The scheduler's job that this process belongs to; None outside of one.
+    """The scheduler's job that this process belongs to; None outside of a job.
 
-    Slurm keeps the id of a job that it requeues, and counts in `SLURM_RESTART_COUNT` how often it did (sbatch(1)).
+    Slurm keeps the id of a job that it requeues, and counts the requeues in `SLURM_RESTART_COUNT` (sbatch(1)).
     """
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
@@ -39,29 +39,30 @@ def current_job() -> Job | None:
     return Job(id="slurm:" + ".".join(parts), restarts=int(restarts) if restarts.isdecimal() else 0)
 
 
-def find(plan: Plan, index: Index) -> str | None:
-    """The experiment to go on with; None for a new one.
+def find_resumable(plan: Plan, index: Index) -> str | None:
+    """The id of the experiment to resume; None to start a new one.
 
     Raises:
-        ResumeError: if the plan insists on one and there is none.
+        ResumeError: if the plan says "must" and there is none.
         ExperimentNotFoundError: if the plan names one that does not exist.
+        UsageError: if the plan names one that does not exist and looks like a misspelt `RESUME_WORDS`.
     """
     if plan.resume == "never":
         return None
     if plan.resume not in {"allow", "must", "auto"}:
-        return _named(plan.resume, index)
+        return _find_named(plan.resume, index)
     same = index.entries(lambda entry: _is_same(plan, entry))
-    found = _of_this_job(index, same) if plan.resume == "auto" else _latest(same)
+    found = _find_of_job(index, same) if plan.resume == "auto" else _find_latest(same)
     if plan.resume == "must" and found is None:
-        what = f"named {plan.name!r}" if plan.name else f"with the config {plan.config_hash}"
+        wanted = f"named {plan.name!r}" if plan.name else f"with the config {plan.config_hash}"
         raise errors.ResumeError(
-            f"resume='must', but no experiment {what} in {index.layout.root} was interrupted or failed",
+            f"resume='must', but no experiment {wanted} in {index.layout.root} was interrupted or failed",
             Hint("use resume='allow' to start a new one then", None),
         )
     return found
 
 
-def _named(wanted: str, index: Index) -> str:
+def _find_named(wanted: str, index: Index) -> str:
     try:
         return identifiers.resolve_id(wanted, index.summaries(), index.layout.root)
     except errors.ExperimentNotFoundError as error:
@@ -74,7 +75,7 @@ def _named(wanted: str, index: Index) -> str:
         ) from error
 
 
-def _latest(same: list[JsonObject]) -> str | None:
+def _find_latest(same: list[JsonObject]) -> str | None:
     """The latest of the experiments of one name or config, unless it is completed."""
     if not same or same[-1].get("status") not in {*_RESUMABLE, Status.RUNNING}:
         return None
@@ -82,13 +83,13 @@ def _latest(same: list[JsonObject]) -> str | None:
 
 
 def _is_same(plan: Plan, entry: Entry) -> bool:
-    """Whether it is an experiment of the plan's name, or else of its config."""
+    """Whether an entry has the plan's name; for a plan without a name, whether it has the plan's config."""
     if plan.name is not None:
         return entry.get("custom_name") == plan.name
     return str(entry["experiment_id"]).endswith(f"_{plan.config_hash}") and entry.get("custom_name") is None
 
 
-def _of_this_job(index: Index, same: list[JsonObject]) -> str | None:
+def _find_of_job(index: Index, same: list[JsonObject]) -> str | None:
     job = current_job()
     if job is None or job.restarts == 0:
         return None
@@ -107,43 +108,44 @@ def _of_this_job(index: Index, same: list[JsonObject]) -> str | None:
 
 
 def next_attempt(record: ExperimentRecord, plan: Plan, attempt: Attempt, history_lines: int) -> ExperimentRecord:
-    """The record of an experiment that goes on.
+    """The record of an experiment with a new attempt.
 
     Args:
-        record: as it is now.
-        plan: what it is to go on with.
+        record: the present record.
+        plan: the options with which it is resumed.
         attempt: the new attempt.
         history_lines: how many lines its live history has.
 
     Raises:
-        ResumeError: if it runs, or is completed.
-        ConfigDiffersError: if its config is another one, and that was not allowed; the message shows the difference.
+        ResumeError: if it is running or completed.
+        ConfigDiffersError: if its config is another one and the plan does not allow that; the message shows the
+            difference.
     """
     _check_status(record, attempt)
     changes = _config_changes(record, plan)
     if changes and not plan.allow_config_change:
         raise errors.ConfigDiffersError(record.experiment_id, changes)
-    former = _former_attempts(record, attempt.started_at)
+    former = _close_former_attempts(record, attempt.started_at)
     return attrs.evolve(
         record,
         status=Status.RUNNING,
         end_reason=None,
         completed_at=None,
         failure=None,
-        config=plan.plain if changes else record.config,
+        config=plan.settings if changes else record.config,
         config_hash=plan.config_hash if changes else record.config_hash,
         tags=tuple(dict.fromkeys([*record.tags, *plan.tags])),
         attempts=(*former, attrs.evolve(attempt, history_lines=history_lines, config_changes=changes)),
     )
 
 
-def _former_attempts(record: ExperimentRecord, now: datetime) -> tuple[Attempt, ...]:
+def _close_former_attempts(record: ExperimentRecord, now: datetime) -> tuple[Attempt, ...]:
     if not record.attempts:
-        # Its record was damaged, or the legacy tool made it: nobody knows who worked on it.
+        # Its record was damaged, or the legacy tool made it: nobody knows which processes worked on it.
         return ()
     *earlier, last = record.attempts
     if last.ended_at is None:
-        # The scheduler started the job anew: whatever became of its former process, it is over.
+        # The scheduler has requeued the job, so the former process has ended.
         last = attrs.evolve(last, ended_at=now, evidence="its job was started anew by the scheduler")
     return (*earlier, attrs.evolve(last, failure=record.failure))
 
@@ -154,9 +156,9 @@ def _check_status(record: ExperimentRecord, attempt: Attempt) -> None:
     if record.status is Status.RUNNING:
         if not record.attempts:
             raise errors.ResumeError(
-                f"{record.experiment_id} is running, and nothing tells in which process",
+                f"{record.experiment_id} is running, and its process is not on record",
                 Hint(
-                    f"if you know that it has ended, say declare_ended({record.experiment_id!r})",
+                    f"if you know that it has ended, call declare_ended({record.experiment_id!r})",
                     f"if you know that it has ended, 'runbook end {record.experiment_id}' records that",
                 ),
             )
@@ -168,7 +170,7 @@ def _check_status(record: ExperimentRecord, attempt: Attempt) -> None:
             Hint("wait for its end, or start a new experiment with resume='never'", None),
         )
     raise errors.ResumeError(
-        f"{record.experiment_id} is {record.status.value}, there is nothing to go on with",
+        f"{record.experiment_id} is {record.status.value}, there is nothing to resume",
         Hint("start a new experiment with resume='never'", None),
     )
 
@@ -178,11 +180,11 @@ def _config_changes(record: ExperimentRecord, plan: Plan) -> JsonObject:
         return {}
     from runbook.config.difference import config_diff
 
-    difference = config_diff({"before": record.config, "now": plan.plain})
+    difference = config_diff({"before": record.config, "now": plan.settings})
     return dict(configs.without_outputs(difference, plan.hash_exclude))
 
 
-def completed(plan: Plan, index: Index) -> ExperimentRecord | None:
+def find_completed(plan: Plan, index: Index) -> ExperimentRecord | None:
     """The latest completed experiment of the same function with the same config; None if there is none."""
 
     def is_like_it(entry: Entry) -> bool:
@@ -193,7 +195,7 @@ def completed(plan: Plan, index: Index) -> ExperimentRecord | None:
             record = current_record.read_current(index.layout, str(entry["experiment_id"]))
         except (OSError, errors.DamagedFileError, errors.NewerFormatError):
             continue
-        # An attempt may have gone on with another config, under the id of the first.
+        # A later attempt may have another config than the one whose hash stands in the id.
         if record.function == plan.function and record.config_hash == plan.config_hash:
             return record
     return None

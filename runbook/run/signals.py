@@ -1,7 +1,7 @@
-"""SIGTERM and SIGHUP, so that an experiment they end can say so, and the process still ends as it would have.
+"""SIGTERM and SIGHUP: the experiment that they end is recorded as interrupted, and they still end the process.
 
-Without a handler both end the process at once and the record would say "running" for ever. Ours lets the program
-unwind, with its `finally` blocks, and then lets the signal kill the process after all.
+Without a handler both end the process at once, and the status would stay "running" for ever. Our handler raises an
+exception, so that the program runs its `finally` blocks. After that the signal kills the process as it would have.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _WATCHED: Final = (signal.SIGINT,) if sys.platform == "win32" else (signal.SIGIN
 
 
 class Terminated(SystemExit):
-    """The signal, on its way out through the program; `except Exception` lets it pass.
+    """The exception that a signal raises; `except Exception` does not catch it.
 
     Attributes:
-        signum: which signal.
+        signum: the number of the signal.
     """
 
     def __init__(self, signum: int) -> None:
@@ -36,15 +36,15 @@ class Terminated(SystemExit):
 
     @property
     def code(self) -> int:  # type: ignore[override]
-        """The exit code of a program that is ended by the signal, as shells count."""
-        # Whoever asks is about to exit with it: the interpreter at its top, multiprocessing at the top of a worker.
-        # A program that swallowed the exception does not ask, and goes on as it wants to.
-        _watch.dying = self.signum
+        """The exit code that shells report for a program that the signal has ended."""
+        # Only code that is about to exit reads it: the interpreter, and multiprocessing at the top of a worker.
+        # A program that catches the exception does not read it, and continues.
+        _state.dying = self.signum
         return 128 + self.signum
 
 
-class _Watch:
-    """The state of this process. There is one, because signal handlers belong to the process."""
+class _State:
+    """What we know about signals in this process; there is one, because signal handlers belong to the process."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -61,45 +61,45 @@ class _Watch:
         self.is_deferring = False
 
 
-_watch = _Watch()
+_state = _State()
 
 
 def watch(on_signal: Callable[[int], None], before_death: Callable[[int], None]) -> int:
-    """Begin to watch, once more; only the main thread can begin.
+    """Install our signal handlers for one more experiment; only the main thread can install them.
 
-    An ignored signal stays ignored (that is how nohup works), one whose handler was not set from Python is left
-    alone, and a handler of the host is called as before.
+    An ignored signal stays ignored (that is how nohup works), a handler that was not set from Python stays, and a
+    Python handler of the host program is called by ours.
 
     Args:
-        on_signal: called with the signal as it arrives.
-        before_death: called with the signal when it is about to kill the process.
+        on_signal: called with each signal that arrives.
+        before_death: called with the signal right before it kills the process.
 
     Returns:
-        How many signals arrived so far, for `ending_of`.
+        How many signals have arrived until now, for `ending_of`.
     """
-    if os.getpid() != _watch.pid:
+    if os.getpid() != _state.pid:
         forget_parent()
-    _watch.users += 1
-    _watch.on_signal = on_signal
-    _watch.before_death = before_death
+    _state.users += 1
+    _state.on_signal = on_signal
+    _state.before_death = before_death
     if threading.current_thread() is not threading.main_thread():
-        return _watch.count
+        return _state.count
     caught = _CaughtInC()
     for signum in _WATCHED:
         current = signal.getsignal(signum)
-        # Python's own handler of Ctrl-C raises what we need, and asyncio looks whether it is still there.
-        if current is signal.default_int_handler or current is _watch.installed.get(signum):
+        # Python's own handler of Ctrl-C raises KeyboardInterrupt, and asyncio checks that it is still installed.
+        if current is signal.default_int_handler or current is _state.installed.get(signum):
             continue
         if _can_be_replaced(signum, current, caught):
-            _watch.installed[signum] = handler = _Handler(current)
+            _state.installed[signum] = handler = _Handler(current)
             signal.signal(signum, handler)
-    return _watch.count
+    return _state.count
 
 
 class _CaughtInC:
-    """The signals that have a handler behind Python's back, of faulthandler.register or MPI; it could not be put back.
+    """The signals that have a handler in C, such as those of faulthandler.register and MPI.
 
-    It is for one look around, and asks the kernel when the first question comes.
+    Python can neither see nor restore such a handler. The kernel is asked once, when the first signal is looked up.
     """
 
     @cached_property
@@ -122,57 +122,57 @@ def _can_be_replaced(signum: int, current: Any, caught: _CaughtInC) -> bool:
 
 
 def unwatch() -> None:
-    """Stop watching, when nobody else does; only what is still ours is put back."""
-    _watch.users -= 1
-    if _watch.users > 0 or threading.current_thread() is not threading.main_thread():
+    """Restore the handlers when the last experiment has ended; a handler that the program has replaced stays."""
+    _state.users -= 1
+    if _state.users > 0 or threading.current_thread() is not threading.main_thread():
         return
     _restore()
-    _watch.noted = None
-    _watch.raised = None
+    _state.noted = None
+    _state.raised = None
 
 
 def _restore() -> None:
-    for signum, handler in list(_watch.installed.items()):
+    for signum, handler in list(_state.installed.items()):
         current: object = signal.getsignal(signum)
         if current is handler:
             signal.signal(signum, handler.previous)
-        del _watch.installed[signum]
+        del _state.installed[signum]
 
 
 def ending_of(error: BaseException | None, since: int = 0) -> endings.Ending:
-    """How an experiment ended that `error` left, in the light of the signals that arrived.
+    """The ending that an exception means, together with the signals that arrived.
 
     Args:
-        error: what left it; None when it came to its end.
-        since: what `watch` returned when it began: earlier signals do not concern it.
+        error: the exception that left the block; None when the block came to its end.
+        since: what `watch` returned at the start of the experiment: earlier signals do not count.
     """
-    noted = _watch.noted if _watch.count > since else None
-    if noted is not None and endings.comes_from(error, _watch.raised):
-        # Whatever its type, and whatever it became on its way out, the signal is the reason.
+    noted = _state.noted if _state.count > since else None
+    if noted is not None and endings.comes_from(error, _state.raised):
+        # The exception may have been turned into another one on its way out; the signal is still the reason.
         return endings.ending_of_signal(noted)
     return endings.classify(error, noted)
 
 
 def ending_at_exit(since: int = 0) -> endings.Ending:
-    """How an experiment of the main thread ended that is still open when the interpreter exits."""
+    """The ending of an experiment of the main thread that is still open when the interpreter exits."""
     error = endings.uncaught_error()
     if error is not None:
         return ending_of(error, since)
-    if _watch.noted is not None and _watch.count > since:
-        return endings.ending_of_signal(_watch.noted)
+    if _state.noted is not None and _state.count > since:
+        return endings.ending_of_signal(_state.noted)
     return endings.ABANDONED
 
 
 def die_in_worker(error: BaseException | None) -> None:
-    """In a worker process, let the signal kill the process now that its experiments are closed; before `unwatch`.
+    """Let the signal kill a worker process of multiprocessing whose experiments are closed; called before `unwatch`.
 
-    A pool's worker catches every exception and sends it to its parent as a result, so there the exception would never
-    arrive at the top of the process, and the worker would survive its SIGTERM. So would one in which another exception
-    took its place on the way: multiprocessing's own locks raise one when they are left in the midst of a wait.
+    A pool's worker catches every exception and sends it to its parent as a result. The exception would never reach the
+    top of the process, so the worker would survive its SIGTERM. The same happens when another exception replaces it on
+    the way: multiprocessing's own locks raise one when a wait for them is interrupted.
     """
-    raised = _watch.raised
+    raised = _state.raised
     if isinstance(raised, Terminated) and endings.comes_from(error, raised) and _is_worker():
-        _watch.dying = raised.signum
+        _state.dying = raised.signum
         _die()
 
 
@@ -182,42 +182,42 @@ def _is_worker() -> bool:
 
 
 class _Handler:
-    """Our handler of one signal; knows the one that it replaced, also when the host keeps it in a chain of its own."""
+    """Our handler of one signal; it holds the handler that it replaced, since the host may call ours from its own."""
 
     def __init__(self, previous: Any) -> None:
         self.previous = previous
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
-        if os.getpid() != _watch.pid or _watch.is_handling:
-            # A forked child that has not been told yet, or a chain in which another of ours has been called already.
-            _act_as_before(signum, frame, self.previous)
+        if os.getpid() != _state.pid or _state.is_handling:
+            # In a forked child before `forget_parent`, or in a chain of handlers in which another of ours runs already.
+            _call_previous(signum, frame, self.previous)
             return
-        _watch.is_handling = True
+        _state.is_handling = True
         try:
             self._handle(signum, frame)
         finally:
-            _watch.is_handling = False
+            _state.is_handling = False
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        _watch.count += 1
-        _watch.noted = signum
-        if _watch.on_signal is not None:
-            _watch.on_signal(signum)
+        _state.count += 1
+        _state.noted = signum
+        if _state.on_signal is not None:
+            _state.on_signal(signum)
         if callable(self.previous):
             try:
                 self.previous(signum, frame)
             except BaseException as error:
-                _watch.raised = error
+                _state.raised = error
                 raise
             return
-        # The next one of its kind acts at once.
+        # A second signal of this kind kills the process at once.
         signal.signal(signum, signal.SIG_DFL)
         _arrange_death(signum)
-        _watch.raised = Terminated(signum)
-        raise _watch.raised
+        _state.raised = Terminated(signum)
+        raise _state.raised
 
 
-def _act_as_before(signum: int, frame: FrameType | None, previous: Any) -> None:
+def _call_previous(signum: int, frame: FrameType | None, previous: Any) -> None:
     if callable(previous):
         previous(signum, frame)
     else:
@@ -226,8 +226,8 @@ def _act_as_before(signum: int, frame: FrameType | None, previous: Any) -> None:
 
 
 def _arrange_death(signum: int) -> None:
-    # An `atexit` function would come too late: the interpreter first waits for threads that were not told to stop,
-    # and without us the signal would not have waited for them. multiprocessing's workers call it as well.
+    # An `atexit` function would run too late: the interpreter first waits for all threads, and without us the signal
+    # would not have waited for them. Workers of multiprocessing call these functions as well.
     register = getattr(threading, "_register_atexit", None)
     if register is None:
         import atexit
@@ -237,17 +237,17 @@ def _arrange_death(signum: int) -> None:
         register(_die)
     except RuntimeError:
         # The interpreter is shutting down already, and would swallow an exception.
-        _watch.dying = signum
+        _state.dying = signum
         _die()
 
 
 def _die() -> None:
-    """End the process by the signal that ended the program, if it is what ended it."""
-    signum = _watch.dying
-    if signum is None or os.getpid() != _watch.pid:
+    """Kill the process by the signal, if the signal ended the program."""
+    signum = _state.dying
+    if signum is None or os.getpid() != _state.pid:
         return
-    if _watch.before_death is not None:
-        _watch.before_death(signum)
+    if _state.before_death is not None:
+        _state.before_death(signum)
     for stream in (sys.stdout, sys.stderr):
         # A closed or broken stream must not keep the process alive.
         with contextlib.suppress(Exception):
@@ -258,13 +258,13 @@ def _die() -> None:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Hold back Ctrl-C, SIGTERM and SIGHUP during the block; the first is delivered after it, a second one at once."""
-    if _watch.is_deferring or threading.current_thread() is not threading.main_thread():
+    """A block during which Ctrl-C, SIGTERM and SIGHUP wait; the first comes after the block, a second one at once."""
+    if _state.is_deferring or threading.current_thread() is not threading.main_thread():
         yield
         return
     caught = _CaughtInC()
     held: list[tuple[int, FrameType | None]] = []
-    before = _watch.held_from
+    before = _state.held_from
     before.clear()
 
     def put_back() -> None:
@@ -278,7 +278,7 @@ def deferred() -> Iterator[None]:
             put_back()
             _deliver(signum, frame)
 
-    _watch.is_deferring = True
+    _state.is_deferring = True
     try:
         for signum in _WATCHED:
             handler = signal.getsignal(signum)
@@ -287,7 +287,7 @@ def deferred() -> Iterator[None]:
                 signal.signal(signum, hold)
         yield
     finally:
-        _watch.is_deferring = False
+        _state.is_deferring = False
         put_back()
         for waiting, frame in held[:1]:
             _deliver(waiting, frame)
@@ -296,18 +296,18 @@ def deferred() -> Iterator[None]:
 def _deliver(signum: int, frame: FrameType | None) -> None:
     handler = signal.getsignal(signum)
     if callable(handler):
-        # Not raised again: an event loop has been told of it already, through its wake-up descriptor.
+        # Not raised again: an event loop has already got it through its wake-up descriptor.
         handler(signum, frame)
     else:
         signal.raise_signal(signum)
 
 
 def forget_parent() -> None:
-    """Start over in a forked child: its parent's experiments, and its parent's signals, are not its own."""
-    global _watch  # noqa: PLW0603 - the one state of the process
+    """Reset the state in a forked child, which has neither the experiments nor the signals of its parent."""
+    global _state  # noqa: PLW0603 - the one state of the process
     if threading.current_thread() is threading.main_thread():
-        if _watch.is_deferring:
-            for signum, handler in _watch.held_from.items():
+        if _state.is_deferring:
+            for signum, handler in _state.held_from.items():
                 signal.signal(signum, handler)
         _restore()
-    _watch = _Watch()
+    _state = _State()

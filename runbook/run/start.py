@@ -1,4 +1,4 @@
-"""Beginning an experiment: a new one, another attempt at an old one, or one that is not recorded at all."""
+"""The start of an experiment: a new one, another attempt at an old one, or one that writes nothing."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Started(NamedTuple):
     """An experiment that has started.
 
     Args:
-        recorder: writes what it records.
-        config: the user's config object, its `save_dir` pointed at the experiment.
-        lock: held while it runs; None where nothing is written.
+        recorder: writes the record and the files.
+        config: the user's config object, whose `save_dir` is the experiment's checkpoints folder.
+        lock: held while it runs; None if nothing is written.
     """
 
     recorder: Recorder
@@ -44,61 +44,61 @@ class Started(NamedTuple):
 
 
 def start_experiment(plan: Plan, index: Index | None, parent: str | None) -> Started:
-    """Begin an experiment; it is on disk when this returns.
+    """Start an experiment; it is on disk when this returns.
 
     Args:
-        plan: what it is to be.
-        index: the index of its base directory; None where tracking is disabled.
+        plan: its checked options.
+        index: the index of its base directory; None if tracking is disabled.
         parent: the id of the experiment inside which it is started.
 
     Raises:
         BaseDirectoryError: if the base directory cannot be used; nothing is left behind.
-        ResumeError: if it was to go on with an experiment and cannot.
+        ResumeError: if the plan resumes an experiment that cannot be resumed.
     """
-    draft = _draft(plan, parent)
+    draft = _draft_record(plan, parent)
     if index is None:
         return Started(Recorder(NullWriter(draft.experiment_id), draft), plan.config)
     base_directory.prepare(index.layout)
     rank = distributed.rank_of(plan.rank)
-    meeting = distributed.open_rendezvous(index) if rank > 0 or distributed.is_distributed(plan.rank) else None
-    if rank > 0 and meeting is not None:
-        return _follower(plan, index, draft, distributed.wait_for_rank_0(index, meeting, rank))
-    found = resume.find(plan, index)
-    lock, record = _new(plan, index, draft) if found is None else _another_attempt(plan, index, draft, found)
-    place = index.layout.experiment(record.experiment_id)
-    recorder = Recorder(DiskWriter(place, index), record)
-    config = _pointed_config(plan, place.checkpoints)
-    if found is not None:
+    rendezvous = distributed.open_rendezvous(index) if rank > 0 or distributed.is_distributed(plan.rank) else None
+    if rank > 0 and rendezvous is not None:
+        return _follow_rank_0(plan, index, draft, distributed.wait_for_rank_0(index, rendezvous, rank))
+    resumed = resume.find_resumable(plan, index)
+    lock, record = _start_new(plan, index, draft) if resumed is None else _start_attempt(plan, index, draft, resumed)
+    folder = index.layout.experiment(record.experiment_id)
+    recorder = Recorder(DiskWriter(folder, index), record)
+    config = _point_config(plan, folder.checkpoints)
+    if resumed is not None:
         recorder.resume_logging()
-    if meeting is not None:
-        _announce(meeting, record.experiment_id)
+    if rendezvous is not None:
+        _publish_id(rendezvous, record.experiment_id)
     return Started(recorder, config, lock)
 
 
-def _follower(plan: Plan, index: Index, draft: ExperimentRecord, met: ExperimentRecord | None) -> Started:
-    if met is None:
+def _follow_rank_0(plan: Plan, index: Index, draft: ExperimentRecord, leader: ExperimentRecord | None) -> Started:
+    if leader is None:
         return Started(Recorder(NullWriter(draft.experiment_id), draft), plan.config)
-    place = index.layout.experiment(met.experiment_id)
-    # For this rank it runs, even where rank 0 was faster and has ended.
-    record = attrs.evolve(met, status=Status.RUNNING, end_reason=None, completed_at=None)
-    return Started(Recorder(RankWriter(place), record), _pointed_config(plan, place.checkpoints))
+    folder = index.layout.experiment(leader.experiment_id)
+    # For this rank it is running, even if rank 0 was faster and has ended it.
+    record = attrs.evolve(leader, status=Status.RUNNING, end_reason=None, completed_at=None)
+    return Started(Recorder(RankWriter(folder), record), _point_config(plan, folder.checkpoints))
 
 
-def _announce(meeting: Path, experiment_id: str) -> None:
+def _publish_id(rendezvous: Path, experiment_id: str) -> None:
     try:
-        distributed.publish_id(meeting, experiment_id)
+        distributed.publish_id(rendezvous, experiment_id)
     except OSError as error:
-        warn(f"{experiment_id}: the other ranks cannot be told of it ({error}); they go on without an experiment")
+        warn(f"{experiment_id}: the other ranks cannot get its id ({error}); they go on without an experiment")
 
 
-def _draft(plan: Plan, parent: str | None) -> ExperimentRecord:
+def _draft_record(plan: Plan, parent: str | None) -> ExperimentRecord:
     moment = datetime.now(UTC)
     job = resume.current_job()
     return ExperimentRecord(
         experiment_id=identifiers.make_id(moment, plan.name, plan.config_hash),
         timestamp=moment,
         status=Status.RUNNING,
-        config=plan.plain,
+        config=plan.settings,
         config_hash=plan.config_hash,
         custom_name=plan.name,
         description=plan.description,
@@ -109,39 +109,40 @@ def _draft(plan: Plan, parent: str | None) -> ExperimentRecord:
     )
 
 
-def _new(plan: Plan, index: Index, draft: ExperimentRecord) -> tuple[RunLock, ExperimentRecord]:
+def _start_new(plan: Plan, index: Index, draft: ExperimentRecord) -> tuple[RunLock, ExperimentRecord]:
     layout = index.layout
     record = experiment_folder.reserve(layout, draft)
-    place = layout.experiment(record.experiment_id)
+    folder = layout.experiment(record.experiment_id)
     lock = RunLock(layout.run_lock(record.experiment_id))
-    with experiment_folder.undone_on_error(layout, place), lock.released_on_error():
-        record = _locked(attrs.evolve(record, config=_pointed(plan, record.config, place.checkpoints)), lock)
-        experiment_folder.write_initial_files(place, record, environment.capture())
+    with experiment_folder.undone_on_error(layout, folder), lock.released_on_error():
+        pointed = _point_settings(plan, record.config, folder.checkpoints)
+        record = _take_run_lock(attrs.evolve(record, config=pointed), lock)
+        experiment_folder.write_initial_files(folder, record, environment.capture())
         index.apply(record.experiment_id, record)
     return lock, record
 
 
-def _another_attempt(
+def _start_attempt(
     plan: Plan, index: Index, draft: ExperimentRecord, experiment_id: str
 ) -> tuple[RunLock, ExperimentRecord]:
-    place = index.layout.experiment(experiment_id)
+    folder = index.layout.experiment(experiment_id)
     lock = RunLock(index.layout.run_lock(experiment_id))
-    pointed = attrs.evolve(plan, plain=_pointed(plan, plan.plain, place.checkpoints))
+    pointed = attrs.evolve(plan, settings=_point_settings(plan, plan.settings, folder.checkpoints))
     before: list[ExperimentRecord] = []
 
-    def continued(record: ExperimentRecord) -> ExperimentRecord:
+    def add_attempt(record: ExperimentRecord) -> ExperimentRecord:
         before[:] = [record]
-        lines = history.mend(place.history)
-        return _locked(resume.next_attempt(record, pointed, draft.attempts[-1], lines), lock)
+        history_lines = history.mend(folder.history)
+        return _take_run_lock(resume.next_attempt(record, pointed, draft.attempts[-1], history_lines), lock)
 
     with lock.released_on_error():
-        record = index.update_record(experiment_id, continued)
+        record = index.update_record(experiment_id, add_attempt)
         try:
-            history.read_rows(place.history)
-            experiment_folder.write_attempt_files(place, record, environment.capture())
+            history.read_rows(folder.history)
+            experiment_folder.write_attempt_files(folder, record, environment.capture())
             index.apply(experiment_id)
         except BaseException:
-            # It has not begun; left as it is, it would be running for as long as this process is there.
+            # The attempt has not started, but its record would say "running" for as long as this process lives.
             with contextlib.suppress(OSError):
                 index.update_record(experiment_id, lambda _: before[0])
                 index.apply(experiment_id)
@@ -149,14 +150,14 @@ def _another_attempt(
     return lock, record
 
 
-def _locked(record: ExperimentRecord, lock: RunLock) -> ExperimentRecord:
+def _take_run_lock(record: ExperimentRecord, lock: RunLock) -> ExperimentRecord:
     *earlier, last = record.attempts
     owner = attrs.evolve(last.owner, is_locked=lock.acquire())
     return attrs.evolve(record, attempts=(*earlier, attrs.evolve(last, owner=owner)))
 
 
-def _pointed(plan: Plan, config: JsonObject, directory: Path) -> JsonObject:
-    """A plain config whose `save_dir` is the directory, and that of a config among the arguments of a call as well."""
+def _point_settings(plan: Plan, config: JsonObject, directory: Path) -> JsonObject:
+    """Settings in which `save_dir` is the directory, also that of a config among the arguments of a call."""
     inner = {
         key: {**value, "save_dir": str(directory)}
         if plan.is_arguments and isinstance(value, dict) and "save_dir" in value
@@ -166,7 +167,7 @@ def _pointed(plan: Plan, config: JsonObject, directory: Path) -> JsonObject:
     return {**inner, "save_dir": str(directory)} if "save_dir" in inner else inner
 
 
-def _pointed_config(plan: Plan, directory: Path) -> object:
+def _point_config(plan: Plan, directory: Path) -> object:
     config = configs.point_save_dir(plan.config, directory)
     if plan.is_arguments and isinstance(config, dict):
         return {

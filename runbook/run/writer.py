@@ -1,4 +1,4 @@
-"""Where a live experiment puts things: on disk, or nowhere when tracking is disabled."""
+"""How a live experiment writes its files: to disk, or not at all when tracking is disabled."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class Writer(Protocol):
-    """What a live experiment needs of a disk."""
+    """What a live experiment writes, and where."""
 
     @property
     def folder(self) -> ExperimentLayout:
-        """Where the experiment's files are."""
+        """The folder of the experiment."""
 
     def shown_folder(self) -> ExperimentLayout:
-        """The same for a program that is going to write into it itself."""
+        """The folder, made if necessary, for a program that writes files of its own into it."""
 
     def save_record(self, record: ExperimentRecord) -> None:
-        """Replace the record and bring the registry up to date."""
+        """Replace the record, and bring its entry in the registry up to date."""
 
     def write_json(self, path: Path, data: Json) -> None:
         """Replace a JSON file."""
@@ -38,7 +38,7 @@ class Writer(Protocol):
         """Replace a file."""
 
     def save_object(self, path: Path, value: object) -> None:
-        """Replace a file by an object in the format of its suffix."""
+        """Replace a file by an object, written in the format of the file's suffix."""
 
     def copy(self, source: Path, path: Path) -> None:
         """Replace a file or a directory by a copy of another."""
@@ -47,48 +47,49 @@ class Writer(Protocol):
         """Add a line to the live history."""
 
     def append_signal(self, line: bytes) -> None:
-        """Add a line to the signals that arrived."""
+        """Add a line to the log of signals."""
 
     def write_progress(self, data: bytes) -> None:
-        """Replace the hint of how far it has come."""
+        """Replace the file of how far the experiment has come; it is not made durable."""
 
     def sync_history(self) -> None:
         """Make the live history durable and close it."""
 
     def checksums(self) -> dict[str, str]:
-        """Of the files that were saved here, by their path in the folder."""
+        """The checksums of the files that this writer has saved, by their path in the folder."""
 
 
 class DiskWriter:
-    """The folder of an experiment and its line in the registry.
+    """Writes into the folder of an experiment, and keeps its entry in the registry up to date.
 
     Args:
-        layout: the folder.
-        index: the index of the base directory that it lies in.
+        layout: the folder of the experiment.
+        index: the index of its base directory.
     """
 
     def __init__(self, layout: ExperimentLayout, index: Index) -> None:
         self._folder = layout
         self._index = index
         self._history = files.LineLog(layout.history)
-        # Not a method that calls it: every logged line comes this way, and each call is a fiftieth of its time.
+        # Not a method that calls it: each logged line comes this way, and one call more takes a fiftieth of its time.
         self.append_history = self._history.append
         self._saved = {layout.config, layout.history}
         self._is_ended = False
 
     @property
     def folder(self) -> ExperimentLayout:
-        """Where the experiment's files are."""
+        """The folder of the experiment."""
         return self._folder
 
     def shown_folder(self) -> ExperimentLayout:
-        """The same for a program that is going to write into it itself."""
+        """The folder, made if necessary, for a program that writes files of its own into it."""
         return self._folder
 
     def save_record(self, record: ExperimentRecord) -> None:
-        """Replace the record and bring the registry up to date."""
+        """Replace the record, and bring its entry in the registry up to date."""
         if self._is_ended:
-            # Of one that runs, every reader looks at the record anyway. The record matters more than its mark.
+            # Readers look at the record of a running experiment anyway, so only one that has ended needs the mark. An
+            # error is suppressed because the record matters more.
             with contextlib.suppress(OSError):
                 self._index.mark_pending(record.experiment_id)
         experiment_folder.write_record(self._folder, record)
@@ -106,7 +107,7 @@ class DiskWriter:
         self._saved.add(path)
 
     def save_object(self, path: Path, value: object) -> None:
-        """Replace a file by an object in the format of its suffix."""
+        """Replace a file by an object, written in the format of the file's suffix."""
         from runbook.serialize import formats
 
         write = formats.format_of(path.name).write
@@ -117,20 +118,20 @@ class DiskWriter:
     def copy(self, source: Path, path: Path) -> None:
         """Replace a file or a directory by a copy of another."""
         if source.is_dir():
-            # A program may save the very folder in which its experiments lie.
+            # The source may be a folder that holds the experiment's own folder.
             files.replace_tree(source, path, self._folder.root)
         else:
             files.copy_file(source, path)
             self._saved.add(path)
 
     def append_signal(self, line: bytes) -> None:
-        """Add a line to the signals that arrived."""
+        """Add a line to the log of signals."""
         log = files.LineLog(self._folder.signals)
         log.append(line)
         log.close()
 
     def write_progress(self, data: bytes) -> None:
-        """Replace the hint of how far it has come."""
+        """Replace the file of how far the experiment has come; it is not made durable."""
         files.write_hint(self._folder.progress, data)
 
     def sync_history(self) -> None:
@@ -143,32 +144,32 @@ class DiskWriter:
             files.fsync_file(self._folder.history)
 
     def checksums(self) -> dict[str, str]:
-        """Of the files that were saved here, by their path in the folder."""
+        """The checksums of the files that this writer has saved, by their path in the folder."""
         return checksums.compute(self._folder.root, self._saved)
 
 
 class NullWriter:
-    """Nothing is written.
+    """Writes nothing.
 
-    The folders exist only for a program that asks for one, to write into it itself: in the system's temporary
-    directory, removed when the program ends.
+    Only if a program asks for a folder, to write files of its own, are the folders made: in the system's temporary
+    directory, from where they are removed when the program ends.
 
     Args:
         experiment_id: the id of the experiment that is not recorded.
     """
 
     def __init__(self, experiment_id: str) -> None:
-        # Nothing is ever there: what is saved goes nowhere.
+        # A path at which nothing exists.
         self._folder = ExperimentLayout(Path(f"runbook-disabled-{os.urandom(8).hex()}", experiment_id).absolute())
         self._shown: ExperimentLayout | None = None
 
     @property
     def folder(self) -> ExperimentLayout:
-        """Where the files would be."""
+        """The folder in which the files would be."""
         return self._shown or self._folder
 
     def shown_folder(self) -> ExperimentLayout:
-        """A temporary folder, made when it is first asked for."""
+        """A temporary folder, made by the first call."""
         if self._shown is None:
             import atexit
             import tempfile
@@ -190,7 +191,7 @@ class NullWriter:
         """Do nothing."""
 
     def save_object(self, path: Path, value: object) -> None:  # noqa: ARG002 - as the protocol has it
-        """Do nothing, but refuse what a real experiment would refuse."""
+        """Do nothing, but refuse a suffix that a real experiment would refuse."""
         from runbook.serialize import formats
 
         formats.format_of(path.name)
@@ -211,7 +212,7 @@ class NullWriter:
         """Do nothing."""
 
     def checksums(self) -> dict[str, str]:
-        """There is nothing."""
+        """No checksums."""
         return {}
 
 
@@ -224,10 +225,10 @@ def _remove(temporary: Path, pid: int) -> None:
 
 
 class RankWriter(NullWriter):
-    """Nothing is written, and the folder is that of an experiment that another process writes.
+    """Writes nothing, and gives the folder of an experiment that rank 0 writes.
 
     Args:
-        layout: the folder.
+        layout: the folder of that experiment.
     """
 
     def __init__(self, layout: ExperimentLayout) -> None:
@@ -235,5 +236,5 @@ class RankWriter(NullWriter):
         self._folder = layout
 
     def shown_folder(self) -> ExperimentLayout:
-        """The same folder: each rank may put files of its own there."""
+        """The folder of the experiment: each rank may write files of its own into it."""
         return self._folder

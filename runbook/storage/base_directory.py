@@ -1,4 +1,4 @@
-"""The base directory: made when it is needed, refused with a reason where it cannot be used."""
+"""Makes the base directory when it is needed, and raises an error with the reason where it cannot be used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def prepare(layout: BaseLayout) -> None:
-    """Make the base directory and our own folder in it, unless they exist.
+    """Make the base directory and the `.runbook` folder in it, unless they exist.
 
     Raises:
         BaseDirectoryError: if that cannot be done.
@@ -25,33 +25,33 @@ def prepare(layout: BaseLayout) -> None:
         for folder in (layout.root, layout.private, layout.pending, layout.run_locks):
             files.ensure_directory(folder)
     except OSError as error:
-        raise refused(layout.root, error) from error
+        raise build_error(layout.root, error) from error
 
 
 def check(layout: BaseLayout) -> None:
-    """Make the base directory if it is missing; one that is there is not touched, it may be for reading only.
+    """Make the base directory if it is missing; one that exists is not changed, because it may be read-only.
 
     Raises:
         BaseDirectoryError: if there is none and none can be made.
-        InvalidNameError: if there is a directory where the registry is to be.
+        InvalidNameError: if a directory has the path of the registry.
     """
     try:
         if not layout.root.is_dir():
             files.ensure_directory(layout.root)
         is_directory = layout.registry.is_dir()
     except OSError as error:
-        raise refused(layout.root, error) from error
+        raise build_error(layout.root, error) from error
     if is_directory and layout.registry.suffix != ".json":
-        # One called like a registry is a damaged registry; any other is somebody's folder.
+        # A directory that ends in .json counts as a damaged registry; any other is a user's folder.
         raise errors.InvalidNameError("registry file name", layout.registry_name, "is a directory", REGISTRY_FILE)
 
 
-def refused(root: Path, error: OSError) -> Exception:
-    """The error that says why a base directory cannot be used.
+def build_error(root: Path, error: OSError) -> Exception:
+    """The error that explains why a base directory cannot be used.
 
     Args:
         root: the base directory.
-        error: what the disk said.
+        error: the error of the file system.
     """
     if isinstance(error, FileExistsError | NotADirectoryError):
         return errors.BaseDirectoryError(root, "is, or lies below, a file")

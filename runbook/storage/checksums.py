@@ -1,4 +1,4 @@
-"""Checksums of what an experiment saved, to tell later whether it is still the same."""
+"""Checksums of the files that an experiment saved: they show later whether a file has changed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST: Final = 64 * 1024 * 1024
-"""Bytes up to which a file is read for its checksum; a larger one would delay the end of its experiment."""
+"""The largest file, in bytes, that gets a checksum; reading a larger one would delay the end of its experiment."""
 
 _CHUNK: Final = 1024 * 1024
 
 
 def compute(root: Path, paths: Iterable[Path]) -> dict[str, str]:
-    """The checksums of those files that exist and are not too large, by their path in the folder.
+    """The checksums of the files that exist and are not too large, by their path in the folder.
 
     Args:
         root: the folder.
@@ -30,11 +30,11 @@ def compute(root: Path, paths: Iterable[Path]) -> dict[str, str]:
 
 
 def find_mismatches(root: Path, recorded: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Each file that is not what it was, and what is the matter with it.
+    """Each file that is missing or has changed, and in words which of the two.
 
     Args:
         root: the folder.
-        recorded: what `of` gave.
+        recorded: what `compute` returned.
     """
     for name, checksum in recorded.items():
         path = root / name
@@ -52,7 +52,7 @@ def _checksum(path: Path) -> str | None:
         size = path.stat().st_size
         if size > LARGEST:
             return None
-        # No buffer of a megabyte for a config of a few hundred bytes: nearly all files are small.
+        # Nearly all files are small: a buffer of a megabyte for each would be waste.
         with path.open("rb", buffering=0) as file:
             while chunk := file.read(min(_CHUNK, size + 1)):
                 digest.update(chunk)

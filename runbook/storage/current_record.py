@@ -1,6 +1,6 @@
-"""The record of an experiment that is true at this moment: one whose process has died has ended.
+"""The current record of an experiment: where its process has died, a record with an ending.
 
-The record on disk goes on to say that it runs until somebody who holds the lock of the index records the death.
+The record on disk has the status running until a process that holds the lock of the index records the death.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_current(base: BaseLayout, experiment_id: str) -> ExperimentRecord:
-    """The record that is true at this moment.
+    """The current record, with an ending if the process of the experiment has died.
 
     Raises:
-        FileNotFoundError: if the folder has none.
+        FileNotFoundError: if the folder has no record.
         DamagedFileError: if it cannot be understood.
         NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
     """
@@ -34,10 +34,10 @@ def read_current(base: BaseLayout, experiment_id: str) -> ExperimentRecord:
 
 
 def resolve_record(base: BaseLayout, experiment_id: str) -> tuple[ExperimentRecord, bool]:
-    """The record that is true at this moment, and whether the one on disk still says that it runs.
+    """The current record, and whether it has an ending by death that is not on disk yet.
 
     Raises:
-        FileNotFoundError: if the folder has none.
+        FileNotFoundError: if the folder has no record.
         DamagedFileError: if it cannot be understood.
         NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
     """
@@ -45,18 +45,18 @@ def resolve_record(base: BaseLayout, experiment_id: str) -> tuple[ExperimentReco
     record = experiment_folder.read_record(layout)
     if record.status is not Status.RUNNING or not record.attempts:
         return record, False
-    verdict = liveness.check(record.attempts[-1].owner, base.run_lock(experiment_id))
-    if verdict.state is not liveness.State.DEAD:
+    checked = liveness.check(record.attempts[-1].owner, base.run_lock(experiment_id))
+    if checked.state is not liveness.State.DEAD:
         return record, False
-    # It may have ended in the usual way between the first look at its record and the look at its process.
+    # It may have ended in the usual way after the first read of its record and before the check of its process.
     record = experiment_folder.read_record(layout)
     if record.status is not Status.RUNNING:
         return record, False
-    return death.reconstruct_ending(record, layout, verdict), True
+    return death.reconstruct_ending(record, layout, checked), True
 
 
 def unknown_record(experiment_id: str, config: JsonObject) -> ExperimentRecord:
-    """The record of an experiment that has none that can be read: what its id and its config say."""
+    """A record with the status unknown, for an experiment without a readable one; made from its id and its config."""
     return ExperimentRecord(
         experiment_id=experiment_id,
         timestamp=identifiers.time_of(experiment_id) or _NO_TIME,
@@ -67,8 +67,11 @@ def unknown_record(experiment_id: str, config: JsonObject) -> ExperimentRecord:
 
 
 def write_death(base: BaseLayout, record: ExperimentRecord) -> None:
-    """Record the end of an experiment whose process is dead; the lock of the index must be held."""
-    # One that cannot be written stays as it is; the next reader finds the same.
+    """Record the death of an experiment: write the record with its ending, and remove its run lock.
+
+    The caller must hold the lock of the index.
+    """
+    # Failing is harmless: the next reader finds the same death and tries again.
     with contextlib.suppress(OSError, errors.NewerFormatError):
         experiment_folder.write_record(base.experiment(record.experiment_id), record)
         with contextlib.suppress(FileNotFoundError):

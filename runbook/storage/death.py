@@ -1,4 +1,4 @@
-"""The ending of an experiment whose process died without recording one, as far as its files and the kernel tell."""
+"""Finds the ending of an experiment whose process died without recording one, from its files and the kernel."""
 
 from __future__ import annotations
 
@@ -23,43 +23,48 @@ _REASONS: Final = {"SIGTERM": EndReason.SIGTERM, "SIGHUP": EndReason.SIGHUP, "SI
 
 
 def last_sign_of_life(folder: ExperimentLayout) -> datetime:
-    """When the experiment last wrote into its folder, as far as its own files tell."""
-    # A note that somebody adds from outside changes these two, and says nothing of the experiment.
+    """The latest modification time among the files that the experiment itself writes, in UTC."""
+    # Somebody who adds a note changes these two; that is no sign that the experiment is alive.
     not_its_own = {str(folder.logs), str(folder.annotations)}
     latest = 0.0
-    for place in (folder.root, *folder.folders):
-        with contextlib.suppress(OSError), os.scandir(place) as inside:
+    for directory in (folder.root, *folder.folders):
+        with contextlib.suppress(OSError), os.scandir(directory) as inside:
             own = (entry.stat(follow_symlinks=False) for entry in inside if entry.path not in not_its_own)
             latest = max([latest, *(status.st_mtime for status in own)])
     return datetime.fromtimestamp(latest, UTC)
 
 
 def reconstruct_ending(record: ExperimentRecord, folder: ExperimentLayout, liveness: Liveness) -> ExperimentRecord:
-    """The record of an experiment whose process is dead and did not write down why.
+    """The record of an experiment whose process died without recording an ending, completed with an ending.
 
-    It ended at its last sign of life; a signal that it noted before it died, or the kernel's count of processes
-    killed for lack of memory, names the reason.
+    The end is its last sign of life. The reason is the last signal that it noted, or else that the kernel has killed
+    processes of its control group for lack of memory.
+
+    Args:
+        record: the record on disk.
+        folder: the experiment's folder.
+        liveness: how it is known that the process is dead.
     """
     *earlier, last = record.attempts
     ended = max(last_sign_of_life(folder), last.started_at)
-    reason, evidence = _reason(folder, last.owner)
-    said = f"{liveness.evidence}; {evidence}" if evidence else liveness.evidence
-    attempt = attrs.evolve(last, ended_at=ended, end_reason=reason, evidence=said)
+    reason, cause = _find_reason(folder, last.owner)
+    evidence = f"{liveness.evidence}; {cause}" if cause else liveness.evidence
+    attempt = attrs.evolve(last, ended_at=ended, end_reason=reason, evidence=evidence)
     return attrs.evolve(
         record,
         status=Status.INTERRUPTED,
         end_reason=reason,
         completed_at=ended,
-        metrics=record.metrics or history.metrics_left_behind(folder),
+        metrics=record.metrics or history.read_final_metrics(folder),
         attempts=(*earlier, attempt),
     )
 
 
-def _reason(folder: ExperimentLayout, owner: Owner) -> tuple[EndReason, str | None]:
-    signal_name = _last_signal(folder)
+def _find_reason(folder: ExperimentLayout, owner: Owner) -> tuple[EndReason, str | None]:
+    signal_name = _read_last_signal(folder)
     if signal_name is not None:
         return _REASONS.get(signal_name, EndReason.SIGNAL), f"{signal_name} had arrived"
-    # In another container, or after a new start, the same path is somebody else's count.
+    # In another container, or after a reboot, the same path is the count of another control group.
     here = process.identify(os.getpid())
     is_same = (owner.boot_id, owner.pid_namespace) == (here.boot_id, here.pid_namespace)
     now = process.count_oom_kills(owner.memory_events) if is_same else None
@@ -68,7 +73,7 @@ def _reason(folder: ExperimentLayout, owner: Owner) -> tuple[EndReason, str | No
     return EndReason.VANISHED, None
 
 
-def _last_signal(folder: ExperimentLayout) -> str | None:
+def _read_last_signal(folder: ExperimentLayout) -> str | None:
     try:
         lines = folder.signals.read_bytes().splitlines()
         name = json_text.decode_object(lines[-1], folder.signals).get("signal")

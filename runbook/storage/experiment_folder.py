@@ -1,4 +1,4 @@
-"""The folder of one experiment: its birth, and the record that is the truth about it."""
+"""The folder of one experiment: making it with its initial files, and reading and writing its record."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _MOST_OF_ONE_SECOND: Final = 100_000
 
 
 def reserve(layout: BaseLayout, draft: ExperimentRecord) -> ExperimentRecord:
-    """Make the folder of a new experiment.
+    """Make the folder of a new experiment, and thereby reserve its id.
 
-    The exclusive mkdir reserves the id: of any number of processes that start the same config in the same second,
-    each gets a folder of its own.
+    mkdir fails where the folder exists, so each of any number of processes that start the same config in the same
+    second gets a folder of its own.
 
     Args:
         layout: the base directory; it must be prepared.
-        draft: the record; its id is replaced by the one that was free.
+        draft: the record; its id is replaced by the reserved one.
 
     Returns:
-        The record with its id.
+        The record with the reserved id.
 
     Raises:
         BaseDirectoryError: if the folder cannot be made.
@@ -42,15 +42,15 @@ def reserve(layout: BaseLayout, draft: ExperimentRecord) -> ExperimentRecord:
     try:
         return _reserve(layout, draft)
     except OSError as error:
-        raise base_directory.refused(layout.root, error) from error
+        raise base_directory.build_error(layout.root, error) from error
 
 
 @contextlib.contextmanager
 def undone_on_error(layout: BaseLayout, folder: ExperimentLayout) -> Iterator[None]:
-    """Take back a reserved folder when its experiment cannot start after all; nobody has been told of it.
+    """A block that removes a reserved folder when it fails, because the experiment cannot start after all.
 
     Raises:
-        BaseDirectoryError: for an error of the disk.
+        BaseDirectoryError: if the block raises an OSError.
     """
     try:
         yield
@@ -59,48 +59,53 @@ def undone_on_error(layout: BaseLayout, folder: ExperimentLayout) -> Iterator[No
 
         shutil.rmtree(folder.root, ignore_errors=True)
         if isinstance(error, OSError):
-            raise base_directory.refused(layout.root, error) from error
+            raise base_directory.build_error(layout.root, error) from error
         raise
 
 
 def write_initial_files(folder: ExperimentLayout, record: ExperimentRecord, capture: Capture) -> None:
-    """Fill the reserved folder of a new experiment; it is durable when this returns.
+    """Write the initial files of a new experiment into its reserved folder; they are durable when this returns.
 
     Raises:
-        OSError: if the disk does not take it.
+        OSError: if one cannot be written.
     """
     for inner in folder.folders:
         files.make_directory(inner)
-    # The record first: a folder with a config but without a record was never an experiment of ours.
-    files.write_whole(folder.record, _encoded(record), sync_directory=False)
+    # The record first: readers take a folder with a config and without a record for one of the legacy tool.
+    files.write_whole(folder.record, _encode_record(record), sync_directory=False)
     files.write_whole(folder.config, json_text.encode(record.config), sync_directory=False)
     if capture.patch is not None:
         files.write_whole(folder.patch, capture.patch, sync_directory=False)
-    files.write_whole(folder.environment, _environment(capture.environment))
+    files.write_whole(folder.environment, _encode_environment(capture.environment))
     files.fsync_directory(folder.root)
     files.fsync_directory(folder.root.parent)
 
 
 def write_attempt_files(folder: ExperimentLayout, record: ExperimentRecord, capture: Capture) -> None:
-    """Write what another attempt at an experiment runs on, beside what the earlier ones ran on.
+    """Write the environment, and the patch and the changed config if any, of another attempt at an experiment.
+
+    The files of earlier attempts stay, but for the config.
 
     Raises:
-        OSError: if the disk does not take it.
+        OSError: if one cannot be written.
     """
     attempt = len(record.attempts)
     if record.attempts[-1].config_changes:
         files.write_whole(folder.config, json_text.encode(record.config))
     if capture.patch is not None:
         files.write_whole(folder.patch_of(attempt), capture.patch)
-    files.write_whole(folder.environment_of(attempt), _environment(capture.environment))
+    files.write_whole(folder.environment_of(attempt), _encode_environment(capture.environment))
 
 
-def _encoded(record: ExperimentRecord) -> bytes:
+def _encode_record(record: ExperimentRecord) -> bytes:
     return json_text.encode_fields(schema.to_json(record))
 
 
-def _environment(environment: Environment) -> bytes:
-    """The file of an environment; the experiments of one process have the same, with hundreds of packages."""
+def _encode_environment(environment: Environment) -> bytes:
+    """The content of an environment file.
+
+    The last one is kept: the experiments of one process have the same environment, with hundreds of packages.
+    """
     global _last_environment  # noqa: PLW0603
     known, encoded = _last_environment
     if environment != known:
@@ -114,16 +119,16 @@ _last_environment: tuple[Environment | None, bytes] = (None, b"")
 
 def _reserve(layout: BaseLayout, draft: ExperimentRecord) -> ExperimentRecord:
     global _last_reserved  # noqa: PLW0603
-    # A quick sweep starts hundreds of one name in a second: those that this process made need not be tried again.
+    # A quick sweep starts hundreds of one name in a second: begin after the last number that this process reserved.
     wanted = identifiers.make_id(draft.timestamp, draft.custom_name, draft.config_hash)
-    place = str(layout.root / wanted)
-    for nth in range(_last_reserved[1] + 1 if _last_reserved[0] == place else 1, _MOST_OF_ONE_SECOND):
+    first_path = str(layout.root / wanted)
+    for nth in range(_last_reserved[1] + 1 if _last_reserved[0] == first_path else 1, _MOST_OF_ONE_SECOND):
         experiment_id = identifiers.make_id(draft.timestamp, draft.custom_name, draft.config_hash, nth)
         try:
             files.make_directory(layout.root / experiment_id)
         except FileExistsError:
             continue
-        _last_reserved = place, nth
+        _last_reserved = first_path, nth
         return attrs.evolve(draft, experiment_id=experiment_id)
     raise FileExistsError(errno.EEXIST, "more experiments than there are ids for one second", str(layout.root))
 
@@ -135,13 +140,13 @@ def read_record(folder: ExperimentLayout) -> ExperimentRecord:
     """The record of an experiment.
 
     Raises:
-        FileNotFoundError: if the folder has none: it is not ours, or is just being made.
+        FileNotFoundError: if the folder has none: the legacy tool made it, or a process is making it at this moment.
         DamagedFileError: if it cannot be understood.
         NewerFormatError: if a newer runbook wrote it in a way that this one cannot read.
     """
     record = schema.from_json(json_text.read_object(folder.record), ExperimentRecord, folder.record)
     if record.experiment_id != folder.root.name:
-        # A folder that was renamed or copied by hand is the experiment that its name says.
+        # Somebody has renamed or copied the folder by hand: its name counts, not the id in its record.
         record = attrs.evolve(record, experiment_id=folder.root.name)
     return record
 
@@ -151,8 +156,8 @@ def write_record(folder: ExperimentLayout, record: ExperimentRecord) -> None:
 
     Raises:
         NewerFormatError: if the record was read from a file of a newer runbook.
-        OSError: if it could not be written; the record on disk is the one from before.
+        OSError: if it could not be written; the record on disk has not changed then.
     """
     if record.format_version > RECORD_VERSION:
         raise errors.NewerFormatError(folder.record, record.format_version, RECORD_VERSION)
-    files.write_whole(folder.record, _encoded(record))
+    files.write_whole(folder.record, _encode_record(record))

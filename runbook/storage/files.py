@@ -1,6 +1,6 @@
-"""Writing that survives: whole files appear or do not, logs grow by whole lines.
+"""Durable writes: a whole file appears completely or not at all, and a log grows by whole lines.
 
-This is the only module that opens, fsyncs and renames.
+All writes to a base directory go through this module.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _REPLACE_PAUSE_S: Final = 0.01
 
 @contextlib.contextmanager
 def replacing(path: Path, *, sync_directory: bool = True) -> Iterator[BinaryIO]:
-    """A file to write into that becomes `path` when the block ends well, and nothing when it does not.
+    """An open file that is renamed to `path` when the block ends without an error, and removed otherwise.
 
-    The content is on the disk before it takes the name, so that no power cut leaves half a file.
+    The content is on the disk before the rename, so that no power cut leaves half a file.
 
     Args:
         path: the file to make or to replace; a symbolic link is followed. The mode of a file that is replaced is kept.
@@ -44,34 +44,34 @@ def replacing(path: Path, *, sync_directory: bool = True) -> Iterator[BinaryIO]:
 
 
 def write_whole(path: Path, data: bytes, *, sync_directory: bool = True, is_locked: bool = False) -> None:
-    """Make or replace a file, whole and durable; see `replacing`.
+    """Make or replace a file as a whole, durably; see `replacing`.
 
     Args:
         path: the file.
         data: its content.
         sync_directory: as for `replacing`.
-        is_locked: whether a lock keeps every other writer of this file away. The temporary has one fixed name then,
-            so that any number of killed writers leave one at most.
+        is_locked: whether the caller holds a lock that all writers of this file take. The temporary has one fixed name
+            then, so that any number of killed writers leave at most one.
     """
     with _Replacement(path, sync_directory=sync_directory, is_locked=is_locked) as descriptor:
         _write_all(descriptor, data)
 
 
 def write_hint(path: Path, data: bytes) -> None:
-    """Make or replace a file whole, but not durable: after a power cut the old one may be there, or an empty one."""
+    """Make or replace a file as a whole, but not durably: a power cut may leave the old file, or an empty one."""
     with _Replacement(path, sync_directory=False, is_durable=False) as descriptor:
         _write_all(descriptor, data)
 
 
 class _Replacement:
-    """A block with the descriptor of a temporary that takes the name of `path` when the block ends well.
+    """A block with the descriptor of a temporary, which is renamed to `path` when the block ends without an error.
 
-    An experiment writes six files. A class, plain paths and no file object make each of them cost half of what
-    `contextmanager`, `Path` and `open` do.
+    An experiment writes six files. A class with strings for paths and no file object takes half the time that
+    `contextmanager`, `Path` and `open` take.
     """
 
     def __init__(self, path: Path, *, sync_directory: bool, is_locked: bool = False, is_durable: bool = True) -> None:
-        self._target, self._mode = _followed(path)
+        self._target, self._mode = _follow_link(path)
         directory, self._name = os.path.split(self._target)
         self._directory = directory or os.curdir
         self._sync_directory = sync_directory
@@ -85,9 +85,10 @@ class _Replacement:
             self._temporary = os.path.join(self._directory, f".{self._name}.tmp")
             self._descriptor = os.open(self._temporary, _WRITE | os.O_TRUNC, 0o666)
         while self._descriptor < 0:
-            # Two threads, or a signal handler and what it interrupted, may write one file at once: each has a
-            # temporary of its own. The pid alone would not do, and another container may have the same.
-            self._temporary = _temporary_for(self._target)
+            # Two threads, or a signal handler and the code that it interrupted, may write one file at the same time:
+            # each needs a temporary of its own. The pid is not enough, and a process of another container may have
+            # the same pid.
+            self._temporary = _name_temporary(self._target)
             with contextlib.suppress(FileExistsError):
                 self._descriptor = os.open(self._temporary, _WRITE | os.O_EXCL, 0o666)
         return self._descriptor
@@ -116,8 +117,8 @@ class _Replacement:
             os.unlink(self._temporary)
 
 
-def _followed(path: Path) -> tuple[str, int | None]:
-    """Where a path leads in the end, and the mode of the file there; None where there is none."""
+def _follow_link(path: Path) -> tuple[str, int | None]:
+    """The path with symbolic links followed, and the mode of the file there; None where there is no file."""
     target = os.fspath(path)
     try:
         mode = os.lstat(target).st_mode
@@ -132,37 +133,37 @@ def _followed(path: Path) -> tuple[str, int | None]:
 def _write_all(descriptor: int, data: bytes) -> None:
     written = os.write(descriptor, data)
     while written < len(data):
-        # Linux takes two gigabytes at a time, and what fits on a disk that is nearly full.
+        # Linux writes at most two gigabytes in a call, and less on a disk that is nearly full.
         written += os.write(descriptor, memoryview(data)[written:])
 
 
-def _temporary_for(target: str) -> str:
+def _name_temporary(target: str) -> str:
     directory, name = os.path.split(target)
     return os.path.join(directory, f".{name}.{os.getpid()}-{next(_numbers)}.tmp")
 
 
 def _set_mode(descriptor: int, mode: int | None, directory: StrPath) -> None:
-    """Give a file the mode of the one that it replaces; where there is none, what a shared folder calls for as well."""
+    """Give a file the mode of the one that it replaces; a new file gets the bits of `group_bits`."""
     if _WINDOWS:
         return
     now = stat.S_IMODE(os.fstat(descriptor).st_mode)
     wanted = now | group_bits(directory) if mode is None else mode
     if wanted != now:
-        # Somebody else's file on a disk without modes may refuse; the content matters more than the mode. One that
-        # belongs to a colleague has the group's bits already, from when it was made.
+        # Another user's file, or a disk without modes, may refuse; the content matters more than the mode. A
+        # colleague's file has had the group's bits since it was made.
         with contextlib.suppress(PermissionError):
             os.fchmod(descriptor, wanted)
 
 
 def group_bits(directory: StrPath) -> int:
-    """What the group may do with files in a directory that the group shares, whatever the umask says; else 0."""
+    """The mode bits for the group in a directory that the group shares, whatever the umask is; 0 in others."""
     mode = os.stat(directory).st_mode
     return mode & _GROUP_BITS if mode & _GROUP_MAY_WRITE else 0
 
 
 def _replace(source: str, target: str) -> None:
     for _ in range(_REPLACE_TRIES if _WINDOWS else 0):
-        # Windows refuses to replace a file that somebody is reading at this moment.
+        # Windows refuses to replace a file that another process is reading at this moment.
         with contextlib.suppress(PermissionError):
             os.replace(source, target)
             return
@@ -182,8 +183,8 @@ def fsync_directory(directory: StrPath) -> None:
 
 
 def fsync_file(path: Path) -> None:
-    """Make the content of a file durable that was written by others, or through another descriptor."""
-    # Windows wants a writable descriptor; elsewhere a file that its owner made read-only must do.
+    """Make the content of a file durable that another process, or another descriptor, has written."""
+    # Windows needs a writable descriptor; elsewhere that would fail for a file that its owner has made read-only.
     descriptor = os.open(path, os.O_RDWR if _WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -192,10 +193,10 @@ def fsync_file(path: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory that must not exist yet; the group can use it where it can use the parent.
+    """Make a directory that must not exist yet; the group gets the rights that it has on the parent.
 
     Raises:
-        FileExistsError: if there is anything of that name.
+        FileExistsError: if anything has that name.
     """
     os.mkdir(path)
     if _WINDOWS:
@@ -207,10 +208,10 @@ def make_directory(path: Path) -> None:
 
 
 def ensure_directory(path: Path) -> None:
-    """Make a directory unless it exists, and its parents before it; the group can use them where it can the parent.
+    """Make a directory and its parents unless they exist; the group gets the rights that it has on the parent.
 
     Raises:
-        FileExistsError: if there is something else of that name.
+        FileExistsError: if something that is no directory has that name.
     """
     if os.path.isdir(path):
         return
@@ -219,7 +220,7 @@ def ensure_directory(path: Path) -> None:
     try:
         make_directory(path)
     except FileExistsError:
-        # Made by another process meanwhile, or no directory at all.
+        # Either another process has made it meanwhile, or it is no directory.
         if not path.is_dir():
             raise
 
@@ -234,7 +235,7 @@ def touch(path: Path) -> None:
 
 
 def drop_torn_line(path: Path) -> None:
-    """Take an unfinished last line, or the NULs that a power cut leaves, off a file that is going to be appended to."""
+    """Cut off an unfinished last line, and the NULs that a power cut leaves, before lines are appended to a file."""
     raw = path.read_bytes() if path.exists() else b""
     whole = raw.rstrip(b"\0")
     whole = whole[: whole.rfind(b"\n") + 1]
@@ -246,11 +247,11 @@ def drop_torn_line(path: Path) -> None:
 class LineLog:
     """A file that grows by whole lines.
 
-    A line is in the kernel when `append` returns: it survives the death of the process, but a power cut
-    only after `sync`. Lines of several processes do not mix.
+    The kernel has a line when `append` returns: it survives the death of the process, but a power cut only after
+    `sync`. Lines of several processes do not mix.
 
     Args:
-        path: the file; made by the first `append`.
+        path: the file; the first `append` makes it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -259,14 +260,14 @@ class LineLog:
 
     @property
     def is_open(self) -> bool:
-        """Whether anything was appended since it was made, or closed."""
+        """Whether a line was appended since the object was made or closed."""
         return self._descriptor is not None
 
     def append(self, line: bytes) -> None:
         """Add one line, which must end in a newline, in one write.
 
         Raises:
-            OSError: if it could not be written whole; nothing of it is left then, as far as the disk allows.
+            OSError: if it could not be written completely; the part that was written is removed if the disk allows it.
         """
         if self._descriptor is None:
             self._descriptor = _open_to_append(self._path)
@@ -275,8 +276,8 @@ class LineLog:
             self._complete(line, written)
 
     def _complete(self, line: bytes, written: int) -> None:
-        # A full disk takes the beginning of a line. The rest goes after it, or the beginning goes away:
-        # the next line must not be glued to it.
+        # A full disk takes only the beginning of a line. Write the rest, or cut off the beginning: the next line must
+        # not become part of it.
         descriptor = self._descriptor
         assert descriptor is not None
         start = os.lseek(descriptor, 0, os.SEEK_END) - written
@@ -307,7 +308,7 @@ def _open_to_append(path: Path) -> int:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file; the target appears whole or not at all."""
+    """Copy a file; the target appears completely or not at all."""
     import shutil
 
     with source.open("rb") as original, replacing(target) as copy:
@@ -315,23 +316,23 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def copy_tree(source: Path, target: Path, *without: Path, copied: Callable[[int], None] | None = None) -> None:
-    """Copy a directory; the target must not exist and appears whole or not at all.
+    """Copy a directory; the target must not exist, and appears completely or not at all.
 
     Symbolic links are copied as links. The target itself is left out of the copy where it lies inside of the source.
 
     Args:
         source: the directory.
-        target: what it becomes.
+        target: the path of the copy.
         *without: directories that are left out of the copy.
-        copied: told of each block of bytes; what it raises ends the copy, and nothing is left.
+        copied: called with the number of bytes of each block; an exception from it ends the copy, and nothing is left.
     """
     import shutil
 
-    temporary = Path(_temporary_for(os.fspath(target)))
+    temporary = Path(_name_temporary(os.fspath(target)))
     shutil.rmtree(temporary, ignore_errors=True)
-    copy = _copying(copied) if copied else shutil.copy2
+    copy = _build_copier(copied) if copied else shutil.copy2
     try:
-        shutil.copytree(source, temporary, symlinks=True, ignore=_but(temporary, *without), copy_function=copy)
+        shutil.copytree(source, temporary, symlinks=True, ignore=_ignore_paths(temporary, *without), copy_function=copy)
         for folder, _, names in os.walk(temporary):
             for name in names:
                 path = Path(folder, name)
@@ -345,12 +346,12 @@ def copy_tree(source: Path, target: Path, *without: Path, copied: Callable[[int]
     fsync_directory(target.parent)
 
 
-def _copying(copied: Callable[[int], None]) -> Callable[[str, str], object]:
+def _build_copier(copied: Callable[[int], None]) -> Callable[[str, str], object]:
     import shutil
 
     def copy(source: str, target: str) -> object:
         if not stat.S_ISREG(os.stat(source).st_mode):
-            # It refuses what would be waited for, such as a pipe.
+            # Opening a pipe would wait for ever; copy2 refuses it.
             return shutil.copy2(source, target)
         with open(source, "rb") as original, open(target, "wb") as fresh:
             while block := original.read(_BLOCK):
@@ -363,25 +364,25 @@ def _copying(copied: Callable[[int], None]) -> Callable[[str, str], object]:
 
 
 def size_of_tree(directory: Path, *without: Path) -> int:
-    """How many bytes the files in a directory have; links are not followed.
+    """The size of all files in a directory, in bytes; links are not followed.
 
     Args:
         directory: the directory.
-        *without: directories in it that are passed over.
+        *without: directories in it that are not counted.
     """
-    is_left_out = _but(*without)
+    find_ignored = _ignore_paths(*without)
     size = 0
-    for place, folders, names in os.walk(directory):
-        folders[:] = set(folders) - is_left_out(place, folders)
+    for parent, folders, names in os.walk(directory):
+        folders[:] = set(folders) - find_ignored(parent, folders)
         for name in names:
             # A running experiment may have removed it meanwhile.
             with contextlib.suppress(FileNotFoundError):
-                status = os.lstat(os.path.join(place, name))
+                status = os.lstat(os.path.join(parent, name))
                 size += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return size
 
 
-def _but(*without: Path) -> Callable[[str, list[str]], set[str]]:
+def _ignore_paths(*without: Path) -> Callable[[str, list[str]], set[str]]:
     left_out = {path.resolve() for path in without}
 
     def names(folder: str, inside: list[str]) -> set[str]:
@@ -392,11 +393,11 @@ def _but(*without: Path) -> Callable[[str, list[str]], set[str]]:
 
 
 def replace_tree(source: Path, target: Path, *without: Path) -> None:
-    """Make `target` a copy of a directory; what was there before goes when the copy is whole.
+    """Make `target` a copy of a directory; a former directory there is removed when the copy is complete.
 
     Args:
         source: the directory.
-        target: what is made or replaced.
+        target: the directory that is made or replaced.
         *without: directories that are left out of the copy.
     """
     import shutil
@@ -405,7 +406,7 @@ def replace_tree(source: Path, target: Path, *without: Path) -> None:
     if not target.is_dir():
         copy_tree(source, target, *without)
         return
-    fresh, former = (Path(_temporary_for(os.fspath(target))) for _ in range(2))
+    fresh, former = (Path(_name_temporary(os.fspath(target))) for _ in range(2))
     copy_tree(source, fresh, *without)
     try:
         target.rename(former)

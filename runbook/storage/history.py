@@ -1,4 +1,4 @@
-"""The history of an experiment, metrics over steps: reading it, also where a power cut has left a torn line.
+"""Reads the history of an experiment, its metrics over steps, even where a power cut has left a torn last line.
 
 `runbook.storage.metric_log` writes it.
 """
@@ -27,12 +27,12 @@ _NUL: Final = b"\0"
 
 
 def read_rows(path: Path) -> list[JsonObject]:
-    """The lines of a live history, oldest first; none if nothing was logged.
+    """The rows of a live history, oldest first; an empty list if nothing was logged.
 
-    The last line is forgiven when it is torn or full of NULs, which is what a power cut leaves.
+    A last line that is torn or full of NULs is left out: a power cut leaves such lines.
 
     Raises:
-        DamagedFileError: if any other line cannot be understood, naming it.
+        DamagedFileError: if any other line cannot be understood; the message has its number.
     """
     try:
         raw = path.read_bytes()
@@ -40,14 +40,14 @@ def read_rows(path: Path) -> list[JsonObject]:
         return []
     *lines, torn = raw.split(b"\n")
     with contextlib.suppress(errors.DamagedFileError):
-        # All at once, which takes half the time; where that fails, the line that is to blame is looked for.
+        # One call for all lines takes half the time; only where it fails are the lines decoded one by one.
         rows = cast("list[Json]", json_text.decode_part(b"[" + b",".join(lines) + b"]", path, len(raw)))
         if len(rows) == len(lines) and all(type(row) is dict for row in rows):
             return cast("list[JsonObject]", rows)
-    return _rows_one_by_one(lines, torn, path)
+    return _decode_lines(lines, torn, path)
 
 
-def _rows_one_by_one(lines: list[bytes], torn: bytes, path: Path) -> list[JsonObject]:
+def _decode_lines(lines: list[bytes], torn: bytes, path: Path) -> list[JsonObject]:
     rows: list[JsonObject] = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -60,7 +60,7 @@ def _rows_one_by_one(lines: list[bytes], torn: bytes, path: Path) -> list[JsonOb
 
 
 def mend(path: Path) -> int:
-    """Make a live history fit for another attempt to append to.
+    """Cut off a torn last line of a live history, so that another attempt can append to it.
 
     Returns:
         How many lines it has.
@@ -70,11 +70,11 @@ def mend(path: Path) -> int:
 
 
 def without_rewound(rows: list[JsonObject], starts: Iterable[int]) -> list[JsonObject]:
-    """One clean curve: an attempt that went back to an earlier step replaces what was logged from that step on.
+    """The rows of one curve: an attempt that went back to an earlier step replaces the rows from that step on.
 
     Args:
-        rows: all lines, oldest first.
-        starts: for each attempt after the first, how many lines there were when it began.
+        rows: all rows, oldest first.
+        starts: for each attempt after the first, the number of rows when it began.
     """
     bounds = [0, *starts, len(rows)]
     clean: list[JsonObject] = []
@@ -88,8 +88,8 @@ def without_rewound(rows: list[JsonObject], starts: Iterable[int]) -> list[JsonO
     return clean
 
 
-def metrics_left_behind(folder: ExperimentLayout) -> dict[str, Json]:
-    """What an experiment's own files say of its final metrics: those it saved, else the last that it logged."""
+def read_final_metrics(folder: ExperimentLayout) -> dict[str, Json]:
+    """The final metrics by the files of an experiment: those that it saved, or else the last values that it logged."""
     with contextlib.suppress(OSError, errors.DamagedFileError):
         return numbers_of(json_text.decode_object(folder.final_summary.read_bytes(), folder.final_summary))
     with contextlib.suppress(OSError, errors.DamagedFileError):
@@ -98,21 +98,25 @@ def metrics_left_behind(folder: ExperimentLayout) -> dict[str, Json]:
 
 
 def latest_values(rows: Iterable[JsonObject]) -> dict[str, Json]:
-    """The last value of each metric in some lines, oldest first."""
+    """The last value of each metric.
+
+    Args:
+        rows: oldest first.
+    """
     return {name: value for row in rows for name, value in row.items() if name not in RESERVED}
 
 
 def columns(rows: list[JsonObject]) -> dict[str, list[Any]]:
-    """Rows as columns: `step`, `time`, then each metric, with None where a row lacks it.
+    """The rows as columns: `step`, `time`, then each metric, with None where a row does not have it.
 
-    The values are numbers, as a rule; whatever else was logged is there as it was written.
+    Most values are numbers; other logged values are as they were written.
     """
     names = dict.fromkeys([*RESERVED, *(name for row in rows for name in row)])
-    return {name: _column([row.get(name) for row in rows]) for name in names}
+    return {name: _restore_column([row.get(name) for row in rows]) for name in names}
 
 
-def _column(values: list[Json]) -> list[Any]:
-    # Nearly every column is all numbers, or all times.
+def _restore_column(values: list[Json]) -> list[Any]:
+    # Most columns hold nothing but numbers and need no change.
     if {*map(type, values)} <= {int, float, type(None)}:
         return values
     return [restore_floats(value) if type(value) is not str else NON_FINITE.get(value, value) for value in values]

@@ -1,8 +1,11 @@
-"""Who works on an experiment, and whether that process is still there.
+"""Checks whether the process that works on an experiment is alive.
 
-An experiment counts as alive until it is proven dead. Proof is: under the same boot of the same machine, the process
-is gone, is a zombie, or its pid belongs to a process that started at another time; from another container on the same
-kernel, its run lock is free; or the machine it ran on has been started anew since.
+A process counts as alive until there is proof of its death. These are proofs:
+
+- it ran under this boot of this machine, and it is gone, is a zombie, or its pid belongs to a process that started at
+  another time;
+- it ran in another container on this kernel, and its run lock is free;
+- it ran on this machine, which has been rebooted since.
 """
 
 from __future__ import annotations
@@ -22,23 +25,23 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """What can be said of the process that works on an experiment."""
+    """Whether the process that works on an experiment is alive."""
 
     ALIVE = "alive"
-    """It is there."""
+    """The process exists, or holds its run lock."""
     DEAD = "dead"
-    """It is proven not to be there."""
+    """There is proof that the process has ended."""
     UNKNOWN = "unknown"
-    """It cannot be seen from here."""
+    """This machine or container cannot see the process."""
 
 
 @attrs.frozen
 class Liveness:
-    """What can be said of a process, and how that is known.
+    """Whether a process is alive, and how that is known.
 
     Args:
         state: alive, dead or unknown.
-        evidence: in words.
+        evidence: how that is known, in words for people.
     """
 
     state: State
@@ -46,17 +49,17 @@ class Liveness:
 
 
 def check(owner: Owner, lock: Path) -> Liveness:
-    """Whether the process that works on an experiment is still there.
+    """Whether the process that works on an experiment is alive.
 
     Args:
-        owner: the process, as its record has it.
+        owner: the process, from the record of the experiment.
         lock: the lock file that it holds while it works.
     """
     here = process.identify(os.getpid())
     if (owner.boot_id, owner.pid_namespace) == (here.boot_id, here.pid_namespace) and (
         owner.boot_id is not None or owner.host == here.host
     ):
-        # Its lock says less here: a child that it has just forked holds it for a moment after its death.
+        # Not by its run lock: a child that it has just forked holds the lock for a moment after its death.
         return _check_process(owner)
     held = run_lock.is_held(lock) if owner.is_locked else None
     if held:
@@ -86,8 +89,8 @@ def _check_process(owner: Owner) -> Liveness:
 
 
 def _is_rebooted(owner: Owner, here: Owner) -> bool:
-    # A host name alone is no identity: containers and cloned machines share theirs, so both must be outside of
-    # a container, and the same installation.
+    # The host name is not enough: containers and cloned machines share it. Both processes must be outside of any
+    # container, and on the same installation.
     return (
         owner.boot_id is not None
         and here.boot_id is not None

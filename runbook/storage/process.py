@@ -1,4 +1,4 @@
-"""Processes: what identifies this one for ever, and whether another one is still there."""
+"""Processes: facts that identify one for ever, and whether one still exists."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ GONE_STATES: Final = frozenset("ZXx")
 
 
 def current_owner() -> Owner:
-    """This process, with what it takes to tell later whether it is alive."""
+    """This process, with the facts by which others can check later whether it is alive."""
     owner = identify(os.getpid())
     return attrs.evolve(owner, oom_kills=count_oom_kills(owner.memory_events))
 
 
 @functools.lru_cache(maxsize=1)
 def identify(pid: int) -> Owner:
-    """What identifies a process of this machine, asked for by its number.
+    """The facts that identify this process.
 
-    A forked child that asked for itself without it would answer with the start time of its parent.
+    Args:
+        pid: its number. It is the key of the cache: without it, a forked child would get the start time of its parent.
     """
     stat = read_stat(pid)
     return Owner(
         host=host_name(),
         pid=pid,
-        boot_id=_boot_id(),
+        boot_id=_read_boot_id(),
         process_started=None if stat is None else stat[1],
-        pid_namespace=_link("/proc/self/ns/pid"),
+        pid_namespace=_read_link("/proc/self/ns/pid"),
         machine_id=_read("/etc/machine-id") or None,
-        memory_events=_memory_events(),
+        memory_events=_find_memory_events(),
     )
 
 
@@ -51,7 +52,7 @@ def host_name() -> str:
 
 
 def is_there(pid: int) -> bool:
-    """Whether there is a process of that number on this machine."""
+    """Whether a process with that number exists on this machine."""
     if sys.platform == "win32":
         # os.kill(pid, 0) would end the process there.
         return True
@@ -65,19 +66,20 @@ def is_there(pid: int) -> bool:
 
 
 def read_stat(pid: int) -> tuple[str, str] | None:
-    """The state of a process and when it started, in clock ticks since the boot; None where it does not say.
+    """The state of a process and when it started, in clock ticks since the boot; None if unknown.
 
     They are fields 3 and 22 of /proc/PID/stat (proc_pid_stat(5)).
     """
     stat = _read(f"/proc/{pid}/stat")
     if stat is None:
         return None
-    # The second field is the program's name in parentheses, and may itself hold spaces and parentheses.
+    # Not a split of the whole: the second field is the name of the program in parentheses, and may hold spaces and
+    # parentheses.
     from_third = stat.rpartition(")")[2].split()
     return from_third[0], from_third[22 - 3]
 
 
-def _memory_events() -> str | None:
+def _find_memory_events() -> str | None:
     """The file that counts the out-of-memory kills of this process's control group, version 2 or 1 (cgroups(7))."""
     for line in (_read("/proc/self/cgroup") or "").splitlines():
         _, controllers, group = line.split(":", 2)
@@ -90,7 +92,7 @@ def _memory_events() -> str | None:
 
 
 def count_oom_kills(path: str | None) -> int | None:
-    """How many processes of a control group the kernel has killed for lack of memory; None where it does not say."""
+    """The number of processes of a control group that the kernel has killed for lack of memory; None if unknown."""
     text = None if path is None else _read(path)
     for line in (text or "").splitlines():
         name, _, count = line.partition(" ")
@@ -99,20 +101,20 @@ def count_oom_kills(path: str | None) -> int | None:
     return None
 
 
-def _boot_id() -> str | None:
+def _read_boot_id() -> str | None:
     return _read("/proc/sys/kernel/random/boot_id")
 
 
 def _read(path: str) -> str | None:
     try:
-        # A count that each experiment asks for: with a text file's buffers it takes four times as long.
+        # Every experiment reads a count this way: with the buffers of a text file it takes four times as long.
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - likewise
             return file.read().decode(errors="replace").strip()
     except OSError:
         return None
 
 
-def _link(path: str) -> str | None:
+def _read_link(path: str) -> str | None:
     try:
         return str(Path(path).readlink())
     except OSError:

@@ -1,4 +1,4 @@
-"""The lock that an experiment holds while it runs."""
+"""The run lock: a process holds it while it works on an experiment, and others can see that."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PROBE_S: Final = 5.0
 
 
 class RunLock:
-    """Held by a process as long as it works on an experiment; the kernel lets go of it when the process dies.
+    """The lock that a process holds while it works on an experiment; the kernel releases it when the process dies.
 
     Args:
-        path: the lock file; outside of the experiment's folder, so that a copy of that never touches it.
+        path: the lock file; it is outside of the experiment's folder, so that copying the folder never touches it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,13 +28,17 @@ class RunLock:
         self._lock: FileLock | None = None
 
     def acquire(self) -> bool:
-        """Take it; False where the disk has no locks, or where somebody else holds it."""
+        """Acquire the lock.
+
+        Returns:
+            Whether this process holds it; False if the disk has no locks, or another process holds it.
+        """
         files.touch(self._path)
         import filelock
 
-        lock = _lock_at(self._path)
+        lock = _build_lock(self._path)
         try:
-            # Somebody who looks whether it is held holds it for a moment.
+            # Wait a little: a process that checks whether it is held holds it for a moment.
             lock.acquire(timeout=_PROBE_S)
         except (filelock.Timeout, OSError):
             return False
@@ -43,7 +47,7 @@ class RunLock:
 
     @contextlib.contextmanager
     def released_on_error(self) -> Iterator[None]:
-        """Let go of it when the block fails."""
+        """A block that releases the lock when it fails."""
         try:
             yield
         except BaseException:
@@ -51,12 +55,12 @@ class RunLock:
             raise
 
     def release(self) -> None:
-        """Let go of it and remove its file."""
+        """Release the lock and remove its file; does nothing if it is not held."""
         if self._lock is None:
             return
         lock, self._lock = self._lock, None
-        # An experiment that has ended must not fail for its lock: the kernel lets go of it with the process, and a
-        # file that stays is swept up by a repair.
+        # An error of the lock must not fail an experiment that has ended: the kernel releases the lock when the process
+        # ends, and a repair removes the file.
         with contextlib.suppress(OSError):
             self._path.unlink()
         with contextlib.suppress(OSError):
@@ -64,12 +68,12 @@ class RunLock:
 
 
 def is_held(path: Path) -> bool | None:
-    """Whether somebody holds a lock; None where that cannot be found out."""
+    """Whether a process holds the lock; None if that cannot be known."""
     import filelock
 
     if not path.exists():
         return None
-    lock = _lock_at(path)
+    lock = _build_lock(path)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -80,8 +84,8 @@ def is_held(path: Path) -> bool | None:
     return False
 
 
-def _lock_at(path: Path) -> FileLock:
+def _build_lock(path: Path) -> FileLock:
     import filelock
 
-    # Not for a thread alone: an experiment may be ended by another thread than the one that began it.
+    # Not local to a thread: another thread than the one that started an experiment may end it.
     return filelock.FileLock(path, fallback_to_soft=False, preserve_lock_file=True, thread_local=False)

@@ -1,4 +1,4 @@
-"""Folders that come and go whole: a private place to build them in, and a rename that never replaces anything."""
+"""Staging: a private folder in which an experiment is built, and the rename that moves it into the base directory."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _NAME_TRIES: Final = 3
 
 @contextlib.contextmanager
 def staged_folder(layout: BaseLayout) -> Iterator[Path]:
-    """A fresh private folder on the disk of the base directory; it goes when the block ends, unless it was placed.
+    """A block with a fresh private folder on the disk of the base directory; it is removed when the block ends.
 
-    What a killed process left in its place is removed first.
+    The block moves the folder away with `place_folder` if it is to stay. Orphans, the folders that killed processes
+    were building, are removed first.
 
     Args:
         layout: the base directory; it must be prepared.
@@ -35,55 +36,59 @@ def staged_folder(layout: BaseLayout) -> Iterator[Path]:
     """
     remove_orphans(layout)
     files.ensure_directory(layout.staging)
-    place, lock = _reserve(layout.staging)
+    folder, lock = _reserve_name(layout.staging)
     try:
-        files.make_directory(place)
-        yield place
+        files.make_directory(folder)
+        yield folder
     finally:
-        _remove(place)
+        _remove(folder)
         lock.release()
 
 
-def _reserve(incoming: Path) -> tuple[Path, RunLock]:
+def _reserve_name(staging: Path) -> tuple[Path, RunLock]:
     import secrets
 
     for _ in range(_NAME_TRIES):
-        place = incoming / f"{os.getpid()}-{secrets.token_hex(6)}"
-        lock = RunLock(place.with_name(place.name + _LOCK))
-        # Somebody who removes strays may hold the lock of a name that has just been made. On a disk without locks
-        # nobody gets one, and nobody removes anything.
+        folder = staging / f"{os.getpid()}-{secrets.token_hex(6)}"
+        lock = RunLock(_lock_of(folder))
+        # A process that removes orphans may hold the lock of a name that has just been made. On a disk without locks
+        # no process gets one, and none removes anything.
         if lock.acquire():
             break
-    return place, lock
+    return folder, lock
 
 
 def remove_orphans(layout: BaseLayout) -> None:
-    """Remove what killed processes were building; on a disk without locks, where nobody can tell, it stays."""
+    """Remove the folders that killed processes were building; on a disk without locks they stay."""
     for path in layout.staging.glob(f"*{_LOCK}"):
-        remove_orphan(_place_of(path))
+        remove_orphan(_folder_of(path))
 
 
 def list_orphans(layout: BaseLayout) -> list[Path]:
-    """What killed processes were building, as far as it is known to be nobody's any more."""
+    """The folders that killed processes were building, as far as it is known that no process works on them."""
     locks = layout.staging.glob(f"*{_LOCK}")
-    return sorted(_place_of(lock) for lock in locks if is_held(lock) is False and _place_of(lock).exists())
+    return sorted(_folder_of(lock) for lock in locks if is_held(lock) is False and _folder_of(lock).exists())
 
 
-def remove_orphan(place: Path) -> bool:
-    """Remove what a killed process was building, unless somebody is at work there.
+def remove_orphan(folder: Path) -> bool:
+    """Remove a folder that a killed process was building, unless a process works on it.
 
     Returns:
         Whether it was removed.
     """
-    lock = RunLock(place.with_name(place.name + _LOCK))
-    is_nobodys = lock.acquire()
-    if is_nobodys:
-        _remove(place)
+    lock = RunLock(_lock_of(folder))
+    is_orphan = lock.acquire()
+    if is_orphan:
+        _remove(folder)
         lock.release()
-    return is_nobodys
+    return is_orphan
 
 
-def _place_of(lock: Path) -> Path:
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + _LOCK)
+
+
+def _folder_of(lock: Path) -> Path:
     return lock.with_name(lock.name.removesuffix(_LOCK))
 
 
@@ -94,11 +99,14 @@ def _remove(folder: Path) -> None:
 
 
 def make_parents(folder: Path, name: str) -> Path:
-    """The path of a file in a folder that is being built, after making the folders that it lies in.
+    """Make the parents of a file in a staged folder.
 
     Args:
-        folder: the folder.
-        name: of the file in it, with slashes.
+        folder: the staged folder.
+        name: the path of the file in it, with slashes.
+
+    Returns:
+        The path of the file.
     """
     path = folder.joinpath(*name.split("/"))
     missing = [parent for parent in path.parents if parent.is_relative_to(folder) and not parent.is_dir()]
@@ -108,13 +116,13 @@ def make_parents(folder: Path, name: str) -> Path:
 
 
 def place_folder(source: Path, target: Path) -> None:
-    """Give a folder its place by one rename, durably; what is there already stays.
+    """Move a folder by one rename, durably; it never replaces anything with content.
 
-    A folder that somebody makes at the same moment and that is still empty may be replaced, which costs nobody
-    anything: rename(2) puts a directory only over an empty one.
+    It may replace an empty folder that another process makes at the same moment: rename(2) puts a directory only over
+    an empty one.
 
     Raises:
-        FileExistsError: if there is anything of that name.
+        FileExistsError: if anything has the name of the target.
         OSError: if it cannot be renamed.
     """
     if os.path.lexists(target):

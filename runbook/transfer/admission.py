@@ -1,4 +1,4 @@
-"""An experiment on its way into a base directory: built in private, held against who is there, let in whole."""
+"""Admits experiments from elsewhere: stages one, compares it with those here, and moves it in by one rename."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ _BLOCK: Final = 1024 * 1024
 
 @attrs.frozen
 class StagedExperiment:
-    """An experiment that could come in: its folder has been built on the disk of the base directory.
+    """An experiment from elsewhere whose folder has been built on the disk of the base directory.
 
     Args:
-        experiment_id: the id that it had where it comes from.
-        layout: the folder that was built.
-        record: what its record is to say here; None for one of the legacy tool, or whose record is damaged.
-        line: the fields of its line in the registry that it comes from, where it has no record.
+        experiment_id: its id in the base directory or the bundle that it comes from.
+        layout: the staged folder.
+        record: the record that it gets here; None for one of the legacy tool, or with a damaged record.
+        entry: its entry in the registry that it comes from, if it has no record.
     """
 
     experiment_id: str
     layout: ExperimentLayout
     record: ExperimentRecord | None = None
-    line: JsonObject | None = None
+    entry: JsonObject | None = None
 
 
 def is_admissible(layout: BaseLayout, experiment_id: str) -> bool:
-    """Whether an id from elsewhere can be one here: ours, or the legacy tool's, which took names as they were."""
+    """Whether an id from elsewhere is allowed here: one of ours, or of the legacy tool, which did not change names."""
     return (
         identifiers.time_of(experiment_id) is not None
         and bundle.problem_with_part(experiment_id) is None
@@ -63,17 +63,17 @@ def is_admissible(layout: BaseLayout, experiment_id: str) -> bool:
 
 
 def family_of(experiment_id: str) -> tuple[str, str]:
-    """What an id has in common with those that it can get when it is taken: the moment, and the hash of the config."""
+    """The start and the config hash in an id; `free_id` keeps them when the id is taken."""
     return experiment_id[:_TIME_LENGTH], experiment_id[-_HASH_LENGTH:]
 
 
 def free_id(layout: BaseLayout, experiment_id: str, taken: Iterable[str] = ()) -> str:
-    """The first id of the same family that nobody has.
+    """The first id of the same family that no experiment has.
 
     Args:
         layout: the base directory.
         experiment_id: the id that is taken.
-        taken: ids of which there is no folder, and which are taken all the same.
+        taken: ids that are taken although they have no folder.
     """
     name = experiment_id[_TIME_LENGTH:-_HASH_LENGTH].strip("_")
     config_hash = experiment_id[-_HASH_LENGTH:]
@@ -90,12 +90,12 @@ def free_id(layout: BaseLayout, experiment_id: str, taken: Iterable[str] = ()) -
 def copy_members(
     source: ExperimentLayout, found: Iterable[bundle.Member], target: Path, meter: Meter | None = None
 ) -> None:
-    """Copy files into a folder that is being built, durably.
+    """Copy files into a staged folder, durably.
 
     Args:
         source: the experiment's folder.
         found: the files in it, its record first.
-        target: the folder that is being built.
+        target: the staged folder.
         meter: counts the bytes.
 
     Raises:
@@ -113,24 +113,24 @@ def copy_members(
 
 
 def finish_copy(layout: ExperimentLayout) -> None:
-    """Complete a folder whose files have been built: the folders that every experiment has, and their durability.
+    """Complete a staged folder: make the folders that every experiment has, and make all of them durable.
 
-    Every folder in it becomes as old as the latest file, as `liveness.last_sign_of_life` expects of an experiment.
+    Each folder gets the time of the latest file, because `death.last_sign_of_life` reads the times of folders as well.
     """
     for inner in layout.folders:
         files.ensure_directory(inner)
-    own = [member for member in bundle.members(layout.root) if member.name != _annotations(layout)]
+    own = [member for member in bundle.members(layout.root) if member.name != _name_of_annotations(layout)]
     newest = max((member.modified_ns for member in own), default=0)
-    for place, _, _ in os.walk(layout.root, topdown=False):
-        files.fsync_directory(Path(place))
-        os.utime(place, ns=(newest, newest))
+    for folder, _, _ in os.walk(layout.root, topdown=False):
+        files.fsync_directory(Path(folder))
+        os.utime(folder, ns=(newest, newest))
 
 
 def mark_interrupted(record: ExperimentRecord, ended: datetime, evidence: str) -> ExperimentRecord:
-    """The record of a copy of a running experiment, on which nobody works.
+    """The record for a copy of a running experiment: interrupted, because no process works on the copy.
 
     Args:
-        record: the experiment as it ran.
+        record: the record of the running experiment.
         ended: the last sign of life in the copy.
         evidence: how it is known that this copy has ended.
     """
@@ -148,18 +148,18 @@ def mark_interrupted(record: ExperimentRecord, ended: datetime, evidence: str) -
     )
 
 
-def is_same_record(arrival: StagedExperiment, there: ExperimentLayout) -> bool:
-    """Whether the record that is to come in is the one that is there, but for the id; also when both have none."""
-    if arrival.record is None:
-        return _raw(there) == _raw(arrival.layout)
+def is_same_record(staged: StagedExperiment, present: ExperimentLayout) -> bool:
+    """Whether a staged and a present experiment have equal records but for the id, or both have none."""
+    if staged.record is None:
+        return _read_raw_record(present) == _read_raw_record(staged.layout)
     try:
-        here = experiment_folder.read_record(there)
+        record = experiment_folder.read_record(present)
     except (errors.DamagedFileError, errors.NewerFormatError, OSError):
         return False
-    return here == attrs.evolve(arrival.record, experiment_id=here.experiment_id)
+    return record == attrs.evolve(staged.record, experiment_id=record.experiment_id)
 
 
-def _raw(layout: ExperimentLayout) -> bytes | None:
+def _read_raw_record(layout: ExperimentLayout) -> bytes | None:
     try:
         return layout.record.read_bytes()
     except FileNotFoundError:
@@ -169,13 +169,13 @@ def _raw(layout: ExperimentLayout) -> bytes | None:
 def is_same_files(one: ExperimentLayout, other: ExperimentLayout, *, is_time_trusted: bool = False) -> bool:
     """Whether two folders hold the same files with the same content.
 
-    Their records are passed over, and what was said of them from outside, which `annotation.take_over` unites.
+    Their records and their annotations are not compared; `annotation_log.merge` brings annotations together.
 
     Args:
         one: a folder.
         other: the other.
-        is_time_trusted: files of one size that were last written to at the same nanosecond count as the same. What was
-            copied keeps its time, and nobody would merge often if that read all checkpoints again.
+        is_time_trusted: whether files of equal size and modification time, in nanoseconds, count as the same without
+            a comparison of their content. Copies keep their time, and a merge need not read all checkpoints again.
     """
     here, there = files_of(one), files_of(other)
     return here.keys() == there.keys() and all(
@@ -184,15 +184,15 @@ def is_same_files(one: ExperimentLayout, other: ExperimentLayout, *, is_time_tru
 
 
 def files_of(layout: ExperimentLayout) -> dict[str, bundle.Member]:
-    """The files of an experiment by their names, but for the record and what is said of it from outside.
+    """The files of an experiment by their names, without the record and the annotations.
 
-    Those two may have been brought up to date by others than the experiment.
+    Other processes than the experiment may have changed those two.
     """
-    passed_over = {layout.record.name, _annotations(layout)}
-    return {member.name: member for member in bundle.members(layout.root) if member.name not in passed_over}
+    left_out = {layout.record.name, _name_of_annotations(layout)}
+    return {member.name: member for member in bundle.members(layout.root) if member.name not in left_out}
 
 
-def _annotations(layout: ExperimentLayout) -> str:
+def _name_of_annotations(layout: ExperimentLayout) -> str:
     return layout.annotations.relative_to(layout.root).as_posix()
 
 
@@ -210,37 +210,37 @@ def _is_same_bytes(one: Path, other: Path) -> bool:
     return False
 
 
-def admit(index: Index, arrival: StagedExperiment, experiment_id: str) -> None:
-    """Let an experiment in: it is there whole, and announced, when this returns.
+def admit(index: Index, staged: StagedExperiment, experiment_id: str) -> None:
+    """Move a staged experiment into the base directory, complete and marked as pending.
 
-    `registry.publish` remains to be called, once for any number of them.
+    `Index.apply` is still to be called, once for any number of experiments.
 
     Args:
         index: the index of the base directory.
-        arrival: the experiment.
+        staged: the experiment.
         experiment_id: its id here.
 
     Raises:
-        FileExistsError: if there is something of that id; nothing has changed then.
-        OSError: if the disk does not take it.
+        FileExistsError: if the id is taken here; nothing has changed then.
+        OSError: if it cannot be written.
     """
     target = index.layout.experiment(experiment_id).root
-    rename_record(arrival, experiment_id)
-    if arrival.line is not None and not os.path.lexists(target):
-        # The line first: of a process that is killed now, the line waits for its folder, and no field is lost.
-        index.insert({**arrival.line, "experiment_id": experiment_id})
-    staging.place_folder(arrival.layout.root, target)
+    rename_record(staged, experiment_id)
+    if staged.entry is not None and not os.path.lexists(target):
+        # Before the folder moves: if this process is killed in between, no field of the entry is lost.
+        index.insert({**staged.entry, "experiment_id": experiment_id})
+    staging.place_folder(staged.layout.root, target)
     index.mark_pending(experiment_id)
 
 
-def rename_record(arrival: StagedExperiment, experiment_id: str) -> None:
-    """Write its record as it is to be under an id here; one that says so already is left as it is, byte for byte."""
-    if arrival.record is None:
+def rename_record(staged: StagedExperiment, experiment_id: str) -> None:
+    """Write the record of a staged experiment with its id here; a file that is right already keeps its bytes."""
+    if staged.record is None:
         return
-    record = attrs.evolve(arrival.record, experiment_id=experiment_id)
-    # One from a newer runbook is never rewritten: whoever reads it takes the id from the name of the folder.
+    record = attrs.evolve(staged.record, experiment_id=experiment_id)
+    # A record of a newer runbook is never rewritten: readers take the id from the name of the folder.
     if record.format_version > RECORD_VERSION:
         return
-    path = arrival.layout.record
+    path = staged.layout.record
     if schema.from_json(json_text.read_object(path), ExperimentRecord, path) != record:
-        experiment_folder.write_record(arrival.layout, record)
+        experiment_folder.write_record(staged.layout, record)

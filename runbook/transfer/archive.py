@@ -1,8 +1,8 @@
-"""Reading a bundle, which may come from anybody, into a fresh folder.
+"""Unpacks a bundle, which may come from an untrusted person, into a fresh folder.
 
-It is read by our own loop: every name is held against the grammar in `runbook.transfer.bundle`, every file against the
-place where it lies, every size and checksum against the manifest, and how much there is against limits while it is
-read. Nothing in it is ever run or unpickled.
+`zipfile` alone does not check enough. Here, every name is checked against the rules in `runbook.transfer.bundle`, every
+file against its local header, every size and checksum against the manifest, and the amount of data against limits while
+it is read. Nothing in a bundle is ever run or unpickled.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ _UNREADABLE: Final = (
     OverflowError,
     ValueError,
 )
-"""What `zipfile` raises for a file that is no zip file, or one with something wrong in it."""
+"""The exceptions of `zipfile` for a file that is no zip file, or is damaged."""
 
 
 @attrs.frozen
 class Limits:
-    """How much a bundle may hold.
+    """The largest amounts of data that a bundle may hold.
 
     Args:
-        files: how many files.
-        total_bytes: how many bytes they may have together.
-        ratio: how many times as large as in the bundle a file may be, from 1 MiB on.
+        files: the number of files.
+        total_bytes: the size of all files together, unpacked.
+        ratio: the unpacked size of a file divided by its size in the bundle; checked from 1 MiB on.
     """
 
     files: int = 100_000
@@ -78,27 +78,27 @@ LIMITS: Final = Limits()
 
 
 def unpack(path: Path, target: Path, limits: Limits = LIMITS, progress: ProgressHook | None = None) -> Manifest:
-    """Put the files of a bundle into a folder, each of them durable, and true to the manifest.
+    """Unpack the files of a bundle into a folder, durably, and check each against the manifest.
 
     Args:
         path: the bundle.
         target: an empty folder.
-        limits: how much the bundle may hold.
-        progress: told how many bytes are unpacked, of how many.
+        limits: the largest amounts of data that the bundle may hold.
+        progress: called with the number of bytes that are unpacked and the total.
 
     Returns:
-        What the bundle says of itself.
+        The manifest of the bundle.
 
     Raises:
-        BundleError: if it is not what it says, or too much; what was written until then remains.
+        BundleError: if it is damaged, breaks a rule or a limit; the files that are written by then remain.
         NewerFormatError: if a newer runbook made it.
-        OSError: if it cannot be read, or the disk does not take it.
+        OSError: if it cannot be read, or a file cannot be written.
     """
     with path.open("rb") as raw:
-        with _translated(path):
-            bundle = _Bundle(path, zipfile.ZipFile(raw), limits)
-            infos = bundle.checked(raw)
-            manifest = bundle.manifest(infos)
+        with _bundle_errors(path):
+            bundle = _OpenBundle(path, zipfile.ZipFile(raw), limits)
+            infos = bundle.check_files(raw)
+            manifest = bundle.read_manifest(infos)
             bundle.check_contents(infos, manifest, shutil.disk_usage(target).free)
         meter = Meter(progress, sum(bundled.size for bundled in manifest.files))
         for bundled in manifest.files:
@@ -108,7 +108,7 @@ def unpack(path: Path, target: Path, limits: Limits = LIMITS, progress: Progress
 
 
 @contextlib.contextmanager
-def _translated(path: Path, member: str | None = None) -> Iterator[None]:
+def _bundle_errors(path: Path, member: str | None = None) -> Iterator[None]:
     try:
         yield
     except errors.RunbookError:
@@ -118,69 +118,83 @@ def _translated(path: Path, member: str | None = None) -> Iterator[None]:
 
 
 @attrs.frozen
-class _Bundle:
+class _OpenBundle:
     """A bundle that is being read.
 
     Args:
-        path: where it is.
-        archive: it, open.
-        limits: how much it may hold.
+        path: the path of the bundle.
+        archive: the open zip file.
+        limits: the largest amounts of data that it may hold.
     """
 
     path: Path
     archive: zipfile.ZipFile
     limits: Limits
 
-    def checked(self, raw: BinaryIO) -> dict[str, zipfile.ZipInfo]:
-        """What its list says that it holds, by name, after a look at each file where it lies."""
+    def check_files(self, raw: BinaryIO) -> dict[str, zipfile.ZipInfo]:
+        """The files in the directory of the zip file by name, after a check of each one's name and local header.
+
+        Raises:
+            BundleError: if one breaks a rule, or there are too many.
+        """
         listed = self.archive.infolist()
         if len(listed) > self.limits.files + 1:
             raise errors.BundleError(self.path, None, f"holds {len(listed)} files, more than {self.limits.files}")
         names = Names()
         end = 0
         for info in sorted(listed, key=lambda info: info.header_offset):
-            problem = names.problem_with(info.filename) or _problem_with(info) or _problem_in_place(info, raw, end)
+            problem = (
+                names.problem_with(info.filename) or _problem_with_info(info) or _problem_with_header(info, raw, end)
+            )
             if problem is not None:
                 raise errors.BundleError(self.path, info.filename, problem)
-            # The look at its header has left the file behind it.
+            # The check of the header has read up to the content.
             end = raw.tell() + info.compress_size
         if end != self.archive.start_dir:
             raise errors.BundleError(self.path, None, "holds something beside the files that its list names")
         return {info.filename: info for info in listed}
 
-    def manifest(self, infos: dict[str, zipfile.ZipInfo]) -> Manifest:
-        """What it says of itself."""
+    def read_manifest(self, infos: dict[str, zipfile.ZipInfo]) -> Manifest:
+        """The manifest of the bundle.
+
+        Raises:
+            BundleError: if it is missing, too large or damaged.
+            NewerFormatError: if a newer runbook made it.
+        """
         info = infos.get(MANIFEST_FILE)
         if info is None:
             problem = f"has no {MANIFEST_FILE}: it was not made by export_experiment"
             raise errors.BundleError(self.path, None, problem)
-        with _translated(self.path, MANIFEST_FILE), self.archive.open(info) as file:
+        with _bundle_errors(self.path, MANIFEST_FILE), self.archive.open(info) as file:
             raw = file.read(_MOST_MANIFEST + 1)
         if len(raw) > _MOST_MANIFEST:
             raise errors.BundleError(self.path, MANIFEST_FILE, f"is larger than {_MOST_MANIFEST} bytes")
         try:
             data = json_text.decode_object(raw, self.path)
             schema.check_version(data, Manifest, self.path)
-            return self._manifest_of(upgrades.upgrade(data, upgrades.MANIFEST_STEPS))
+            return self._decode_manifest(upgrades.upgrade(data, upgrades.MANIFEST_STEPS))
         except errors.DamagedFileError as error:
             raise errors.BundleError(self.path, MANIFEST_FILE, f"is damaged: {error.problem}") from error
 
-    def _manifest_of(self, data: JsonObject) -> Manifest:
+    def _decode_manifest(self, data: JsonObject) -> Manifest:
         try:
             return schema.from_json(data, Manifest, self.path)
         except errors.DamagedFileError:
-            # The record in it may be of a newer version while the manifest is not.
+            # The record in the manifest has a version of its own, which may be the newer one.
             if isinstance(record := data.get("record"), dict):
                 schema.check_version(record, ExperimentRecord, self.path)
             raise
 
     def check_contents(self, infos: dict[str, zipfile.ZipInfo], manifest: Manifest, free: int) -> None:
-        """Hold its list of files against the manifest.
+        """Compare the files of the zip file with the manifest, and their size with the limits and the disk.
 
         Args:
-            infos: the list.
-            manifest: what it says of itself.
-            free: how many bytes the disk can take.
+            infos: the files of the zip file, by name.
+            manifest: the manifest.
+            free: the number of free bytes on the disk.
+
+        Raises:
+            BundleError: if they differ, or are too large.
         """
         named = {f"{manifest.experiment_id}/{bundled.path}": bundled for bundled in manifest.files}
         if len(named) != len(manifest.files):
@@ -200,23 +214,31 @@ class _Bundle:
             raise errors.BundleError(self.path, None, f"holds {total} bytes, and the disk has {free} left", hint)
 
     def extract(self, info: zipfile.ZipInfo, bundled: BundledFile, target: Path, meter: Meter) -> None:
-        """Write one of its files, if it is what the manifest says."""
+        """Write one file of the bundle into a folder.
+
+        Raises:
+            BundleError: if its size or its checksum is not that of the manifest.
+        """
         copy = make_parents(target, bundled.path)
-        with _translated(self.path, info.filename):
+        with _bundle_errors(self.path, info.filename):
             source = self.archive.open(info)
         with source, files.replacing(copy, sync_directory=False) as file:
             digest = self._copy(source, file, info, bundled, meter)
             if digest != bundled.sha256.lower():
                 problem = f"is not what {MANIFEST_FILE} says: its size or its checksum differs"
                 raise errors.BundleError(self.path, info.filename, problem)
-        # Nothing was last written to in the future.
+        # A time in the future would put the last sign of life into the future.
         modified_ns = max(0, min(bundled.modified_ns, time.time_ns()))
         os.utime(copy, ns=(modified_ns, modified_ns))
 
     def _copy(
         self, source: IO[bytes], target: BinaryIO, info: zipfile.ZipInfo, bundled: BundledFile, meter: Meter
     ) -> str:
-        """Copy a file as long as it keeps to what it may be; its checksum."""
+        """Copy a file, and return its checksum.
+
+        Raises:
+            BundleError: if it is larger than the manifest has it, or unpacks to too many times its size.
+        """
         digest = hashlib.sha256()
         size = 0
         while block := self._read(source, info):
@@ -233,13 +255,13 @@ class _Bundle:
         return digest.hexdigest()
 
     def _read(self, source: IO[bytes], info: zipfile.ZipInfo) -> bytes:
-        # Around this alone: an error of the disk that is written to, or of a hook, says nothing of the bundle.
-        with _translated(self.path, info.filename):
+        # Only around the read: an error of the write, or of a hook, is no error of the bundle.
+        with _bundle_errors(self.path, info.filename):
             return source.read(_BLOCK)
 
 
-def _problem_with(info: zipfile.ZipInfo) -> str | None:
-    """What is wrong with a file, by what the list says of it."""
+def _problem_with_info(info: zipfile.ZipInfo) -> str | None:
+    """What is wrong with a file, by its row in the directory of the zip file; None if nothing is."""
     kind = stat.S_IFMT(info.external_attr >> 16)
     if info.is_dir() or kind not in {0, stat.S_IFREG} or info.external_attr & _DIRECTORY_BIT:
         return "is not a regular file"
@@ -252,13 +274,13 @@ def _problem_with(info: zipfile.ZipInfo) -> str | None:
     return None
 
 
-def _problem_in_place(info: zipfile.ZipInfo, raw: BinaryIO, end: int) -> str | None:
-    """What is wrong with a file at the place where it lies; its content comes next in `raw` if nothing is.
+def _problem_with_header(info: zipfile.ZipInfo, raw: BinaryIO, end: int) -> str | None:
+    """What is wrong with the local header of a file; None if nothing is, and `raw` is at its content then.
 
     Args:
-        info: what the list says of the file.
+        info: its row in the directory of the zip file.
         raw: the bundle.
-        end: where the file before it ends.
+        end: the offset at which the file before it ends.
     """
     if info.header_offset != end:
         return "overlaps another file, or lies behind something that no list names"

@@ -1,7 +1,7 @@
-"""Taking experiments out of a base directory, as a folder or as one zip file.
+"""Exports an experiment as a folder, or as a bundle: one zip file with a manifest.
 
-The zip file holds `<id>/…`, regular files only, and after them `runbook-manifest.json`, which has the size and the
-SHA-256 of each and says what is known of the whole. The same folder gives the same bytes.
+A bundle holds the files of the experiment as `<id>/…`, regular files only, and after them `runbook-manifest.json` with
+the record and the size and SHA-256 of each file. The same folder gives a bundle of the same bytes.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ MANIFEST_VERSION: Final = 1
 """The version of the format of `runbook-manifest.json`; the rules are those of `model.RECORD_VERSION`."""
 
 MOST_RATIO: Final = 200
-"""How many times as large as in the bundle a file may be: more is taken for a bomb."""
+"""The largest unpacked size of a file divided by its size in the bundle; more counts as a zip bomb."""
 
 _DEFLATED_UP_TO: Final = 8 * 1024 * 1024
-"""Larger files are stored as they are: checkpoints hardly shrink, and a file that was never held whole could shrink
-to less than `MOST_RATIO` allows."""
+"""The largest file, in bytes, that is compressed. Checkpoints hardly shrink, and only a file that is held in memory can
+be compressed first, to see whether it would shrink by more than `MOST_RATIO` allows."""
 
 _WORTH_DEFLATING: Final = 0.9
 _BLOCK: Final = 1024 * 1024
@@ -65,10 +65,10 @@ class BundledFile:
     """One file in a bundle.
 
     Args:
-        path: where it is in the experiment's folder, with slashes.
+        path: its path in the experiment's folder, with slashes.
         size: in bytes.
-        sha256: of its content, in hex digits.
-        modified_ns: when it was last written to, in nanoseconds since 1970.
+        sha256: the SHA-256 of its content, in hex digits.
+        modified_ns: the time of its last change, in nanoseconds since 1970.
     """
 
     path: str
@@ -79,13 +79,13 @@ class BundledFile:
 
 @attrs.frozen
 class Manifest:
-    """What a bundle says of itself, beside the record: the content of `runbook-manifest.json`.
+    """The content of `runbook-manifest.json` in a bundle.
 
     Args:
-        experiment_id: the name of the folder in it.
-        record: the experiment when the bundle was made; a running one is in it as far as it had come.
-        files: every file in it but this one.
-        format_version: the version of the bundle.
+        experiment_id: the name of the folder in the bundle.
+        record: the record when the bundle was made; the experiment may have been running then.
+        files: every file in the bundle but the manifest.
+        format_version: the version of the format of the manifest.
     """
 
     experiment_id: str
@@ -99,10 +99,10 @@ class Member:
     """A file of an experiment's folder.
 
     Args:
-        name: where it is in the folder, with slashes.
-        path: where its content is.
+        name: its path in the folder, with slashes.
+        path: the path of its content, with links followed.
         size: in bytes.
-        modified_ns: when it was last written to, in nanoseconds since 1970.
+        modified_ns: the time of its last change, in nanoseconds since 1970.
     """
 
     name: str
@@ -112,25 +112,25 @@ class Member:
 
 
 def export_folder(view: ExperimentView, directory: Path, progress: ProgressHook | None = None) -> Path:
-    """Copy an experiment's folder into a directory, whole or not at all.
+    """Copy an experiment's folder into a directory, completely or not at all.
 
     Args:
         view: the experiment.
-        directory: where the copy goes, under the experiment's id; made if it does not exist.
-        progress: told how many bytes are copied, of how many.
+        directory: gets the copy, under the experiment's id; made if it does not exist.
+        progress: called with the number of bytes that are copied and the total.
 
     Returns:
         The path of the copy.
 
     Raises:
-        TargetExistsError: if there is something of that name already.
+        TargetExistsError: if anything has that name already.
         OSError: if it cannot be copied.
     """
     target = directory / view.id
     if target.exists() or target.is_symlink():
         raise errors.TargetExistsError(target)
     directory.mkdir(parents=True, exist_ok=True)
-    # A backup may be put into the very experiment; it does not hold itself.
+    # The directory may be inside of the experiment; the copy must not contain itself.
     meter = Meter(progress, files.size_of_tree(view.path, directory))
     files.copy_tree(view.path, target, directory, copied=meter.advance)
     meter.finish()
@@ -138,24 +138,24 @@ def export_folder(view: ExperimentView, directory: Path, progress: ProgressHook 
 
 
 def export_zip(view: ExperimentView, path: Path, progress: ProgressHook | None = None) -> Path:
-    """Put an experiment's folder into one zip file, which appears whole or not at all.
+    """Write an experiment's folder into one zip file, which appears completely or not at all.
 
-    Symbolic links that stay inside of the folder are stored as what they point to. Other links, and what is neither
-    file nor folder, are left out and named in a warning. A running experiment is stored as far as it has come, and
-    the manifest says so.
+    Symbolic links that stay inside of the folder are stored as the files that they point to. Other links, and what is
+    neither file nor folder, are left out and named in a warning. A running experiment is stored as it is at this
+    moment, and its record in the manifest has the status running.
 
     Args:
         view: the experiment.
         path: the file to make, usually ending in `.zip`; its directory is made if it does not exist.
-        progress: told how many bytes are in it, of how many.
+        progress: called with the number of bytes that are stored and the total.
 
     Returns:
         The path of the file.
 
     Raises:
-        TargetExistsError: if there is something of that name already.
+        TargetExistsError: if anything has that name already.
         BundleError: if a file has a name that not every system can hold.
-        OSError: if a file cannot be read, or the bundle not be written.
+        OSError: if a file cannot be read, or the bundle cannot be written.
     """
     _check_free(path)
     found = members(view.path)
@@ -166,7 +166,7 @@ def export_zip(view: ExperimentView, path: Path, progress: ProgressHook | None =
         with zipfile.ZipFile(file, "w") as archive:
             stored = list(_store(archive, view, found, meter))
             manifest = Manifest(experiment_id=view.id, record=record_of(view), files=tuple(stored))
-            info = _info(MANIFEST_FILE, None, zipfile.ZIP_DEFLATED)
+            info = _build_info(MANIFEST_FILE, None, zipfile.ZIP_DEFLATED)
             archive.writestr(info, json_text.encode(schema.to_json(manifest)))
         _check_free(path)
     if view.status is Status.RUNNING:
@@ -199,10 +199,10 @@ def _store(
 
 @contextlib.contextmanager
 def unless_removed(layout: ExperimentLayout) -> Iterator[None]:
-    """A block that reads a file of an experiment, and ends quietly when a running one has just removed it.
+    """A block that reads a file, and ends without an error if the running experiment has just removed the file.
 
     Raises:
-        FileNotFoundError: if it is missing for any other reason, such as that the whole folder is.
+        FileNotFoundError: if the file is missing for any other reason, such as a missing folder.
     """
     try:
         yield
@@ -217,13 +217,13 @@ def unless_removed(layout: ExperimentLayout) -> Iterator[None]:
 
 def _store_one(archive: zipfile.ZipFile, stored_as: str, name: str, source: BinaryIO, meter: Meter) -> BundledFile:
     status = os.fstat(source.fileno())
-    # Not beyond the size that it has now: a log may grow faster than it is read.
+    # Not beyond its present size: a log may grow faster than it is read.
     left = status.st_size
     digest = hashlib.sha256()
     size = 0
     head = source.read(min(left, _DEFLATED_UP_TO))
     is_whole = left <= _DEFLATED_UP_TO
-    info = _info(stored_as, status.st_mtime_ns, _method(head) if is_whole else zipfile.ZIP_STORED)
+    info = _build_info(stored_as, status.st_mtime_ns, _choose_method(head) if is_whole else zipfile.ZIP_STORED)
     info.file_size = left
     with archive.open(info, "w", force_zip64=not is_whole) as target:
         block = head
@@ -236,25 +236,25 @@ def _store_one(archive: zipfile.ZipFile, stored_as: str, name: str, source: Bina
     return BundledFile(path=name, size=size, sha256=digest.hexdigest(), modified_ns=status.st_mtime_ns)
 
 
-def _method(content: bytes) -> int:
-    """Whether to deflate: where it helps, and not where it would look like a bomb."""
+def _choose_method(content: bytes) -> int:
+    """The compression method: deflate where it helps, but not where the file would look like a zip bomb."""
     deflated = len(zlib.compress(content))
     is_worth_it = deflated < _WORTH_DEFLATING * len(content)
     is_harmless = len(content) < deflated * MOST_RATIO / 2
     return zipfile.ZIP_DEFLATED if is_worth_it and is_harmless else zipfile.ZIP_STORED
 
 
-def _info(name: str, modified_ns: int | None, method: int) -> zipfile.ZipInfo:
-    moment = _OLDEST_DATE if modified_ns is None else _date(modified_ns)
+def _build_info(name: str, modified_ns: int | None, method: int) -> zipfile.ZipInfo:
+    moment = _OLDEST_DATE if modified_ns is None else _to_date(modified_ns)
     info = zipfile.ZipInfo(name, moment.timetuple()[:6])
     info.compress_type = method
-    # The same on every system: made under Unix, a regular file that anybody may read.
+    # Fixed values, so that every system makes the same bytes: Unix, and a regular file that all may read.
     info.create_system = 3
     info.external_attr = (stat.S_IFREG | 0o644) << 16
     return info
 
 
-def _date(modified_ns: int) -> datetime:
+def _to_date(modified_ns: int) -> datetime:
     seconds = min(max(modified_ns // 10**9, int(_OLDEST_DATE.timestamp())), int(_LATEST_DATE.timestamp()))
     return datetime.fromtimestamp(seconds, UTC)
 
@@ -262,11 +262,11 @@ def _date(modified_ns: int) -> datetime:
 def members(root: Path) -> list[Member]:
     """The files of an experiment's folder, its record first, then in the order of their names.
 
-    The record comes first so that a copy of it never claims an ending that the other files have not come to. The
-    temporaries of a write under way are passed over.
+    The record is copied first, so that a copy never has a record with an ending beside files from before it.
+    Temporaries of unfinished writes are left out.
 
-    What cannot be part of a copy is named in one warning: links that leave the folder or lead nowhere, and what is
-    neither file nor folder.
+    One warning names what cannot be part of a copy: links that leave the folder or lead nowhere, and what is neither
+    file nor folder.
 
     Raises:
         OSError: if the folder cannot be read.
@@ -289,14 +289,14 @@ def _walk(root: Path, folder: Path, prefix: str, above: tuple[Path, ...], left_o
     for name in os.listdir(folder):
         relative = prefix + name
         try:
-            path = _inside(root, folder / name)
+            path = _resolve_inside(root, folder / name)
             status = path.stat()
         except (FileNotFoundError, NotADirectoryError):
-            # Unless it has just gone, it is a link to nothing.
+            # It is a link to nothing, unless another process has just removed it.
             if os.path.lexists(folder / name):
                 left_out.append(relative)
             continue
-        # One link to a folder on the way at most: each more could double what there is to copy.
+        # At most one link to a folder on a path: each further one could double the amount of data.
         is_loop = path != folder / name and (path in above or folder != root / prefix)
         if stat.S_ISREG(status.st_mode):
             if _TEMPORARY.fullmatch(name) is None:
@@ -307,11 +307,11 @@ def _walk(root: Path, folder: Path, prefix: str, above: tuple[Path, ...], left_o
             left_out.append(relative)
 
 
-def _inside(root: Path, path: Path) -> Path:
-    """The path without links.
+def _resolve_inside(root: Path, path: Path) -> Path:
+    """The path with links followed.
 
     Raises:
-        FileNotFoundError: if it leads nowhere, or out of the root.
+        FileNotFoundError: if the target does not exist, or is outside of the root.
     """
     if not path.is_symlink():
         return path
@@ -325,7 +325,7 @@ def _inside(root: Path, path: Path) -> Path:
 def problem_with_part(part: str) -> str | None:
     """Why a file or a folder cannot have this name on every system; None if it can.
 
-    Allowed are letters, digits, signs and spaces of any script; nothing that controls how text is shown.
+    Letters, digits, signs and spaces of any script are allowed; characters that control how text is shown are not.
     """
     if part in {"", ".", ".."}:
         return "has a part that is empty or leads elsewhere"
@@ -346,16 +346,16 @@ def _is_allowed(char: str) -> bool:
 
 
 class Names:
-    """The names of the files in a bundle, one after the other, each held against those before it."""
+    """Checks the names of the files in a bundle, one after the other, each also against those before it."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, bool]] = {}
 
     def problem_with(self, name: str) -> str | None:
-        """Why a file cannot go by this name on every system, beside the ones before; None if it can.
+        """Why a file cannot have this name on every system, beside the files before it; None if it can.
 
         Args:
-            name: with slashes.
+            name: its path in the bundle, with slashes.
         """
         if len(name.encode(errors="surrogatepass")) > _PATH_BYTES:
             return f"is longer than {_PATH_BYTES} bytes"

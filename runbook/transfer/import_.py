@@ -1,6 +1,6 @@
-"""Bringing an experiment into a base directory from a bundle, or from a copy of its folder.
+"""Imports an experiment into a base directory, from a bundle or from a copy of its folder.
 
-Nothing of it appears in the base directory before all of it was found to be true.
+It appears in the base directory only when all of it has been checked.
 """
 
 from __future__ import annotations
@@ -40,30 +40,30 @@ def import_bundle(
     limits: Limits = LIMITS,
     progress: ProgressHook | None = None,
 ) -> str | None:
-    """Bring in an experiment, whole or not at all.
+    """Import an experiment, completely or not at all.
 
-    A running experiment is not alive in its copy: there it is interrupted, since its last sign of life. One that is
-    there already, with the same content, is left as it is, whatever id it goes by; only the notes and tags that were
-    said of it from outside, and are not known here, are taken over.
+    No process works on a copy of a running experiment: here it is interrupted, at its last sign of life. An experiment
+    with the same content that is here already stays as it is, even under another id; it only gets the annotations that
+    it does not have yet.
 
     Args:
         index: the index of the base directory.
-        path: a zip file of ours, or a copy of an experiment's folder, ours or of the legacy tool.
+        path: a bundle, or a copy of an experiment's folder, also of the legacy tool.
         on_conflict: what to do when another experiment has its id: `error` raises, `rename` gives it the next free
             id, `skip` leaves it out.
-        limits: how much the bundle may hold.
-        progress: told how many bytes have been read and found true, of how many.
+        limits: the largest amounts of data that the bundle may hold.
+        progress: called with the number of bytes that are read and checked, and the total.
 
     Returns:
         Its id here; None if it was left out.
 
     Raises:
-        BundleError: if it is not what it says, or too much; nothing is left behind.
+        BundleError: if the bundle is damaged, breaks a rule or a limit; nothing of it stays here.
         NewerFormatError: if a newer runbook made it.
         ExperimentExistsError: if another experiment has its id.
-        InvalidNameError: if there is no such choice as `on_conflict`.
-        FileNotFoundError: if there is nothing at the path.
-        OSError: if it cannot be read, or the disk does not take it.
+        InvalidNameError: if `on_conflict` is none of the three.
+        FileNotFoundError: if the path does not exist.
+        OSError: if it cannot be read, or a file cannot be written.
     """
     if on_conflict not in _CHOICES:
         raise errors.InvalidNameError("on_conflict", on_conflict, f"is none of {', '.join(_CHOICES)}", "rename")
@@ -71,65 +71,73 @@ def import_bundle(
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise errors.BundleError(path, None, "is neither a file nor a folder")
     base_directory.prepare(index.layout)
-    with staging.staged_folder(index.layout) as place:
-        read = _copied if stat.S_ISDIR(mode) else _unpacked
-        arrival = read(path, ExperimentLayout(place), limits, progress)
-        if not admission.is_admissible(index.layout, arrival.experiment_id):
-            problem = f"holds an experiment with the impossible id {arrival.experiment_id!r}"
+    with staging.staged_folder(index.layout) as folder:
+        stage = _stage_folder if stat.S_ISDIR(mode) else _stage_bundle
+        staged = stage(path, ExperimentLayout(folder), limits, progress)
+        if not admission.is_admissible(index.layout, staged.experiment_id):
+            problem = f"holds an experiment with the impossible id {staged.experiment_id!r}"
             raise errors.BundleError(path, None, problem)
-        found, is_new = _let_in(index, arrival, on_conflict)
+        found, is_new = _admit_unless_here(index, staged, on_conflict)
     if found is not None:
-        # Also where it was there already: a process may have been killed between bringing it in and saying so.
+        # Also where it was here already: a process may have been killed after it admitted the experiment.
         index.apply(found)
     return found if is_new else None
 
 
-def _let_in(index: Index, arrival: StagedExperiment, on_conflict: OnConflict) -> tuple[str | None, bool]:
-    """The id under which it is there, and whether it has just come in."""
-    experiment_id = arrival.experiment_id
-    while (there := _same_here(index.layout, arrival)) is None:
+def _admit_unless_here(index: Index, staged: StagedExperiment, on_conflict: OnConflict) -> tuple[str | None, bool]:
+    """Admit an experiment, or add its annotations to the same experiment that is here already.
+
+    Returns:
+        Its id here, None if it was left out; and whether it was admitted by this call.
+    """
+    experiment_id = staged.experiment_id
+    while (present := _find_same(index.layout, staged)) is None:
         try:
-            admission.admit(index, arrival, experiment_id)
+            admission.admit(index, staged, experiment_id)
         except FileExistsError as error:
             if on_conflict == "error":
                 raise errors.ExperimentExistsError(experiment_id, index.layout.root) from error
             if on_conflict == "skip":
                 return None, False
-            experiment_id = admission.free_id(index.layout, arrival.experiment_id)
+            experiment_id = admission.free_id(index.layout, staged.experiment_id)
         else:
             return experiment_id, True
-    annotation_log.merge(arrival.layout, index.layout.experiment(there))
-    return there, False
+    annotation_log.merge(staged.layout, index.layout.experiment(present))
+    return present, False
 
 
-def _same_here(layout: BaseLayout, arrival: StagedExperiment) -> str | None:
-    """The id of the same experiment, where it is there already."""
-    family = admission.family_of(arrival.experiment_id)
+def _find_same(layout: BaseLayout, staged: StagedExperiment) -> str | None:
+    """The id of the same experiment, if it is here already; None if it is not."""
+    family = admission.family_of(staged.experiment_id)
     for name in sorted(os.listdir(layout.root)):
-        there = layout.experiment(name)
+        present = layout.experiment(name)
         if (
             admission.family_of(name) == family
-            and there.root.is_dir()
-            and admission.is_same_record(arrival, there)
-            and admission.is_same_files(arrival.layout, there)
+            and present.root.is_dir()
+            and admission.is_same_record(staged, present)
+            and admission.is_same_files(staged.layout, present)
         ):
             return name
     return None
 
 
-def _unpacked(path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None) -> StagedExperiment:
-    """The experiment in a bundle."""
+def _stage_bundle(
+    path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None
+) -> StagedExperiment:
+    """Unpack the experiment in a bundle into a staged folder."""
     manifest = archive.unpack(path, target.root, limits, progress)
-    record = _settled(path, target)
+    record = _finish_and_read(path, target)
     if record is not None:
-        return StagedExperiment(manifest.experiment_id, target, _ended(target, record))
-    # One of the legacy tool: the manifest says what its line in the registry said.
-    line = registry_entry.build_entry(_ended(target, manifest.record), "")
-    return StagedExperiment(manifest.experiment_id, target, None, line)
+        return StagedExperiment(manifest.experiment_id, target, _end_copy(target, record))
+    # One of the legacy tool: its fields of the registry are in the manifest.
+    entry = registry_entry.build_entry(_end_copy(target, manifest.record), "")
+    return StagedExperiment(manifest.experiment_id, target, None, entry)
 
 
-def _copied(path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None) -> StagedExperiment:
-    """The experiment in a folder."""
+def _stage_folder(
+    path: Path, target: ExperimentLayout, limits: Limits, progress: ProgressHook | None
+) -> StagedExperiment:
+    """Copy the experiment in a folder into a staged folder."""
     source = ExperimentLayout(path.resolve())
     found = bundle.members(source.root)
     if len(found) > limits.files:
@@ -137,21 +145,27 @@ def _copied(path: Path, target: ExperimentLayout, limits: Limits, progress: Prog
     meter = Meter(progress, sum(member.size for member in found))
     admission.copy_members(source, found, target.root, meter)
     meter.finish()
-    record = _settled(path, target)
-    named = source.root.name
+    record = _finish_and_read(path, target)
+    name = source.root.name
     if record is None:
-        return StagedExperiment(named, target)
-    experiment_id = named if identifiers.is_id(named) else record.experiment_id
-    is_alive = _is_alive_in_place(source, record)
-    return StagedExperiment(experiment_id, target, record if is_alive else _ended(target, record))
+        return StagedExperiment(name, target)
+    experiment_id = name if identifiers.is_id(name) else record.experiment_id
+    is_alive = _is_worked_on(source, record)
+    return StagedExperiment(experiment_id, target, record if is_alive else _end_copy(target, record))
 
 
-def _settled(path: Path, layout: ExperimentLayout) -> ExperimentRecord | None:
-    """The record in a folder that has been built and is complete now; None for one of the legacy tool.
+def _finish_and_read(path: Path, layout: ExperimentLayout) -> ExperimentRecord | None:
+    """Complete a staged folder, and read its record.
 
     Args:
-        path: where it comes from, for the message.
-        layout: the folder.
+        path: the bundle or the folder that it comes from, for the message.
+        layout: the staged folder.
+
+    Returns:
+        The record; None for an experiment of the legacy tool.
+
+    Raises:
+        BundleError: if it holds no experiment, or a damaged one.
     """
     has_record = layout.record.is_file()
     if not has_record and not layout.config.is_file():
@@ -168,16 +182,16 @@ def _settled(path: Path, layout: ExperimentLayout) -> ExperimentRecord | None:
     return None
 
 
-def _is_alive_in_place(source: ExperimentLayout, record: ExperimentRecord) -> bool:
-    """Whether the folder is the one that a living process works on, which a copy of it never is."""
+def _is_worked_on(source: ExperimentLayout, record: ExperimentRecord) -> bool:
+    """Whether a living process works on the folder itself; on a copy of the folder, none does."""
     run_lock = BaseLayout(source.root.parent).run_lock(source.root.name)
     if not record.attempts or not run_lock.exists():
         return False
     return liveness.check(record.attempts[-1].owner, run_lock).state is liveness.State.ALIVE
 
 
-def _ended(layout: ExperimentLayout, record: ExperimentRecord) -> ExperimentRecord:
-    """The record as it is true of a copy, on which nobody works."""
+def _end_copy(layout: ExperimentLayout, record: ExperimentRecord) -> ExperimentRecord:
+    """The record for a copy: a running experiment becomes interrupted, because no process works on the copy."""
     if record.status is not Status.RUNNING:
         return record
     return admission.mark_interrupted(record, death.last_sign_of_life(layout), EVIDENCE)

@@ -1,17 +1,17 @@
-"""The union of two base directories, which can be made in any order and again at any time.
+"""Merges another base directory into this one; merges can be made in any order and repeated at any time.
 
-Nothing is deleted or overwritten here, and nothing changes there but what any look brings up to date. What comes in is
-held against all experiments here that could be the same one, which are those of the same moment and with the same
-hash of the config, whatever they are called:
+Nothing is deleted or overwritten here, and the other base directory does not change, except that reading its index
+brings the index up to date. Each experiment of the other is compared with those here that could be the same one: the
+ones with the same start and the same hash of the config, under any id. It can be
 
-- the same content: it is here already, and gets the notes and tags that are only said of it there;
-- an earlier state of one that is here (fewer attempts, or cut off earlier): it is here already, and further on;
-- a later state of one that is here: it takes its place, and the earlier state goes into the trash;
-- anything else of the same id: it gets the next free id, and both are here.
+- the same content: it stays as it is here, and gets the annotations that only the other base directory has;
+- an earlier state of one that is here (fewer attempts, or cut off earlier): it is skipped;
+- a later state of one that is here: it replaces the earlier state, which goes into the trash;
+- a different experiment with the same id: it gets the next free id here.
 
-A state is later only where there is no doubt: both began with the same attempt of the same process with the same
-config, the attempts of one continue those of the other, and an ending that the experiment itself wrote down is later
-than any moment before it. An experiment on which somebody works here is never replaced.
+One state is later than another only where that is certain: both have the same start, config and first attempt of the
+same process, the attempts of one continue those of the other, and an ending that the experiment itself recorded is
+later than any state before it. An experiment on which a process works here is never replaced.
 """
 
 from __future__ import annotations
@@ -44,23 +44,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_OURS_IS_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-_BY_PLACE: Final = frozenset({"experiment_id", "directory"})
-_UNENDED: Final = frozenset({Status.RUNNING, Status.UNKNOWN})
+_TARGET_IS_UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_BASE_SPECIFIC: Final = frozenset({"experiment_id", "directory"})
+_NOT_ENDED: Final = frozenset({Status.RUNNING, Status.UNKNOWN})
 
 
 @attrs.frozen
 class MergeReport:
-    """What became of the experiments of another base directory, by their ids there.
+    """What a merge did with each experiment of the other base directory, by its id there.
 
     Args:
-        added: they have come in.
-        skipped: they were here already, the same or further on.
-        updated: they were here in an earlier state, which is in the trash now.
-        renamed: they have come in under another id, given here, because a different experiment has theirs.
-        damaged: what is wrong with their records, or why they could not be copied; those that could be copied are
-            in one of the others as well.
-        annotated: those of the skipped that have got notes or tags which were only known there.
+        added: experiments that were added.
+        skipped: experiments that were here already, in the same or a later state.
+        updated: experiments that were here in an earlier state, which is in the trash now.
+        renamed: experiments that were added under another id, because a different experiment has theirs; their ids
+            there and here.
+        damaged: for experiments with a damaged record, and for those that could not be copied, what is wrong; an
+            experiment that could be copied is in one of the others as well.
+        annotated: those of the skipped that got notes or tags which only the other base directory had.
     """
 
     added: tuple[str, ...] = ()
@@ -72,7 +73,7 @@ class MergeReport:
 
 
 class _Relation(Enum):
-    """What an experiment that comes in is to one that is here."""
+    """How an experiment of the other base directory relates to one that is here."""
 
     SAME = "same"
     EARLIER = "earlier"
@@ -81,104 +82,108 @@ class _Relation(Enum):
 
 
 def merge(index: Index, other_base: Path, progress: ProgressHook | None = None) -> MergeReport:
-    """Bring in every experiment of another base directory that is not here yet.
+    """Add every experiment of another base directory that is not here yet.
 
-    A merge that is interrupted can be made again. An experiment that runs there comes in as far as it has come, with
-    the status that can be told from here.
+    A merge that was interrupted can be repeated. An experiment that runs there is copied as it is at this moment, with
+    the status that can be checked from here.
 
     Args:
-        index: the index of the base directory that is to have them all.
+        index: the index of the base directory that gets the experiments.
         other_base: the other base directory; its registry has the same name, or the usual one.
-        progress: told how many experiments have been looked at, of how many.
+        progress: called with the number of experiments that are compared and the total.
 
     Returns:
-        What became of each.
+        What was done with each.
 
     Raises:
         BaseDirectoryError: if the other is no base directory, or is this one.
-        OSError: if the disk of this one does not take more.
+        OSError: if this base directory cannot be written to.
     """
-    other = _other(index.layout, other_base)
+    other = _open_other(index.layout, other_base)
     base_directory.prepare(index.layout)
     staging.remove_orphans(index.layout)
     return _Merge(index, other).run(progress)
 
 
-_OTHER: Final = hint_for_both("name the base directory that is to be merged into this one")
+_NAME_OTHER: Final = hint_for_both("name the base directory that is to be merged into this one")
 
 
-def _other(layout: BaseLayout, base: Path) -> Index:
+def _open_other(layout: BaseLayout, base: Path) -> Index:
     root = base.expanduser().absolute()
     if not root.is_dir():
-        raise errors.BaseDirectoryError(base, "that is to be merged is not there", _OTHER)
+        raise errors.BaseDirectoryError(base, "that is to be merged is not there", _NAME_OTHER)
     if layout.root.is_dir() and root.samefile(layout.root):
-        raise errors.BaseDirectoryError(base, "cannot be merged with itself", _OTHER)
+        raise errors.BaseDirectoryError(base, "cannot be merged with itself", _NAME_OTHER)
     named = BaseLayout(root, layout.registry_name)
     return open_index(named if named.registry.exists() else BaseLayout(root, REGISTRY_FILE), str(base))
 
 
 @attrs.frozen
-class _Seen:
-    """An experiment as it can be seen where it is.
+class _Found:
+    """An experiment of either base directory, as it was found.
 
     Args:
         layout: its folder.
-        line: its line in the registry there; None where there is none.
-        has_record: whether its folder has a record that can be read.
-        record: what is known about it, true at this moment; None where it cannot be understood.
+        entry: its entry in the registry there; None if it has none.
+        has_record: whether its folder has a readable record.
+        record: its current record, or one made from its entry; None if neither can be understood.
         problem: what is wrong with its record; None if nothing is.
     """
 
     layout: ExperimentLayout
-    line: JsonObject | None
+    entry: JsonObject | None
     has_record: bool
     record: ExperimentRecord | None
     problem: str | None = None
 
     @property
     def has_folder(self) -> bool:
-        """Whether there is more than a line."""
+        """Whether it has a folder, and not only an entry."""
         return self.layout.root.is_dir()
 
-    def arrival(self, layout: ExperimentLayout | None = None) -> StagedExperiment:
-        """It, on its way to the other base directory."""
+    def to_staged(self, layout: ExperimentLayout | None = None) -> StagedExperiment:
+        """The same as a staged experiment.
+
+        Args:
+            layout: the staged copy of its folder; None if it has not been copied.
+        """
         return StagedExperiment(
             self.layout.root.name,
             layout or self.layout,
             self.record if self.has_record else None,
-            None if self.has_record else self.line,
+            None if self.has_record else self.entry,
         )
 
 
-def _look(index: Index, experiment_id: str, line: JsonObject | None) -> _Seen:
+def _find(index: Index, experiment_id: str, entry: JsonObject | None) -> _Found:
     layout = index.layout.experiment(experiment_id)
     try:
-        return _Seen(layout, line, has_record=True, record=current_record.read_current(index.layout, experiment_id))
+        return _Found(layout, entry, has_record=True, record=current_record.read_current(index.layout, experiment_id))
     except (FileNotFoundError, NotADirectoryError):
         problem = None
     except (errors.DamagedFileError, errors.NewerFormatError, OSError) as error:
-        return _Seen(layout, line, has_record=False, record=None, problem=str(error))
+        return _Found(layout, entry, has_record=False, record=None, problem=str(error))
     record = None
-    if line is not None:
+    if entry is not None:
         with contextlib.suppress(errors.DamagedFileError):
-            record = schema.record_of_entry(line, index.layout.registry)
-    return _Seen(layout, line, has_record=False, record=record, problem=problem)
+            record = schema.record_of_entry(entry, index.layout.registry)
+    return _Found(layout, entry, has_record=False, record=record, problem=problem)
 
 
 class _Merge:
     """One merge under way.
 
     Args:
-        index: the index of the base directory that is to have them all.
-        other: the index of the one that they come from.
+        index: the index of the base directory that gets the experiments.
+        other: the index of the other base directory.
     """
 
     def __init__(self, index: Index, other: Index) -> None:
         self._index = index
         self._other = other
-        self._lines = {str(entry["experiment_id"]): entry for entry in index.entries()}
+        self._entries = {str(entry["experiment_id"]): entry for entry in index.entries()}
         self._families: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        for name in {*os.listdir(index.layout.root), *self._lines}:
+        for name in {*os.listdir(index.layout.root), *self._entries}:
             self._families[admission.family_of(name)].add(name)
         self._added: list[str] = []
         self._skipped: list[str] = []
@@ -186,20 +191,20 @@ class _Merge:
         self._renamed: dict[str, str] = {}
         self._damaged: dict[str, str] = {}
         self._annotated: list[str] = []
-        self._unpublished: str | None = None
+        self._last_pending: str | None = None
 
     def run(self, progress: ProgressHook | None) -> MergeReport:
-        """Bring in one after the other."""
-        lines = self._other.entries()
-        meter = Meter(progress, len(lines))
+        """Merge one experiment after the other."""
+        entries = self._other.entries()
+        meter = Meter(progress, len(entries))
         try:
-            for line in lines:
-                self._bring_or_say(str(line["experiment_id"]), line)
+            for entry in entries:
+                self._merge_or_warn(str(entry["experiment_id"]), entry)
                 meter.advance()
         finally:
-            # All of them at once: each has left its mark. Of a process that is killed, the marks remain.
-            if self._unpublished is not None:
-                self._index.apply(self._unpublished)
+            # Once for all: each is marked as pending, and one call applies them all. After a kill the marks remain.
+            if self._last_pending is not None:
+                self._index.apply(self._last_pending)
         return MergeReport(
             added=tuple(self._added),
             skipped=tuple(self._skipped),
@@ -209,30 +214,30 @@ class _Merge:
             annotated=tuple(self._annotated),
         )
 
-    def _bring_or_say(self, experiment_id: str, line: JsonObject) -> None:
+    def _merge_or_warn(self, experiment_id: str, entry: JsonObject) -> None:
         if not admission.is_admissible(self._index.layout, experiment_id):
-            self._say_damaged(experiment_id, "its id is none that an experiment can have")
+            self._report_damage(experiment_id, "its id is none that an experiment can have")
             return
-        theirs = _look(self._other, experiment_id, line)
+        theirs = _find(self._other, experiment_id, entry)
         if theirs.problem is not None:
-            self._say_damaged(experiment_id, theirs.problem)
+            self._report_damage(experiment_id, theirs.problem)
         try:
-            self._bring(experiment_id, theirs)
+            self._merge_one(experiment_id, theirs)
         except OSError as error:
-            if error.errno in _OURS_IS_FULL:
+            if error.errno in _TARGET_IS_UNWRITABLE:
                 raise
-            self._say_damaged(experiment_id, f"it could not be copied ({error})")
+            self._report_damage(experiment_id, f"it could not be copied ({error})")
 
-    def _say_damaged(self, experiment_id: str, problem: str) -> None:
+    def _report_damage(self, experiment_id: str, problem: str) -> None:
         self._damaged[experiment_id] = problem
         warn(f"{experiment_id!r} of {self._other.layout.root}: {problem}")
 
-    def _bring(self, experiment_id: str, theirs: _Seen) -> None:
+    def _merge_one(self, experiment_id: str, theirs: _Found) -> None:
         while True:
-            for known in self._relatives(experiment_id):
-                relation = self._relation(theirs, known)
+            for known in self._list_candidates(experiment_id):
+                relation = self._compare(theirs, known)
                 if relation in {_Relation.SAME, _Relation.EARLIER}:
-                    self._take_over_annotations(theirs, known)
+                    self._merge_annotations(theirs, known)
                     self._skipped.append(experiment_id)
                     return
                 if relation is _Relation.LATER:
@@ -247,158 +252,160 @@ class _Merge:
         else:
             self._renamed[experiment_id] = found
 
-    def _take_over_annotations(self, theirs: _Seen, experiment_id: str) -> None:
+    def _merge_annotations(self, theirs: _Found, experiment_id: str) -> None:
         if annotation_log.merge(theirs.layout, self._index.layout.experiment(experiment_id)):
             self._index.mark_pending(experiment_id)
-            self._unpublished = experiment_id
+            self._last_pending = experiment_id
             self._annotated.append(theirs.layout.root.name)
 
-    def _relatives(self, experiment_id: str) -> list[str]:
-        """The ids here of what could be the same experiment, the same id first."""
+    def _list_candidates(self, experiment_id: str) -> list[str]:
+        """The ids of those here that could be the same experiment, the same id first."""
         family = self._families[admission.family_of(experiment_id)]
         return sorted(family, key=lambda known: (known != experiment_id, known))
 
-    def _has_new_relatives(self, experiment_id: str) -> bool:
-        """Whether another process has brought in what could be the same experiment since the last look."""
+    def _finds_new_candidates(self, experiment_id: str) -> bool:
+        """Whether another process has added an experiment that could be the same one since the last comparison."""
         family = admission.family_of(experiment_id)
         before = len(self._families[family])
         names = os.listdir(self._index.layout.root)
         self._families[family].update(name for name in names if admission.family_of(name) == family)
         return len(self._families[family]) > before
 
-    def _relation(self, theirs: _Seen, experiment_id: str) -> _Relation:
-        ours = _look(self._index, experiment_id, self._lines.get(experiment_id))
+    def _compare(self, theirs: _Found, experiment_id: str) -> _Relation:
+        ours = _find(self._index, experiment_id, self._entries.get(experiment_id))
         if theirs.has_folder and not ours.has_folder:
-            # Only the line is here, of what was being merged or was removed: its folder is welcome.
+            # Only an entry is here: its merge was interrupted, or its folder was removed. The folder can be added.
             return _Relation.OTHER
         try:
             is_same = admission.is_same_files(theirs.layout, ours.layout, is_time_trusted=True)
         except FileNotFoundError:
-            # Only a line there, or a running experiment that removes a file at this moment.
+            # Either it is only an entry there, or it runs and has just removed a file.
             is_same = not theirs.has_folder
-        if is_same and self._says_the_same(theirs, ours):
+        if is_same and self._has_same_record(theirs, ours):
             return _Relation.SAME
-        return self._order(theirs, ours, is_same=is_same)
+        return self._compare_progress(theirs, ours, is_same=is_same)
 
     @staticmethod
-    def _says_the_same(theirs: _Seen, ours: _Seen) -> bool:
+    def _has_same_record(theirs: _Found, ours: _Found) -> bool:
         if theirs.has_record or ours.has_record or theirs.problem is not None:
-            return admission.is_same_record(theirs.arrival(), ours.layout)
-        return _agrees(theirs.line, ours.line)
+            return admission.is_same_record(theirs.to_staged(), ours.layout)
+        return _contains(ours.entry, theirs.entry)
 
-    def _order(self, theirs: _Seen, ours: _Seen, *, is_same: bool) -> _Relation:
+    def _compare_progress(self, theirs: _Found, ours: _Found, *, is_same: bool) -> _Relation:
         if theirs.record is None or ours.record is None or not _is_one_experiment(theirs.record, ours.record):
             return _Relation.OTHER
-        there, here = _progress(theirs), _progress(ours)
+        there, here = _measure_progress(theirs), _measure_progress(ours)
         if there == here:
-            # Nobody but the reader's judgement of how it was cut off can make a difference then.
+            # Then the records can differ only in how a reader explains that it was cut off.
             return _Relation.SAME if is_same and not there[1] else _Relation.OTHER
         if there < here:
             return _Relation.EARLIER
-        is_worked_on = self._index.layout.run_lock(ours.layout.root.name).exists()
-        is_alive = ours.record.status is Status.RUNNING and is_worked_on
+        has_lock = self._index.layout.run_lock(ours.layout.root.name).exists()
+        is_alive = ours.record.status is Status.RUNNING and has_lock
         return _Relation.OTHER if is_alive or not theirs.has_folder else _Relation.LATER
 
-    def _add(self, theirs: _Seen, experiment_id: str) -> str | None:
-        """Bring it in, under its id or the next free one; None if another process was faster, and it is to be compared.
+    def _add(self, theirs: _Found, experiment_id: str) -> str | None:
+        """Add an experiment, under its id or the next free one.
 
         Returns:
-            Its id here.
+            Its id here; None if another process was faster, and it must be compared again.
         """
         if not self._is_free(theirs, experiment_id):
-            if self._has_new_relatives(experiment_id):
+            if self._finds_new_candidates(experiment_id):
                 return None
-            experiment_id = admission.free_id(self._index.layout, experiment_id, self._lines)
+            experiment_id = admission.free_id(self._index.layout, experiment_id, self._entries)
         if theirs.has_folder:
-            with self._built(theirs) as arrival:
+            with self._staged_copy(theirs) as staged:
                 try:
-                    admission.admit(self._index, arrival, experiment_id)
+                    admission.admit(self._index, staged, experiment_id)
                 except FileExistsError:
                     return None
-            self._unpublished = experiment_id
-        elif theirs.line is not None:
-            self._index.insert({**theirs.line, "experiment_id": experiment_id})
-        self._remember(experiment_id, theirs.line)
+            self._last_pending = experiment_id
+        elif theirs.entry is not None:
+            self._index.insert({**theirs.entry, "experiment_id": experiment_id})
+        self._remember(experiment_id, theirs.entry)
         return experiment_id
 
-    def _is_free(self, theirs: _Seen, experiment_id: str) -> bool:
+    def _is_free(self, theirs: _Found, experiment_id: str) -> bool:
         if os.path.lexists(self._index.layout.experiment(experiment_id).root):
             return False
-        line = self._lines.get(experiment_id)
-        # A line without a folder waits for it, or is all there is of an experiment of the legacy tool.
-        return line is None or theirs.has_record or _agrees(theirs.line, line)
+        entry = self._entries.get(experiment_id)
+        # An entry without a folder is of an interrupted merge, or of an experiment of the legacy tool.
+        return entry is None or theirs.has_record or _contains(entry, theirs.entry)
 
-    def _replace(self, theirs: _Seen, experiment_id: str) -> None:
-        """Put the later state of an experiment in the place of the earlier one."""
+    def _replace(self, theirs: _Found, experiment_id: str) -> None:
+        """Replace the earlier state of an experiment by the later one."""
         layout = self._index.layout
-        former = self._lines.get(experiment_id, {"experiment_id": experiment_id})
-        with self._built(theirs) as arrival:
-            admission.rename_record(arrival, experiment_id)
-            annotation_log.merge(layout.experiment(experiment_id), arrival.layout)
+        former = self._entries.get(experiment_id, {"experiment_id": experiment_id})
+        with self._staged_copy(theirs) as staged:
+            admission.rename_record(staged, experiment_id)
+            annotation_log.merge(layout.experiment(experiment_id), staged.layout)
             with self._index.removing(experiment_id):
-                trashed = ExperimentLayout(trash.put(layout, experiment_id, former))
-                staging.place_folder(arrival.layout.root, layout.experiment(experiment_id).root)
-                # Once more, for what somebody said of the earlier state meanwhile.
+                trashed = ExperimentLayout(trash.move_to_trash(layout, experiment_id, former))
+                staging.place_folder(staged.layout.root, layout.experiment(experiment_id).root)
+                # Once more: another process may have annotated the earlier state meanwhile.
                 annotation_log.merge(trashed, layout.experiment(experiment_id))
-            if arrival.line is not None:
-                self._index.insert({**arrival.line, "experiment_id": experiment_id})
-        self._remember(experiment_id, theirs.line)
+            if staged.entry is not None:
+                self._index.insert({**staged.entry, "experiment_id": experiment_id})
+        self._remember(experiment_id, theirs.entry)
 
     @contextlib.contextmanager
-    def _built(self, theirs: _Seen) -> Iterator[StagedExperiment]:
-        with staging.staged_folder(self._index.layout) as place:
-            layout = ExperimentLayout(place)
-            admission.copy_members(theirs.layout, bundle.members(theirs.layout.root), place)
+    def _staged_copy(self, theirs: _Found) -> Iterator[StagedExperiment]:
+        with staging.staged_folder(self._index.layout) as folder:
+            layout = ExperimentLayout(folder)
+            admission.copy_members(theirs.layout, bundle.members(theirs.layout.root), folder)
             admission.finish_copy(layout)
-            yield _current(theirs.arrival(layout))
+            yield _update_record(theirs.to_staged(layout))
 
-    def _remember(self, experiment_id: str, line: JsonObject | None) -> None:
+    def _remember(self, experiment_id: str, entry: JsonObject | None) -> None:
         self._families[admission.family_of(experiment_id)].add(experiment_id)
-        if line is not None:
-            self._lines[experiment_id] = line
+        if entry is not None:
+            self._entries[experiment_id] = entry
 
 
-def _current(arrival: StagedExperiment) -> StagedExperiment:
-    """The same, with the ending that was written down between the first look at it and the copy."""
-    if arrival.record is None or arrival.record.status is not Status.RUNNING:
-        return arrival
-    copied = experiment_folder.read_record(arrival.layout)
-    return arrival if copied.status is Status.RUNNING else attrs.evolve(arrival, record=copied)
+def _update_record(staged: StagedExperiment) -> StagedExperiment:
+    """The staged experiment with the ending that it recorded between the comparison and the copy, if any."""
+    if staged.record is None or staged.record.status is not Status.RUNNING:
+        return staged
+    copied = experiment_folder.read_record(staged.layout)
+    return staged if copied.status is Status.RUNNING else attrs.evolve(staged, record=copied)
 
 
-def _agrees(theirs: JsonObject | None, ours: JsonObject | None) -> bool:
-    """Whether a line here says everything that the one from elsewhere says."""
+def _contains(ours: JsonObject | None, theirs: JsonObject | None) -> bool:
+    """Whether an entry here has every field of the other entry, with the same value."""
     return theirs is None or (
-        ours is not None and all(ours.get(key) == value for key, value in theirs.items() if key not in _BY_PLACE)
+        ours is not None and all(ours.get(key) == value for key, value in theirs.items() if key not in _BASE_SPECIFIC)
     )
 
 
 def _is_one_experiment(one: ExperimentRecord, other: ExperimentRecord) -> bool:
-    """Whether the attempts of one continue those of the other, and all else that never changes is the same."""
-    is_born_alike = (one.timestamp, one.config, one.custom_name) == (other.timestamp, other.config, other.custom_name)
-    # Of the legacy tool, there are no attempts on either side.
+    """Whether the attempts of one continue those of the other, and start, config and name are the same."""
+    has_same_start = (one.timestamp, one.config, one.custom_name) == (other.timestamp, other.config, other.custom_name)
+    # `bool`, because experiments of the legacy tool have no attempts.
     return (
-        is_born_alike
+        has_same_start
         and bool(one.attempts) == bool(other.attempts)
-        and all(_birth(first) == _birth(second) for first, second in zip(one.attempts, other.attempts, strict=False))
+        and all(
+            _start_of(first) == _start_of(second) for first, second in zip(one.attempts, other.attempts, strict=False)
+        )
     )
 
 
-def _birth(attempt: Attempt) -> tuple[object, ...]:
+def _start_of(attempt: Attempt) -> tuple[object, ...]:
     owner = attempt.owner
     return attempt.started_at, owner.host, owner.pid, owner.boot_id
 
 
-def _progress(seen: _Seen) -> tuple[int, bool, int]:
-    """How far an experiment has come: attempts, whether it wrote down its own ending, and else its latest file."""
-    record = seen.record
+def _measure_progress(found: _Found) -> tuple[int, bool, int]:
+    """The number of attempts, whether the last recorded an ending, and the time of its latest change if not, in ns."""
+    record = found.record
     assert record is not None
     if record.attempts:
         last = record.attempts[-1]
         is_ended = last.ended_at is not None and last.evidence is None
     else:
-        is_ended = record.status not in _UNENDED
-    if is_ended or not seen.has_folder:
+        is_ended = record.status not in _NOT_ENDED
+    if is_ended or not found.has_folder:
         return len(record.attempts), is_ended, 0
-    newest = max((member.modified_ns for member in admission.files_of(seen.layout).values()), default=0)
+    newest = max((member.modified_ns for member in admission.files_of(found.layout).values()), default=0)
     return len(record.attempts), is_ended, newest

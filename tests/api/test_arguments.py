@@ -1,4 +1,4 @@
-"""From a call to its config, and back to the arguments that the function gets."""
+"""The config of a tracked call, and the arguments that the function gets."""
 
 from __future__ import annotations
 
@@ -355,7 +355,7 @@ def test_the_receiver_gets_the_live_experiment_and_vanishes(base, function):
 
 
 def test_a_receiver_that_is_passed_by_keyword_is_refused(base):
-    """It is not the caller's to pass."""
+    """A caller that passes it gets a TypeError."""
     with pytest.raises(TypeError, match="exp"):
         tracked(base_dir=base)(by_name)(1, exp=2)
 

@@ -149,6 +149,7 @@ def test_a_call_is_an_experiment(base, kind):
     assert record.function == f"{__name__}.Kind.make.<locals>.train"
 
 
+@pytest.mark.slow
 @every_kind
 def test_nothing_happens_before_the_code_runs(base, kind):
     """Decorating makes nothing, and neither does a generator or coroutine that is never run."""
@@ -244,7 +245,7 @@ def test_calls_nest(base, kind):
 
 @every_kind
 def test_a_status_set_by_hand_is_kept(base, kind):
-    """What the function said outweighs how it returned."""
+    """The status that the function gave to `finish` counts, not how it returned."""
     train = kind.make(lambda lr, exp: exp.finish("failed", "diverged"), tracked(base_dir=base))
     kind.run(train(0.1))
     assert (last(base)["status"], last(base)["end_reason"], last(base)["notes"]) == ("failed", "marked", "diverged")
@@ -252,7 +253,7 @@ def test_a_status_set_by_hand_is_kept(base, kind):
 
 @every_kind
 def test_name_documentation_and_kind_survive(base, kind):
-    """As `functools.wraps` has it; whoever asks what kind of function it is gets the same answer."""
+    """As with `functools.wraps`; `inspect` sees the same kind of function."""
     bare = kind.make(None, lambda function: function)
     train = kind.make(None, tracked(base_dir=base))
     for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
@@ -299,7 +300,7 @@ def test_every_option_reaches_the_experiment(base, kind):
 
 @pytest.mark.parametrize("option", ["nmae", "save_results"])
 def test_an_unknown_option_is_named(base, option):
-    """A misspelt option is an error in the line where it stands."""
+    """A misspelt option is an error when the function is decorated."""
     with pytest.raises(TypeError, match=option):
         tracked(**{option: 1})
     with pytest.raises(TypeError, match=option):
@@ -308,7 +309,7 @@ def test_an_unknown_option_is_named(base, option):
 
 @pytest.mark.parametrize("thing", ["baseline", 3, {"lr": 0.1}, property(lambda self: 1)])
 def test_what_is_no_function_is_refused(thing):
-    """`@tracked("name")` is a likely slip; the message says where the decorator goes."""
+    """`@tracked("name")` is a likely mistake; the message shows how to use the decorator."""
     with pytest.raises(UsageError, match="goes on a function"):
         tracked(thing)
 
@@ -390,7 +391,7 @@ def test_metrics_saved_by_hand_go_before_returned_ones(base):
 
 
 def test_returned_metrics_count_after_a_status_set_by_hand(base):
-    """`exp.finish()` says how it ended, not that its result does not matter."""
+    """The numbers of the result are saved after `exp.finish()`, too."""
 
     @tracked(base_dir=base)
     def train(lr, exp):
@@ -402,7 +403,7 @@ def test_returned_metrics_count_after_a_status_set_by_hand(base):
 
 
 def test_a_result_that_cannot_be_saved_is_returned_all_the_same(base, caplog):
-    """Nobody asked for the saving in so many words, so it costs no training its result."""
+    """The user did not ask for it explicitly, so an error is only a warning."""
 
     class Odd(dict):
         def items(self):
@@ -417,7 +418,7 @@ def test_a_result_that_cannot_be_saved_is_returned_all_the_same(base, caplog):
 
 
 def test_a_full_summary_that_is_damaged_does_not_cost_the_result(base, caplog):
-    """The metrics cannot be merged with what cannot be read; the result is returned and it is said."""
+    """Metrics cannot be merged with a file that cannot be read; the result is returned with a warning."""
 
     @tracked(base_dir=base)
     def train(lr, exp):
@@ -528,7 +529,7 @@ def test_an_abstract_method_stays_abstract(base):
 
 
 def test_attributes_of_the_function_survive(base):
-    """Whatever others hung on it is still there."""
+    """Attributes that other code has set are still there."""
 
     def train(lr):
         return lr
@@ -603,7 +604,7 @@ def test_a_decorator_below_that_supplies_an_argument_still_works(base):
 
 
 def test_tracked_twice_is_two_experiments(base):
-    """One inside of the other; strange, and harmless."""
+    """Each call is an experiment inside of another one."""
     train = tracked(name="outer", base_dir=base)(tracked(name="inner", base_dir=base)(lambda lr: lr))
     assert train(1) == 1
     outer, inner = ExperimentManager(base).list_experiments()
@@ -861,6 +862,7 @@ def test_throw_that_a_generator_does_not_handle_fails_it(base):
     assert (last(base)["status"], last(base)["end_reason"]) == ("failed", "exception")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["close", "del", "break"])
 def test_a_generator_that_is_closed_is_interrupted(base, how):
     """By name, by losing the last reference, or by leaving the loop; its `finally` runs with its experiment."""
@@ -1184,7 +1186,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("way", ["fork", "spawn", "threads", "processes", "joblib-loky", "joblib-threading"])
 def test_a_tracked_function_runs_in_workers(script, base, way):
-    """Every call is recorded with the truth, whoever runs it, and the pool works as without us."""
+    """Each call has its true status in every kind of worker, and the pool works as without us."""
     if way.startswith("joblib"):
         pytest.importorskip("joblib")
     done = script.run(WORKERS, way)

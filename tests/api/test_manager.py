@@ -30,7 +30,7 @@ from runbook import (
 from runbook.run import lifecycle
 from runbook.run.endings import ABANDONED
 
-SEED_FIELDS = [
+LEGACY_FIELDS = [
     "experiment_id",
     "timestamp",
     "status",
@@ -154,7 +154,7 @@ def test_every_save_lands_in_the_folder(manager, tmp_path):
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "interrupted", Status.FAILED])
-def test_mark_complete_ends_with_the_status_that_is_said(manager, registry_of, base, status):
+def test_mark_complete_ends_with_the_given_status(manager, registry_of, base, status):
     """With its notes, and with the time in the registry."""
     manager.create_experiment({"lr": 0.1})
     assert manager.mark_complete(status=status, notes="Best F1 so far") is None
@@ -164,7 +164,7 @@ def test_mark_complete_ends_with_the_status_that_is_said(manager, registry_of, b
 
 
 def test_an_unknown_status_leaves_it_running(manager):
-    """The message lists the statuses, and the right one can still be said."""
+    """The message lists the statuses, and the experiment can still be ended with one of them."""
     manager.create_experiment({"lr": 0.1})
     with pytest.raises(UnknownStatusError, match="'complete'.*completed, failed, interrupted"):
         manager.mark_complete("complete")
@@ -186,7 +186,7 @@ CALLS = [
 
 @pytest.mark.parametrize(("method", "args"), CALLS)
 def test_without_an_experiment_nothing_can_be_saved(manager, base, method, args):
-    """The error names the method and says what to call first; before the first one and after the last."""
+    """The error names the method and what to call first, before the first experiment and after the last."""
     for _ in range(2):
         with pytest.raises(NoActiveExperimentError, match=rf"{method}\(\): .*call create_experiment\(config\) first"):
             getattr(manager, method)(*args)
@@ -198,7 +198,7 @@ def test_without_an_experiment_nothing_can_be_saved(manager, base, method, args)
 
 @pytest.mark.parametrize("config", [3, "lr", [1], object])
 def test_a_config_without_settings_makes_nothing_and_ends_nothing(manager, config):
-    """The experiment that runs goes on: the new one never began."""
+    """The running experiment keeps running, because the new one has not started."""
     folder = manager.create_experiment({"lr": 0.1})
     with pytest.raises(ConfigError):
         manager.create_experiment(config)
@@ -208,7 +208,7 @@ def test_a_config_without_settings_makes_nothing_and_ends_nothing(manager, confi
 
 
 def test_a_second_experiment_takes_the_place_of_the_first(manager, caplog):
-    """The first one was never marked complete, so it is interrupted and not completed; it is said."""
+    """The first one was never marked complete, so it is interrupted, with a warning."""
     first = manager.create_experiment({"lr": 0.1})
     second = manager.create_experiment({"lr": 0.2})
     manager.save_final_metrics({"f1": 0.5})
@@ -288,7 +288,7 @@ def test_a_block_of_the_same_directory_counts_as_the_managers(manager, base):
 
 
 def test_a_helper_thread_saves_into_what_the_program_runs(manager):
-    """As long as there is no doubt which that is."""
+    """If exactly one experiment is running."""
     folder = manager.create_experiment({"lr": 0.1})
     problems = []
 
@@ -307,7 +307,7 @@ def test_a_helper_thread_saves_into_what_the_program_runs(manager):
 
 
 def test_threads_that_each_create_have_each_their_own(manager):
-    """One manager shared by several threads; a thread with none of its own is told about the doubt."""
+    """If several threads share a manager, a thread without an experiment of its own gets an error."""
     gate, problems = threading.Barrier(3), []
 
     def train(lr):
@@ -343,7 +343,7 @@ def test_the_list_has_plain_dicts_with_the_seeds_fields_first(manager, base):
     folder = manager.create_experiment({"lr": 0.1}, "n", "d")
     manager.mark_complete(notes="x")
     (entry,) = manager.list_experiments()
-    assert list(entry)[: len(SEED_FIELDS)] == SEED_FIELDS
+    assert list(entry)[: len(LEGACY_FIELDS)] == LEGACY_FIELDS
     assert {type(value) for value in entry.values()} <= {str, dict, list, type(None)}
     assert entry["directory"] == str(folder)
     assert json.loads(json.dumps(entry)) == entry
@@ -460,7 +460,7 @@ def test_the_registry_can_have_another_name(tmp_path):
 
 @pytest.mark.parametrize("name", ["", ".", "subfolder", "subfolder/", "./subfolder", ".runbook"])
 def test_a_registry_name_that_is_a_folder_moves_no_folder(tmp_path, name):
-    """Setting aside a damaged registry must never set aside the experiments themselves."""
+    """A damaged registry is quarantined without the experiments."""
     base = tmp_path / "experiments"
     (base / "subfolder").mkdir(parents=True)
     (base / "subfolder" / "mine.txt").write_text("mine")
@@ -533,7 +533,7 @@ def test_other_things_in_the_base_directory_are_left_alone(manager, base):
     ],
 )
 def test_a_program_that_ends_without_saying_so_is_never_completed(script, base, ending, code, expected):
-    """Interrupted when nobody said how it ended, failed after an exception; the exit code is the program's own."""
+    """Interrupted without `mark_complete`, failed after an exception; the exit code is the program's own."""
     done = script.run(
         f"""
         from runbook import ExperimentManager

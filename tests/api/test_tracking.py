@@ -69,7 +69,7 @@ def record_of(path: Path) -> dict:
 
 
 def test_the_folder_is_whole_when_the_block_begins(base):
-    """Everything that DESIGN promises of a new folder is there before the first line of the block."""
+    """A new folder has all its initial files before the first line of the block runs."""
     with experiment({"lr": 0.1}, base_dir=base) as exp:
         names = {entry.name for entry in exp.path.iterdir()}
         assert {"experiment.json", "config.json", "checkpoints", "results", "metrics", "logs"} <= names
@@ -193,14 +193,14 @@ def test_a_frozen_config_gets_a_changed_copy(base):
 
 @pytest.mark.parametrize("config", [5, "lr=0.1", [1, 2], 1.5, True, b"x", {1, 2}])
 def test_a_config_without_settings_is_refused_before_anything_is_made(base, config):
-    """Bad input never half-creates an experiment, and the message says what would do."""
+    """Bad input leaves nothing on disk, and the message names what is accepted."""
     with pytest.raises(ConfigError, match="pass a mapping, a dataclass, or any object with attributes"):
         experiment(config, base_dir=base)
     assert not base.exists()
 
 
 def test_a_base_directory_that_is_a_file_is_named(tmp_path):
-    """The error says which path is in the way and what to do about it."""
+    """The error names the path that is in the way and what to do about it."""
     path = tmp_path / "taken"
     path.write_text("mine")
     with (
@@ -245,7 +245,7 @@ def test_the_exception_comes_out_as_it_went_in(base):
 
 
 def test_a_block_can_be_entered_once(base):
-    """Entering it again is an error that says how to get another; the first run is untouched."""
+    """Entering it again is an error that explains how to start another; the first is unchanged."""
     block = experiment({"lr": 0.1}, base_dir=base)
     with block as exp:
         pass
@@ -256,7 +256,7 @@ def test_a_block_can_be_entered_once(base):
 
 
 def test_a_block_that_is_entered_inside_itself_ends_once(base):
-    """The mistake does not end the run that goes on around it as completed."""
+    """The error of the second entry does not end the experiment as completed."""
     block = experiment({"lr": 0.1}, base_dir=base)
     with pytest.raises(UsageError), block as exp:
         with block:
@@ -288,7 +288,7 @@ def test_a_block_works_in_an_exit_stack(base):
 @pytest.mark.parametrize("status", ["completed", "failed", "interrupted", Status.FAILED])
 @pytest.mark.parametrize("raises", [False, True])
 def test_a_status_set_by_hand_is_kept(base, registry_of, status, raises):
-    """What the program said about its ending outweighs how the block was left."""
+    """The status that the program gave counts, not how the block was left."""
     with contextlib.suppress(ValueError), experiment({"lr": 0.1}, base_dir=base) as exp:
         exp.finish(status, notes="by hand")
         if raises:
@@ -300,7 +300,7 @@ def test_a_status_set_by_hand_is_kept(base, registry_of, status, raises):
 
 
 def test_an_unknown_status_inside_the_block_changes_nothing(base):
-    """The run goes on, and ends as it ends."""
+    """The experiment keeps running, and its real end counts."""
     with experiment({"lr": 0.1}, base_dir=base) as exp:
         with pytest.raises(UnknownStatusError, match="completed, failed, interrupted"):
             exp.finish("done")
@@ -456,6 +456,7 @@ def test_an_unknown_option_is_named(manager, base, option):
     assert manager.list_experiments() == []
 
 
+@pytest.mark.slow
 def test_no_file_stays_open_after_the_block(base):
     """Ended experiments hold no descriptors."""
 

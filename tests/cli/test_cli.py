@@ -14,7 +14,7 @@ import sys
 
 import click
 import pytest
-from click.testing import CliRunner
+from cli_runner import cli_runner
 
 import runbook
 from runbook import errors
@@ -163,7 +163,7 @@ def test_options_for_all_stand_before_and_after_the_verb(base, manager, where):
     """Both positions have the same effect."""
     with manager.experiment({"lr": 1}, name="a") as exp:
         pass
-    result = CliRunner().invoke(main, [str(base) if word == "BASE" else word for word in where])
+    result = cli_runner().invoke(main, [str(base) if word == "BASE" else word for word in where])
     assert result.stdout == f"{exp.path}\n"
     assert result.exit_code == 0
 
@@ -173,14 +173,14 @@ def test_the_base_directory_is_taken_from_the_environment(manager, base, tmp_pat
     with manager.experiment({"lr": 1}, name="a") as exp:
         pass
     monkeypatch.setenv("RUNBOOK_DIR", str(base))
-    assert CliRunner().invoke(main, ["path", "a"]).stdout == f"{exp.path}\n"
-    assert CliRunner().invoke(main, ["path", "a", "--dir", str(tmp_path / "none")]).exit_code == 1
+    assert cli_runner().invoke(main, ["path", "a"]).stdout == f"{exp.path}\n"
+    assert cli_runner().invoke(main, ["path", "a", "--dir", str(tmp_path / "none")]).exit_code == 1
 
 
 def test_a_base_directory_that_is_a_file_is_refused(tmp_path):
     """The message names it."""
     (tmp_path / "file").touch()
-    result = CliRunner().invoke(main, ["ls", "--dir", str(tmp_path / "file")])
+    result = cli_runner().invoke(main, ["ls", "--dir", str(tmp_path / "file")])
     assert result.exit_code == 2
     assert "file" in result.stderr
 
@@ -237,7 +237,7 @@ def test_an_unknown_command_is_a_usage_error_with_the_nearest(run):
     result = run("shwo")
     assert result.exit_code == 2
     assert "did you mean show?" in result.stderr
-    assert "'runbook --help'" in CliRunner().invoke(main, ["xyzzy"], prog_name="runbook").stderr
+    assert "'runbook --help'" in cli_runner().invoke(main, ["xyzzy"], prog_name="runbook").stderr
 
 
 @pytest.mark.parametrize(
@@ -350,6 +350,7 @@ def test_each_error_has_its_code(error, code, capfd):
 WRITING = [["note", "@1", "text"], ["tag", "@1", "keep"], ["rm", "@1", "--yes"], ["repair"], ["end", "@1"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", WRITING, ids=" ".join)
 def test_a_base_directory_that_cannot_be_written_to_is_named(words, shelf, base):
     """The message names the base directory and has a hint, without an errno."""

@@ -46,3 +46,8 @@ def test_the_docstring_of_a_module_begins_with_its_verb(name):
     verb = name.rstrip("_")
     assert (module.__doc__ or "").startswith(f"`{verb}`: ")
     assert getattr(module, name).name == verb
+
+
+def test_no_command_takes_anything_from_another():
+    """What they share stands in `cli/`, so that each can be changed, and loaded, by itself."""
+    assert [name for name, path in MODULES.items() if "runbook.cli.commands" in path.read_text(encoding="utf-8")] == []

@@ -16,8 +16,6 @@ from pathlib import Path
 import attrs
 import pytest
 
-import runbook
-
 SWEEP = Path(__file__).parents[2] / "examples" / "sweep.py"
 pytestmark = pytest.mark.skipif(not SWEEP.exists(), reason="the examples are not beside the tests")
 
@@ -92,11 +90,9 @@ def swept(tmp_path_factory) -> Path:
 
 def _environment(folder: Path) -> dict[str, str]:
     """A newcomer's: `runbook` is on the path, and nothing is set for it."""
-    paths = [str(Path(runbook.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
         "PATH": os.pathsep.join([str(folder / "bin"), os.environ["PATH"]]),
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONIOENCODING": "utf-8",
         "TERM": "xterm-256color",
     }
@@ -146,10 +142,20 @@ def type_line(typed: Typed, folder: Path, columns: int) -> tuple[int, str]:
         os.close(ours)
 
 
+WIDE = re.compile(r"runbook (ls|show|compare|best|history)\b")
+"""What looks different on a wide terminal."""
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 200])
 def test_a_newcomer_finds_the_way(columns, project):
     """Every line ends with the right code and the words that help, fits, controls nothing, and is no traceback."""
     for typed in SESSION:
+        if columns > 80 and typed.line.startswith("runbook note"):
+            # What follows depends on what a newcomer has changed, and looks alike on every terminal.
+            break
+        if columns > 80 and (typed.code != 0 or not WIDE.match(typed.line)):
+            continue
         if typed.needs is not None and importlib.util.find_spec(typed.needs) is None:
             continue
         code, shown = type_line(typed, project, columns)

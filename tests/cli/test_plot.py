@@ -41,6 +41,7 @@ def test_a_line_is_a_line():
     assert lines[-1].split() == ["0", "19"]
 
 
+@pytest.mark.slow
 def test_no_spike_is_lost():
     """One point in ten thousand is seen at any width."""
     points = [(step, 100.0 if step == 5678 else 0.0) for step in range(10_000)]

@@ -140,6 +140,7 @@ def test_a_killed_training_is_shown_as_interrupted(training, watching):
     assert "interrupted (vanished)" in rest
 
 
+@pytest.mark.slow
 def test_it_goes_on_until_it_is_stopped(training, watching):
     """Without a name it waits for whatever comes; SIGTERM and Ctrl-C end it with their codes."""
     for signum, code in ((signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 130)):

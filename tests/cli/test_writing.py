@@ -15,7 +15,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from click.testing import CliRunner
+from cli_runner import cli_runner
 
 from runbook import ExperimentManager
 from runbook.cli import main
@@ -30,7 +30,7 @@ def run(base):
     """Calls a command on `base`, in this process."""
 
     def call(*args, **options):
-        return CliRunner().invoke(main, ["--dir", str(base), *map(str, args)], **options)
+        return cli_runner().invoke(main, ["--dir", str(base), *map(str, args)], **options)
 
     return call
 
@@ -202,7 +202,7 @@ def test_several_go_into_a_folder_and_come_back(manager, tmp_path, run, data):
     }
     assert run("export", "one", "two", tmp_path / "both.zip").exit_code == 2
     assert run("export", "one", tmp_path / "one.zip").stdout == f"{one}: exported to {tmp_path / 'one.zip'}\n"
-    result = CliRunner().invoke(
+    result = cli_runner().invoke(
         main,
         [
             "--dir",

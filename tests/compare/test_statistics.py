@@ -114,7 +114,7 @@ def test_the_bootstrap_agrees_with_that_of_scipy():
     second = np.where(draws.random(400) < 0.8, first, draws.random(400) < 0.9).astype(float)
     found = paired_bootstrap(first, second)
     wanted = stats.bootstrap(
-        (first, second), lambda a, b, axis: np.mean(b - a, axis=axis), paired=True, method="percentile", rng=5
+        (first, second), lambda a, b, axis: np.mean(b - a, axis=axis), paired=True, method="percentile", random_state=5
     )
     assert found.difference == pytest.approx(np.mean(second) - np.mean(first))
     assert found.interval == pytest.approx(tuple(wanted.confidence_interval), abs=0.004)

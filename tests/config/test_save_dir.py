@@ -167,8 +167,8 @@ def save_dir_of(config):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said_yet(monkeypatch):
-    monkeypatch.setattr(messages, "_said", set())
+def _no_warnings_yet(monkeypatch):
+    monkeypatch.setattr(messages, "_logged", set())
 
 
 @pytest.mark.parametrize("what", CHANGEABLE)

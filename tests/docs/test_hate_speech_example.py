@@ -19,8 +19,6 @@ from types import ModuleType
 
 import pytest
 
-import runbook
-
 np = pytest.importorskip("numpy", reason="the hate-speech example needs numpy")
 pytest.importorskip("sklearn", reason="the hate-speech example needs scikit-learn")
 sparse = pytest.importorskip("scipy.sparse", reason="the hate-speech example needs scipy")
@@ -321,11 +319,9 @@ def real_data() -> Path:
 def real_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the pipeline's experiment on the whole data set."""
     data, base = real_data(), tmp_path_factory.mktemp("base")
-    paths = [str(Path(runbook.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("RUNBOOK_")},
         "RUNBOOK_DIR": str(base),
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONWARNINGS": "error",
     }
     subprocess.run([sys.executable, EXAMPLE, "--data", data], cwd=base, env=environment, check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -32,9 +33,9 @@ MOMENT = datetime(2024, 12, 16, 14, 30, 52, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said_yet(monkeypatch):
+def _no_warnings_yet(monkeypatch):
     """What is said once in a process can be said in each test."""
-    monkeypatch.setattr(messages, "_said", set())
+    monkeypatch.setattr(messages, "_logged", set())
 
 
 @pytest.fixture
@@ -182,6 +183,23 @@ def test_a_mark_of_something_that_was_never_born_is_forgotten(registry, layout):
     published(layout, registry, "b")
     assert len(statuses(registry)) == 2
     assert unborn.experiment_id not in statuses(registry)
+
+
+def test_a_rewrite_that_fails_leaves_a_pending_entry(registry, layout, monkeypatch):
+    """The entry of an experiment that has ended would stay out of date otherwise: nobody looks at its record again."""
+    record = published(layout, registry)
+
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    changed = change(layout, record, notes="new")
+    with monkeypatch.context() as full, pytest.raises(OSError, match="No space left"):
+        full.setattr(IndexFile, "write", refuse)
+        registry.apply(record.experiment_id, changed)
+    assert marks(layout) == [record.experiment_id]
+    (entry,) = registry.entries()
+    assert entry["notes"] == "new"
+    assert marks(layout) == []
 
 
 def test_whoever_finds_its_mark_gone_is_done(registry, layout, registry_of, base):

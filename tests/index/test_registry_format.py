@@ -193,6 +193,7 @@ def _block(request, monkeypatch):
     monkeypatch.setattr(registry_format, "_BLOCK", request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_block")
 def test_block_by_block_a_registry_is_what_it_is_as_a_whole():
     """Ours is read in blocks, and what is damaged or has another form is left to those who read it whole."""
@@ -378,6 +379,19 @@ def test_an_update_of_an_id_that_stands_twice_is_what_is_read():
     assert registry_format.EntryEditor(again, ["a"]).entries() == {"a": entry("a", notes="new")}
 
 
+@pytest.mark.parametrize("others", [[], ["b", "c", "d"]], ids=["searched for", "found among all lines"])
+def test_of_two_lines_with_one_id_the_last_is_read_and_replaced(others):
+    """However the lines are found, and also where nothing has been replaced yet; an id is taken out with all lines."""
+    raw = registry_format.encode([entry("a", notes="old"), *map(entry, "bcd")])
+    line = registry_format.encode_entry(entry("a", notes="last"))
+    twice = raw.replace(b"\n]}", b",\n" + line + b"\n]}")
+    editor = registry_format.EntryEditor(twice, ["a", *others])
+    assert editor.entries()["a"]["notes"] == "last"
+    replaced = ours(editor.replaced({"a": entry("a", notes="new")}))
+    assert [item.get("notes") for item in replaced] == ["old", None, None, None, "new"]
+    assert [item["experiment_id"] for item in ours(editor.replaced({"a": None}))] == ["b", "c", "d"]
+
+
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
@@ -534,6 +548,7 @@ def test_an_entry_inside_of_a_config_is_no_experiment(form):
         assert salvaged(damaged) == [item for item in items if item is not victim]
 
 
+@pytest.mark.slow
 @given(entries(), st.integers(0, 10_000), st.sampled_from(string.printable))
 @settings(max_examples=200, deadline=None)
 def test_a_registry_with_a_character_put_in_is_decoded_or_reported(items, place, character):

@@ -1,4 +1,4 @@
-"""Saying something of an experiment from outside: nothing is lost, nothing doubled, whatever becomes of it."""
+"""Adding notes and tags to an experiment of another process: none is lost and none is doubled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runbook.index.registry import JsonRegistry
 from runbook.read.view import record_of
 from runbook.record.layout import BaseLayout
 
-SEED_ID = "20241216_143052_baseline_a1b2c3d4"
+LEGACY_ID = "20241216_143052_baseline_a1b2c3d4"
 GOLDEN = {
     "format_version": 1,
     "experiment_id": "20260131_120000_before_00c0ffee",
@@ -48,7 +48,7 @@ def make(manager, name="x", **options):
 
 
 def golden(base):
-    """An experiment as the version before this file was known wrote it."""
+    """An experiment as a version without annotations wrote it."""
     folder = base / GOLDEN["experiment_id"]
     (folder / "logs").mkdir(parents=True)
     (folder / "experiment.json").write_text(json.dumps(GOLDEN, indent=2))
@@ -60,8 +60,8 @@ def listed(manager, experiment_id):
     return next(entry for entry in manager.list_experiments() if entry["experiment_id"] == experiment_id)
 
 
-def said(manager, experiment_id):
-    """What is shown of it, which must be the same wherever one looks."""
+def shown(manager, experiment_id):
+    """The notes and tags that readers show, which must be the same in every view."""
     view, entry = manager.get_experiment(experiment_id), listed(manager, experiment_id)
     assert (view.notes, list(view.tags)) == (entry["notes"], entry["tags"])
     return view.notes, list(view.tags)
@@ -75,24 +75,24 @@ def test_a_note_and_tags_of_an_experiment_that_has_ended(manager, registry_of, b
     manager.add_note("x", "second\nthird")
     manager.add_tags(one, "keep", "a")
     manager.remove_tags(one, "b", "never there")
-    assert said(manager, one) == ("looks good\nsecond\nthird", ["a", "keep"])
-    assert [line["notes"] for line in registry_of(base)] == ["looks good\nsecond\nthird"]
+    assert shown(manager, one) == ("looks good\nsecond\nthird", ["a", "keep"])
+    assert [entry["notes"] for entry in registry_of(base)] == ["looks good\nsecond\nthird"]
     assert (base / one / "experiment.json").read_bytes() == before
     assert manager.doctor() == [finding for finding in manager.doctor() if finding.kind == "disk"]
 
 
-def test_what_was_said_survives_the_loss_of_the_registry(manager, base):
-    """The folders are the truth of this, too."""
+def test_annotations_survive_the_loss_of_the_registry(manager, base):
+    """The annotations are in the folders."""
     one = make(manager)
     manager.add_note(one, "n")
     manager.add_tags(one, "t")
     (base / "experiment_registry.json").unlink()
     shutil.rmtree(base / ".runbook")
-    assert said(ExperimentManager(base), one) == ("n", ["t"])
+    assert shown(ExperimentManager(base), one) == ("n", ["t"])
 
 
-def test_a_line_says_when_and_by_whom(manager, base):
-    """For whoever wonders later."""
+def test_an_annotation_has_its_time_and_author(manager, base):
+    """Readers of the file can see who wrote what."""
     one = make(manager)
     manager.add_note(one, "n")
     (line,) = [json.loads(raw) for raw in (base / one / "logs" / "annotations.jsonl").read_text().splitlines()]
@@ -100,14 +100,14 @@ def test_a_line_says_when_and_by_whom(manager, base):
 
 
 def test_a_record_from_before_reads_the_same(base):
-    """Field by field, and byte for byte on disk, until somebody says something."""
+    """Field by field, and byte for byte on disk, until it gets an annotation."""
     folder = golden(base)
     manager = ExperimentManager(base)
     view = manager.get_experiment("before")
     assert (view.notes, view.tags, record_of(view).format_version) == ("from before", ("old",), 1)
     manager.add_note("before", "and after")
     manager.remove_tags("before", "old")
-    assert said(manager, GOLDEN["experiment_id"]) == ("from before\nand after", [])
+    assert shown(manager, GOLDEN["experiment_id"]) == ("from before\nand after", [])
     assert json.loads((folder / "experiment.json").read_text()) == GOLDEN
 
 
@@ -118,7 +118,7 @@ def test_an_experiment_that_is_not_there_is_an_error(manager, call):
         getattr(manager, call)("nobody", "x")
 
 
-def test_nothing_to_say_changes_nothing(manager, base):
+def test_an_empty_note_changes_nothing(manager, base):
     """No file, and no error either: `exp.note("")` is none."""
     one = make(manager)
     manager.add_note(one, "")
@@ -126,8 +126,8 @@ def test_nothing_to_say_changes_nothing(manager, base):
     assert not (base / one / "logs" / "annotations.jsonl").exists()
 
 
-def test_a_damaged_record_is_said_and_nothing_is_written(manager, base):
-    """A note that nobody could be shown is not accepted."""
+def test_a_damaged_record_is_an_error_and_nothing_is_written(manager, base):
+    """A note that no reader could show is not accepted."""
     one = make(manager)
     (base / one / "experiment.json").write_text("{")
     with pytest.raises(errors.DamagedFileError):
@@ -136,37 +136,43 @@ def test_a_damaged_record_is_said_and_nothing_is_written(manager, base):
 
 
 def test_a_repair_of_a_damaged_record_doubles_nothing(manager, base):
-    """What is written in its place is its line, which had the notes from outside."""
+    """The new record is made from the entry, which has the annotations already."""
     one = make(manager)
     manager.add_note(one, "n")
     manager.add_tags(one, "t")
     (base / one / "experiment.json").write_text("{")
     manager.repair()
-    assert said(manager, one) == ("n", ["t"])
+    assert shown(manager, one) == ("n", ["t"])
     manager.add_note(one, "m")
-    assert said(manager, one) == ("n\nm", ["t"])
+    assert shown(manager, one) == ("n\nm", ["t"])
 
 
 @pytest.mark.parametrize("has_folder", [True, False])
-def test_one_of_the_seeds_tool_keeps_its_notes_in_the_registry(base, has_folder, registry_of):
-    """It has no record and may have no folder; its line is what there is of it."""
+def test_one_of_the_legacy_tool_keeps_its_notes_in_the_registry(base, has_folder, registry_of):
+    """It has no record and may have no folder; its entry is all there is of it."""
     base.mkdir()
     if has_folder:
-        (base / SEED_ID).mkdir()
-        (base / SEED_ID / "config.json").write_text("{}")
-    line = {"experiment_id": SEED_ID, "timestamp": "2024-12-16T14:30:52", "status": "completed", "notes": "old", "x": 1}
-    (base / "experiment_registry.json").write_text(json.dumps({"experiments": [line]}, indent=2))
+        (base / LEGACY_ID).mkdir()
+        (base / LEGACY_ID / "config.json").write_text("{}")
+    entry = {
+        "experiment_id": LEGACY_ID,
+        "timestamp": "2024-12-16T14:30:52",
+        "status": "completed",
+        "notes": "old",
+        "x": 1,
+    }
+    (base / "experiment_registry.json").write_text(json.dumps({"experiments": [entry]}, indent=2))
     manager = ExperimentManager(base)
-    manager.add_note(SEED_ID, "new")
-    manager.add_tags(SEED_ID, "a", "b")
-    manager.remove_tags(SEED_ID, "a")
-    assert said(manager, SEED_ID) == ("old\nnew", ["b"])
+    manager.add_note(LEGACY_ID, "new")
+    manager.add_tags(LEGACY_ID, "a", "b")
+    manager.remove_tags(LEGACY_ID, "a")
+    assert shown(manager, LEGACY_ID) == ("old\nnew", ["b"])
     assert [(entry["notes"], entry["tags"], entry["x"]) for entry in registry_of(base)] == [("old\nnew", ["b"], 1)]
-    assert (base / SEED_ID).exists() == has_folder
+    assert (base / LEGACY_ID).exists() == has_folder
 
 
-def test_a_registry_that_cannot_be_written_is_said_and_the_note_is_kept(manager, monkeypatch, caplog):
-    """An error would ask for saying it again, and then it would be there twice."""
+def test_a_registry_that_cannot_be_written_is_a_warning_and_the_note_is_kept(manager, monkeypatch, caplog):
+    """After an error the user would add the note again, and it would be there twice."""
     from runbook.storage import files
 
     one = make(manager)
@@ -180,14 +186,14 @@ def test_a_registry_that_cannot_be_written_is_said_and_the_note_is_kept(manager,
     monkeypatch.setattr(files, "write_whole", write_whole)
     manager.add_note(one, "n")
     assert "No space left" in caplog.text
-    assert said(manager, one) == ("n", [])
+    assert shown(manager, one) == ("n", [])
     monkeypatch.undo()
-    assert said(manager, one) == ("n", [])
+    assert shown(manager, one) == ("n", [])
 
 
 @pytest.fixture
 def hidden(base):
-    """A block in which what is said of an experiment cannot be read, on a real disk: a folder lies in its place."""
+    """A block in which annotations cannot be read, on a real disk: the path of their file is a folder."""
 
     @contextlib.contextmanager
     def hide(experiment_id):
@@ -201,10 +207,10 @@ def hidden(base):
     return hide
 
 
-def test_what_cannot_be_read_for_a_moment_is_shown_as_it_was_and_then_as_it_is(
+def test_annotations_that_cannot_be_read_for_a_moment_are_shown_as_they_were_and_then_as_they_are(
     manager, base, hidden, registry_of, caplog
 ):
-    """The line keeps what it said, the state is the new one, and whoever looks next looks again."""
+    """The entry keeps its notes, its status is the new one, and the next reader reads again."""
     with pytest.raises(RuntimeError), manager.experiment({}, name="x") as exp:
         raise RuntimeError
     one = exp.id
@@ -214,15 +220,15 @@ def test_what_cannot_be_read_for_a_moment_is_shown_as_it_was_and_then_as_it_is(
             file.write(json.dumps({"time": "2099-01-01T00:00:00+00:00", "note": "meanwhile"}) + "\n")
         with manager.experiment({}, resume=one):
             pass
-        assert [(line["status"], line["notes"]) for line in registry_of(base)] == [("completed", "before")]
+        assert [(entry["status"], entry["notes"]) for entry in registry_of(base)] == [("completed", "before")]
         assert listed(manager, one)["notes"] == "before"
         assert "cannot be read" in caplog.text
-    assert said(manager, one) == ("before\nmeanwhile", [])
-    assert [line["notes"] for line in registry_of(base)] == ["before\nmeanwhile"]
+    assert shown(manager, one) == ("before\nmeanwhile", [])
+    assert [entry["notes"] for entry in registry_of(base)] == ["before\nmeanwhile"]
 
 
 def test_a_writer_that_had_to_wait_does_not_wait_for_what_cannot_be_read(manager, base, hidden, tmp_path):
-    """The mark of such an experiment stays; the writer folds it once, and goes on."""
+    """Such an experiment stays pending; the writer applies it once, and continues."""
     one = make(manager)
     manager.add_note(one, "before")
     script = (
@@ -236,11 +242,11 @@ def test_a_writer_that_had_to_wait_does_not_wait_for_what_cannot_be_read(manager
         JsonRegistry(BaseLayout(base), str(base)).apply(one)
         assert other.wait(10) == 0
         other.stdout.close()
-    assert said(manager, one) == ("before", [])
+    assert shown(manager, one) == ("before", [])
 
 
 def test_a_late_note_is_no_sign_of_life(manager, script, base):
-    """One that died on a machine that nobody can see ended when it last wrote, not when somebody said something."""
+    """An experiment on another machine ended when it last wrote, not when somebody added a note."""
     one = make(manager)
     path = base / one / "experiment.json"
     data = json.loads(path.read_text())
@@ -261,14 +267,14 @@ def test_a_late_note_is_no_sign_of_life(manager, script, base):
     manager.declare_ended(one)
     ended = record_of(manager.get_experiment(one)).completed_at
     assert abs(ended.timestamp() - max(long_ago, record_of(manager.get_experiment(one)).timestamp.timestamp())) < 2
-    assert said(manager, one)[0] == "is it dead?"
+    assert shown(manager, one)[0] == "is it dead?"
 
 
 RUNNING = """
 import sys, time
 from runbook import experiment
 
-with experiment({"lr": 0.1}, name="live", tags=["born"], resume=sys.argv[1]) as exp:
+with experiment({"lr": 0.1}, name="live", tags=["initial"], resume=sys.argv[1]) as exp:
     print(exp.id, flush=True)
     for step in range(int(sys.argv[2])):
         exp.log(loss=step)
@@ -291,15 +297,15 @@ for nth in range(int(sys.argv[4])):
 """
 
 
-def check(manager, one, *, own, outside):
-    """Every note is there once, every tag as it was left."""
-    notes, tags = said(manager, one)
+def check(manager, one, *, own, others):
+    """Every note is there once, and every tag as the last change left it."""
+    notes, tags = shown(manager, one)
     lines = notes.splitlines()
     assert sorted(lines) == sorted(set(lines)), "doubled"
-    expected = {f"{who} {nth}" for who, count in outside.items() for nth in range(count)} | own
+    expected = {f"{who} {nth}" for who, count in others.items() for nth in range(count)} | own
     assert set(lines) == expected
-    from_outside = {f"{who}-{nth}" for who, count in outside.items() for nth in range(1, count, 2)}
-    assert set(tags) == from_outside | {text.replace(" ", "-") for text in own} | {"born"}
+    of_others = {f"{who}-{nth}" for who, count in others.items() for nth in range(1, count, 2)}
+    assert set(tags) == of_others | {text.replace(" ", "-") for text in own} | {"initial"}
     assert len(tags) == len(set(tags))
 
 
@@ -308,17 +314,17 @@ def annotate(base, one, who, count):
 
 
 def test_a_hundred_notes_from_other_processes_while_it_runs_and_ends(manager, script, base, tmp_path):
-    """Two write from outside while it logs, notes, tags and ends; then it goes on, is killed, copied and merged."""
+    """Two processes annotate while it logs, notes, tags and ends; then it is resumed, killed, copied and merged."""
     process = script.start(RUNNING, "allow", "120")
     one = process.stdout.readline().strip()
     others = [annotate(base, one, who, 50) for who in ("ada", "bob")]
     assert [other.communicate(timeout=60)[1] for other in others] == [b"", b""]
     assert process.communicate(timeout=60)[1] == ""
     own = {f"own 1 {step}" for step in range(0, 120, 10)}
-    outside = {"ada": 50, "bob": 50}
-    check(manager, one, own=own, outside=outside)
+    others = {"ada": 50, "bob": 50}
+    check(manager, one, own=own, others=others)
 
-    # It goes on, and a third writes while it does; then it is killed.
+    # It is resumed, and a third process annotates meanwhile; then it is killed.
     data = json.loads((base / one / "experiment.json").read_text())
     (base / one / "experiment.json").write_text(json.dumps({**data, "status": "interrupted"}))
     manager.add_note(one, "cy 0")
@@ -335,19 +341,19 @@ def test_a_hundred_notes_from_other_processes_while_it_runs_and_ends(manager, sc
     lines = manager.get_experiment(one).notes.splitlines()
     assert len(lines) == len(set(lines)) and {"cy 0", "cy 1", "cy 2", *own} <= set(lines)
     assert sum(line.startswith(("ada", "bob")) for line in lines) == 100
-    shown = said(manager, one)
+    before = shown(manager, one)
 
     # Bundles and merges.
     for target in ("copies", "copy.zip"):
         made = manager.export_experiment(one, tmp_path / target)
         other = ExperimentManager(tmp_path / f"from {target}")
         other.import_experiment(made)
-        assert said(other, one) == shown
+        assert shown(other, one) == before
         assert other.merge(base).annotated == ()
-        assert said(other, one) == shown
+        assert shown(other, one) == before
 
 
-def test_what_is_said_of_two_copies_comes_together(manager, base, tmp_path):
+def test_the_annotations_of_two_copies_come_together(manager, base, tmp_path):
     """By a merge in either direction, and by an import of a bundle; the experiments remain one."""
     one = make(manager)
     manager.add_note(one, "both")
@@ -358,16 +364,16 @@ def test_what_is_said_of_two_copies_comes_together(manager, base, tmp_path):
     other.add_note(one, "there")
     report = manager.merge(other.base_dir)
     assert (report.skipped, report.annotated, report.renamed) == ((one,), (one,), {})
-    assert said(manager, one) == ("both\nhere\nthere", ["t"])
+    assert shown(manager, one) == ("both\nhere\nthere", ["t"])
     assert manager.merge(other.base_dir).annotated == ()
     bundle = manager.export_experiment(one, tmp_path / "copy.zip")
     assert other.import_experiment(bundle) is None
-    assert said(other, one) == said(manager, one)
+    assert shown(other, one) == shown(manager, one)
     assert len(manager.list_experiments()) == len(other.list_experiments()) == 1
 
 
-def test_a_later_state_brings_along_what_was_said_of_the_earlier_one(manager, base, tmp_path):
-    """The earlier one goes into the trash, and nothing that was said of it does."""
+def test_a_later_state_gets_the_annotations_of_the_earlier_one(manager, base, tmp_path):
+    """The earlier one goes into the trash, but none of its annotations is lost."""
     one = None
     try:
         with manager.experiment({"lr": 0.1}, name="long") as exp:
@@ -382,19 +388,19 @@ def test_a_later_state_brings_along_what_was_said_of_the_earlier_one(manager, ba
         pass
     manager.add_note(one, "of the later")
     assert other.merge(base).updated == (one,)
-    assert said(other, one) == ("of the earlier\nof the later", [])
+    assert shown(other, one) == ("of the earlier\nof the later", [])
     assert manager.merge(other.base_dir).annotated == (one,)
-    assert said(manager, one) == said(other, one)
+    assert shown(manager, one) == shown(other, one)
 
 
 def test_a_deleted_and_restored_one_is_as_it_was(manager):
-    """Its folder has what was said, and so has the line that the trash keeps."""
+    """Its folder has the annotations, and so has the entry in the trash."""
     one = make(manager)
     manager.add_note(one, "n")
     manager.delete_experiment(one)
     assert manager.list_trash()[0]["notes"] == "n"
     manager.restore_experiment(one)
-    assert said(manager, one) == ("n", [])
+    assert shown(manager, one) == ("n", [])
 
 
 def test_notes_while_it_is_deleted_and_restored_end_up_somewhere(manager, base):

@@ -1,4 +1,4 @@
-"""What is wrong in a base directory is said in plain words, and mended without losing anything."""
+"""Problems of a base directory are reported in words for people, and repaired without a loss."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def run(base):
 
 
 def everything(base):
-    """Every byte below a folder, wherever it lies: what is moved is not lost."""
+    """Every file content below a folder, at any path: a file that is moved is not lost."""
     return sorted(path.read_bytes() for path in base.rglob("*") if path.is_file() and ".runbook" not in path.parts)
 
 
 def test_nothing_is_wrong_where_nothing_is_wrong(manager, run):
-    """Only what the disk promises is said."""
+    """The only note is about the disk."""
     assert problems(manager) == []
     assert [finding.kind for finding in manager.doctor()] == ["disk"]
     assert manager.repair() == []
@@ -68,7 +68,7 @@ def test_looking_changes_nothing(manager, run, base):
 
 
 @pytest.mark.parametrize("damage", [b"{", b"", b"[]", b"\0\0", b'{"experiments": [3]}'])
-def test_a_registry_that_cannot_be_understood_is_set_aside_and_rebuilt(manager, run, base, damage):
+def test_a_registry_that_cannot_be_understood_is_quarantined_and_rebuilt(manager, run, base, damage):
     """What was there is kept beside it."""
     registry = base / "experiment_registry.json"
     registry.write_bytes(damage)
@@ -108,7 +108,7 @@ def test_an_entry_that_is_missing_or_wrong_is_brought_up_to_date(manager, run, b
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_dead_process_is_found_and_its_experiment_ended(manager, script, base):
-    """The status is wrong until somebody looks."""
+    """The status on disk is wrong until a reader checks the process."""
     script.run("import os\nfrom runbook import experiment\nwith experiment({}, name='x'):\n    os.kill(os.getpid(), 9)")
     found = next(one for one in problems(manager) if one.kind == "wrong-status")
     assert "its process is dead" in found.message
@@ -118,7 +118,7 @@ def test_a_dead_process_is_found_and_its_experiment_ended(manager, script, base)
 
 
 def test_an_experiment_on_another_host_is_a_note_with_its_last_sign_of_life(manager, script, base):
-    """Nobody here can prove anything, so a person decides."""
+    """There is no proof of death from here, so a person must decide."""
     script.run("import os\nfrom runbook import experiment\nwith experiment({}, name='x'):\n    os._exit(1)")
     (path,) = base.glob("*/experiment.json")
     record = json.loads(path.read_text())
@@ -139,38 +139,38 @@ def test_an_experiment_on_another_host_is_a_note_with_its_last_sign_of_life(mana
 
 
 def test_a_living_experiment_cannot_be_declared_ended(manager, base):
-    """The word of a person is not enough against a process that is there."""
+    """A person cannot declare a process dead that is there."""
     with experiment({}, name="x", base_dir=base) as exp, pytest.raises(UsageError, match="is alive"):
         manager.declare_ended(exp.id)
     assert exp.status is Status.COMPLETED
 
 
 def test_what_unfinished_writes_left_is_moved_aside(manager, run, base):
-    """Temporaries, locks of ended experiments and marks; nothing is deleted, and what a live process writes is left."""
-    stray = run.metrics_dir / ".history.json.999999999-3.tmp"
+    """Temporaries, locks of ended experiments and pending marks; nothing is deleted, and files of live processes stay."""
+    abandoned = run.metrics_dir / ".history.json.999999999-3.tmp"
     fresh = run.metrics_dir / f".history.json.{os.getpid()}-3.tmp"
     theirs = run.metrics_dir / ".hidden"
     at_top = base / ".experiment_registry.json.tmp"
-    for path in (stray, fresh, theirs, at_top):
+    for path in (abandoned, fresh, theirs, at_top):
         path.write_text(path.name)
-    for path in (stray, at_top):
+    for path in (abandoned, at_top):
         os.utime(path, (OLD, OLD))
     lock = base / ".runbook" / "running" / run.id
     lock.touch()
     (base / ".runbook" / "experiment_registry.json.pending" / run.id).touch()
     before = everything(base)
-    assert kinds(manager) == ["lock", "mark", "temporary", "temporary"]
+    assert kinds(manager) == ["lock", "pending", "temporary", "temporary"]
     manager.repair()
     assert problems(manager) == []
     assert everything(base) == before
     assert fresh.exists()
     assert theirs.exists()
-    assert not stray.exists()
+    assert not abandoned.exists()
     assert len(list((base / ".set-aside").rglob("*.tmp"))) == 2
 
 
-def test_a_damaged_record_is_set_aside_and_written_from_the_registry(manager, run, base):
-    """The registry knows how it ended; what was in the record is kept."""
+def test_a_damaged_record_is_quarantined_and_written_from_the_registry(manager, run, base):
+    """The registry has its ending; the damaged record is kept."""
     (run.path / "experiment.json").write_text("{broken")
     with experiment({}, name="other", base_dir=base):
         pass
@@ -183,8 +183,8 @@ def test_a_damaged_record_is_set_aside_and_written_from_the_registry(manager, ru
     assert "{broken" in [path.read_text() for path in (base / ".set-aside").rglob("experiment.json")]
 
 
-def test_of_a_damaged_record_that_nobody_else_knows_nothing_is_invented(manager, run, base):
-    """Without a line in the registry its ending is unknown, and stays so."""
+def test_without_an_entry_nothing_is_invented_for_a_damaged_record(manager, run, base):
+    """Without an entry in the registry its ending is unknown, and stays so."""
     (run.path / "experiment.json").write_text("{broken")
     (base / "experiment_registry.json").unlink()
     manager.repair()
@@ -238,8 +238,8 @@ def test_a_folder_that_is_gone_is_named(manager, run, base):
     assert problems(manager) == []
 
 
-def test_a_read_only_base_directory_can_be_asked(manager, run, base):
-    """Where nothing can be written the disk's note says so."""
+def test_a_read_only_base_directory_can_be_diagnosed(manager, run, base):
+    """The note about the disk says that it cannot be written to."""
     if os.getuid() == 0:
         done = subprocess.run(["unshare", "-m", "true"], capture_output=True)
         if done.returncode != 0:
@@ -282,7 +282,7 @@ def test_the_kind_of_a_disk_is_that_of_the_innermost_and_latest_mount(tmp_path, 
     """As proc_pid_mountinfo(5) writes them."""
     table = tmp_path / "mountinfo"
     table.write_text(MOUNTS)
-    assert disks.file_system(directory, table) == kind
+    assert disks.find_file_system(directory, table) == kind
 
 
 @pytest.mark.parametrize(
@@ -295,13 +295,13 @@ def test_the_kind_of_a_disk_is_that_of_the_innermost_and_latest_mount(tmp_path, 
         (None, "does not say"),
     ],
 )
-def test_what_a_disk_promises_is_said(tmp_path, monkeypatch, kind, words):
+def test_the_guarantees_of_a_disk_are_reported(tmp_path, monkeypatch, kind, words):
     """No more than is known of its kind."""
-    monkeypatch.setattr(disks, "file_system", lambda _: kind)
-    said = " ".join(" ".join(pair) for pair in disks.guarantees(tmp_path))
+    monkeypatch.setattr(disks, "find_file_system", lambda _: kind)
+    text = " ".join(" ".join(pair) for pair in disks.describe_disk(tmp_path))
     import re
 
-    assert re.search(words, said)
+    assert re.search(words, text)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -319,7 +319,7 @@ def test_a_stopped_experiment_is_no_finding(manager, script, base):
         process.communicate()
 
 
-def test_a_running_experiment_without_an_attempt_is_told_and_can_be_declared_ended(base):
+def test_a_running_experiment_without_an_attempt_is_reported_and_can_be_declared_ended(base):
     with experiment({}, base_dir=base) as exp:
         pass
     path = exp.path / "experiment.json"

@@ -1,4 +1,4 @@
-"""Making room: what was deleted goes for good, and nothing that is an experiment does."""
+"""Deleting for good: the trash is emptied, and no experiment outside of it is touched."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def age(path, days):
 def deleted(manager, name, days_ago):
     one = make(manager, name)
     manager.delete_experiment(one)
-    line = manager.base_dir / ".trash" / f".{one}.json"
-    kept = json.loads(line.read_text())
+    kept_entry = manager.base_dir / ".trash" / f".{one}.json"
+    kept = json.loads(kept_entry.read_text())
     kept["deleted_at"] = (datetime.now(UTC) - timedelta(days=days_ago)).isoformat()
-    line.write_text(json.dumps(kept))
+    kept_entry.write_text(json.dumps(kept))
     return one
 
 
@@ -57,7 +57,7 @@ def test_a_base_directory_without_garbage_gives_nothing(manager, base):
     assert not base.exists()
 
 
-def test_the_trash_is_emptied_and_its_size_is_told(manager, base):
+def test_the_trash_is_emptied_and_its_size_is_reported(manager, base):
     """Experiments that are not in it stay."""
     kept, gone = make(manager, "kept"), make(manager, "gone", size=100_000)
     size = sum(path.stat().st_size for path in (base / gone).rglob("*") if path.is_file())
@@ -67,8 +67,8 @@ def test_the_trash_is_emptied_and_its_size_is_told(manager, base):
     assert os.listdir(base / ".trash") == [] and ids(manager) == [kept]
 
 
-def test_a_dry_run_says_the_same_and_changes_nothing(manager, base):
-    """So that one can look first."""
+def test_a_dry_run_reports_the_same_and_changes_nothing(manager, base):
+    """A user can check first."""
     manager.delete_experiment(make(manager))
     before = everything_in(base)
     report = manager.collect_garbage(dry_run=True)
@@ -82,7 +82,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(manager, base):
 
 
 def test_what_was_deleted_more_recently_is_spared(manager):
-    """And what nobody knows when."""
+    """And so is what was deleted at an unknown time."""
     deleted(manager, "new", 1)
     old = deleted(manager, "old", 40)
     by_hand = make(manager, "by_hand")
@@ -91,18 +91,18 @@ def test_what_was_deleted_more_recently_is_spared(manager):
     assert len(manager.list_trash()) == 2
 
 
-@pytest.mark.parametrize("said", ["soon", None, 3, "2999-01-01T00:00:00+00:00"])
-def test_a_time_that_cannot_be_understood_spares(manager, said):
-    """Safety first."""
+@pytest.mark.parametrize("moment", ["soon", None, 3, "2999-01-01T00:00:00+00:00"])
+def test_a_time_that_cannot_be_understood_spares(manager, moment):
+    """What may be recent is kept."""
     one = deleted(manager, "x", 40)
-    line = manager.base_dir / ".trash" / f".{one}.json"
-    line.write_text(json.dumps({**json.loads(line.read_text()), "deleted_at": said}))
+    kept_entry = manager.base_dir / ".trash" / f".{one}.json"
+    kept_entry.write_text(json.dumps({**json.loads(kept_entry.read_text()), "deleted_at": moment}))
     assert manager.collect_garbage(trash_older_than=timedelta(days=30)) == GarbageReport()
     assert manager.collect_garbage().experiments == (one,)
 
 
 def test_a_negative_age_is_refused(manager):
-    """It would spare nothing, which is not what anybody means who gives an age."""
+    """It would keep nothing, and a user who gives an age does not want that."""
     manager.delete_experiment(make(manager))
     with pytest.raises(errors.UsageError, match="positive"):
         manager.collect_garbage(trash_older_than=timedelta(days=-30))
@@ -128,7 +128,7 @@ def test_old_temporaries_of_ours_go_and_all_else_stays(manager, base):
 
 
 def test_locks_of_experiments_that_have_ended_go_and_of_running_ones_stay(manager, base):
-    """A lock that is held is left alone, whatever the record says."""
+    """A lock that is held is left alone, whatever status the record has."""
     ended = make(manager)
     (base / ".runbook" / "running" / ended).touch()
     with manager.experiment({}, name="live") as live:
@@ -155,17 +155,17 @@ ExperimentManager({str(tmp_path / "other")!r}).import_experiment({str(bundle)!r}
         if done > 1_000_000:
             assert [name for name in other.collect_garbage(dry_run=True).leftovers if "incoming" in name] == []
 
-    strays = os.listdir(tmp_path / "other" / ".runbook" / "incoming")
+    orphans = os.listdir(tmp_path / "other" / ".runbook" / "incoming")
     report = other.collect_garbage(dry_run=True)
-    assert report.leftovers == tuple(f".runbook/incoming/{name}" for name in strays if not name.endswith(".lock"))
+    assert report.leftovers == tuple(f".runbook/incoming/{name}" for name in orphans if not name.endswith(".lock"))
     assert report.freed_bytes > 1_000_000
     assert other.collect_garbage().leftovers == report.leftovers
     assert os.listdir(tmp_path / "other" / ".runbook" / "incoming") == []
     assert other.import_experiment(bundle, progress=look) == one
 
 
-def test_what_was_set_aside_goes_by_its_age(manager, base):
-    """A repair names its folder by the time; anything else in there is somebody's own."""
+def test_quarantined_files_go_by_their_age(manager, base):
+    """A repair names its folder by the time; anything else there is a user's own."""
     make(manager)
     for name in ("20200101T000000.000000", f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}", "mine"):
         (base / ".set-aside" / name).mkdir(parents=True)
@@ -198,8 +198,8 @@ def test_no_link_is_followed(manager, base, tmp_path):
     assert os.listdir(base / ".trash") == os.listdir(base / ".set-aside") == []
 
 
-def test_a_trash_or_a_set_aside_that_is_a_link_is_not_followed(manager, base, tmp_path):
-    """The one is refused, in the other nothing is looked for."""
+def test_a_trash_or_a_quarantine_that_is_a_link_is_not_followed(manager, base, tmp_path):
+    """The trash is refused; the quarantine is not searched."""
     make(manager)
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "20200101T000000.000000").mkdir(parents=True)
@@ -211,8 +211,8 @@ def test_a_trash_or_a_set_aside_that_is_a_link_is_not_followed(manager, base, tm
     assert os.listdir(elsewhere) == ["20200101T000000.000000"]
 
 
-def test_what_cannot_be_removed_is_told_and_the_rest_goes(manager, base, monkeypatch):
-    """One that fails keeps nothing else from going."""
+def test_what_cannot_be_removed_is_reported_and_the_rest_goes(manager, base, monkeypatch):
+    """One that cannot be removed does not stop the others."""
     import shutil
 
     bad, good = deleted(manager, "bad", 1), deleted(manager, "good", 1)
@@ -232,7 +232,7 @@ def test_what_cannot_be_removed_is_told_and_the_rest_goes(manager, base, monkeyp
 
 
 def test_one_that_is_restored_meanwhile_stays(manager):
-    """It is passed over, and counts as nothing."""
+    """It is not counted."""
     one, two = deleted(manager, "one", 2), deleted(manager, "two", 1)
     restored = []
 
@@ -248,9 +248,9 @@ def test_progress_counts_things(manager):
     """And an exception in the hook leaves experiments either in the trash or gone."""
     for name in ("a", "b", "c"):
         deleted(manager, name, 1)
-    told = []
-    manager.collect_garbage(dry_run=True, progress=lambda *now: told.append(now))
-    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    calls = []
+    manager.collect_garbage(dry_run=True, progress=lambda *now: calls.append(now))
+    assert calls == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
     def hook(done, total):
         if done == 1:

@@ -1,4 +1,4 @@
-"""What dead processes leave: told by names and ages."""
+"""The files of dead processes, known by their names and ages."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from runbook.storage import files
         (".12-3.tmp", False),
     ],
 )
-def test_only_names_that_nobody_else_gives_are_ours(tmp_path, name, is_ours):
-    """What is deleted for good must not be a file that somebody called so."""
+def test_only_names_that_users_do_not_give_are_ours(tmp_path, name, is_ours):
+    """A file of a user with such a name must not be deleted for good."""
     assert leftovers.is_ours(tmp_path / name, "experiment_registry.json") == is_ours
 
 
 def test_the_names_that_we_give_are_ours(tmp_path, monkeypatch):
-    """Held against the module that gives them."""
+    """Checked with the module that gives them."""
     names, replace = [], files._replace
 
     def listing_first(source, target):
@@ -43,11 +43,11 @@ def test_the_names_that_we_give_are_ours(tmp_path, monkeypatch):
     temporaries = {name for name in names if name.endswith(".tmp")}
     assert len(temporaries) == 2
     assert all(leftovers.is_ours(tmp_path / name, "experiment_registry.json") for name in temporaries)
-    assert {path.name for path in leftovers.temporaries(tmp_path, is_deep=False)} == set()
+    assert {path.name for path in leftovers.list_temporaries(tmp_path, is_deep=False)} == set()
 
 
 def test_what_is_gone_or_new_is_not_old(tmp_path):
-    """Somebody may be at work on it."""
+    """A process may be at work on it."""
     assert not leftovers.is_old(tmp_path / "gone")
     (tmp_path / "x").touch()
     assert not leftovers.is_old(tmp_path / "x")

@@ -20,7 +20,7 @@ from runbook.index.registry import JsonRegistry
 from runbook.maintain import trash
 from runbook.record.layout import BaseLayout
 
-SEED_ID = "20241216_143052_baseline_a1b2c3d4"
+LEGACY_ID = "20241216_143052_baseline_a1b2c3d4"
 
 
 @pytest.fixture
@@ -35,15 +35,15 @@ def make(manager, name="x", **metrics):
     return exp.id
 
 
-def seed(base, experiment_id=SEED_ID, *, has_folder=True, **fields):
+def make_legacy(base, experiment_id=LEGACY_ID, *, has_folder=True, **fields):
     """An experiment of the legacy tool."""
     base.mkdir(exist_ok=True)
     if has_folder:
         (base / experiment_id).mkdir()
         (base / experiment_id / "config.json").write_text("{}")
-    line = {"experiment_id": experiment_id, "timestamp": "2024-12-16T14:30:52", "status": "completed", **fields}
-    (base / "experiment_registry.json").write_text(json.dumps({"experiments": [line]}, indent=2))
-    return line
+    entry = {"experiment_id": experiment_id, "timestamp": "2024-12-16T14:30:52", "status": "completed", **fields}
+    (base / "experiment_registry.json").write_text(json.dumps({"experiments": [entry]}, indent=2))
+    return entry
 
 
 def files_in(folder):
@@ -55,11 +55,11 @@ def ids(manager):
 
 
 def trash_ids(registry):
-    return [entry["experiment_id"] for entry in trash.trashed(registry)]
+    return [entry["experiment_id"] for entry in trash.list_trashed(registry)]
 
 
-def test_a_deleted_experiment_lies_in_the_trash_and_is_listed_no_more(manager, registry, base, registry_of):
-    """One rename moves its folder; its line goes; others stay."""
+def test_a_deleted_experiment_is_in_the_trash_and_is_listed_no_more(manager, registry, base, registry_of):
+    """One rename moves its folder; its entry is removed; others stay."""
     gone, kept = make(manager, "gone"), make(manager, "kept")
     before = files_in(base / gone)
     where = trash.delete(registry, gone)
@@ -73,14 +73,14 @@ def test_a_deleted_experiment_lies_in_the_trash_and_is_listed_no_more(manager, r
 
 
 def test_a_restored_experiment_is_as_it_was(manager, registry, base):
-    """Its files, its line, and fields of the line that only the line had."""
+    """Its files and its entry, also the fields that only the entry had."""
     gone = make(manager, "gone", f1=0.9)
     registry.insert({"experiment_id": gone, "rating": 5})
-    before, line = files_in(base / gone), manager.list_experiments()
+    before, entries = files_in(base / gone), manager.list_experiments()
     trash.delete(registry, gone)
     assert trash.restore(registry, gone) == gone
-    assert files_in(base / gone) == before and manager.list_experiments() == line
-    assert line[0]["rating"] == 5
+    assert files_in(base / gone) == before and manager.list_experiments() == entries
+    assert entries[0]["rating"] == 5
     assert list((base / ".trash").iterdir()) == []
 
 
@@ -111,20 +111,20 @@ def test_only_experiments_can_be_deleted(manager, registry, base, wanted):
     assert (base / "experiment_registry.json").exists() and len(ids(manager)) == 1
 
 
-def test_the_trash_says_what_is_in_it(manager, registry, base):
-    """The lines as they were, where they are now, and when they were deleted, the earliest first."""
+def test_the_trash_can_be_listed(manager, registry, base):
+    """The former entries with their present paths and the times of deletion, the earliest first."""
     first, second = make(manager, "b", f1=0.5), make(manager, "a")
-    assert trash.trashed(registry) == []
+    assert trash.list_trashed(registry) == []
     trash.delete(registry, first)
     trash.delete(registry, second)
-    found = trash.trashed(registry)
+    found = trash.list_trashed(registry)
     assert [entry["experiment_id"] for entry in found] == [first, second]
     assert (found[0]["metrics"], found[0]["directory"]) == ({"f1": 0.5}, str(base / ".trash" / first))
     assert found[0]["deleted_at"] < found[1]["deleted_at"]
 
 
 def test_the_same_id_can_be_deleted_more_than_once(manager, registry, base, tmp_path):
-    """Each gets a place of its own; the latest is restored first, and the one before it when the hint is followed."""
+    """Each gets a folder of its own; the latest is restored first, and the one before it when the hint is followed."""
     gone = make(manager)
     for n in range(3):
         if n:
@@ -143,18 +143,18 @@ def test_the_same_id_can_be_deleted_more_than_once(manager, registry, base, tmp_
 
 
 def test_a_running_experiment_is_refused(manager, registry, base):
-    """It is worked on; the message names the process; it goes on undisturbed."""
+    """The message names its process; the experiment continues undisturbed."""
     with manager.experiment({}, name="live") as exp:
         with pytest.raises(errors.UsageError, match=f"is running on .* in process {os.getpid()}; end it first"):
             trash.delete(registry, exp.id)
         exp.log(loss=1.0)
-    assert manager.get_experiment(exp.id).status == "completed" and trash.trashed(registry) == []
+    assert manager.get_experiment(exp.id).status == "completed" and trash.list_trashed(registry) == []
     trash.delete(registry, exp.id)
     assert ids(manager) == set()
 
 
 def test_one_whose_process_is_dead_is_not_running(manager, registry, script, base):
-    """What was killed can be deleted, without anybody looking at it first."""
+    """A killed experiment can be deleted before any reader has found its death."""
     done = script.run(
         """
         import os, signal
@@ -170,46 +170,46 @@ def test_one_whose_process_is_dead_is_not_running(manager, registry, script, bas
     assert manager.get_experiment("killed").status == "interrupted"
 
 
-def test_one_of_the_seeds_tool_keeps_the_fields_of_its_line(base):
-    """Its line is what there is of it."""
-    line = seed(base, notes="good", extra=3)
+def test_one_of_the_legacy_tool_keeps_the_fields_of_its_entry(base):
+    """Its entry is all there is of it."""
+    former = make_legacy(base, notes="good", extra=3)
     manager, registry = ExperimentManager(base), JsonRegistry(BaseLayout(base), str(base))
-    trash.delete(registry, SEED_ID)
-    assert ids(manager) == set() and trash.trashed(registry)[0]["extra"] == 3
-    trash.restore(registry, SEED_ID)
+    trash.delete(registry, LEGACY_ID)
+    assert ids(manager) == set() and trash.list_trashed(registry)[0]["extra"] == 3
+    trash.restore(registry, LEGACY_ID)
     entry = manager.list_experiments()[0]
-    assert {key: entry[key] for key in line} == line
+    assert {key: entry[key] for key in former} == former
 
 
-def test_a_line_of_the_seeds_tool_without_a_folder_can_be_deleted_and_restored(base):
-    """Its line goes, and comes back; no folder appears."""
-    seed(base, has_folder=False, notes="good")
+def test_an_entry_of_the_legacy_tool_without_a_folder_can_be_deleted_and_restored(base):
+    """Its entry is removed, and comes back; no folder appears."""
+    make_legacy(base, has_folder=False, notes="good")
     manager, registry = ExperimentManager(base), JsonRegistry(BaseLayout(base), str(base))
-    assert ids(manager) == {SEED_ID}
-    trash.delete(registry, SEED_ID)
-    assert ids(manager) == set() and trash_ids(registry) == [SEED_ID]
-    trash.restore(registry, SEED_ID)
-    assert manager.list_experiments()[0]["notes"] == "good" and not (base / SEED_ID).exists()
+    assert ids(manager) == {LEGACY_ID}
+    trash.delete(registry, LEGACY_ID)
+    assert ids(manager) == set() and trash_ids(registry) == [LEGACY_ID]
+    trash.restore(registry, LEGACY_ID)
+    assert manager.list_experiments()[0]["notes"] == "good" and not (base / LEGACY_ID).exists()
 
 
-def test_a_line_of_the_seeds_tool_that_runs_without_a_folder_stays(base, registry_of):
-    """A reader that brings other lines up to date does not take it for a deleted one."""
-    seed(base, has_folder=False, status="running")
+def test_an_entry_of_the_legacy_tool_that_runs_without_a_folder_stays(base, registry_of):
+    """A reader that brings other entries up to date does not take it for a deleted one."""
+    make_legacy(base, has_folder=False, status="running")
     manager = ExperimentManager(base)
     one = make(manager)
     (base / "experiment_registry.json").write_text(
         json.dumps({"experiments": [entry for entry in registry_of(base) if entry["experiment_id"] != one]})
     )
     for _ in range(2):
-        assert ids(manager) == {SEED_ID, one}
-    assert {entry["experiment_id"] for entry in registry_of(base)} == {SEED_ID, one}
+        assert ids(manager) == {LEGACY_ID, one}
+    assert {entry["experiment_id"] for entry in registry_of(base)} == {LEGACY_ID, one}
 
 
 # An experiment whose folder is gone
 
 
-def test_a_folder_that_somebody_removed_is_said_once_and_not_listed(manager, base, caplog, registry_of):
-    """Its line stays, and it is there again when its folder is."""
+def test_a_folder_that_somebody_removed_is_warned_about_once_and_not_listed(manager, base, caplog, registry_of):
+    """Its entry stays, and it is listed again when its folder is back."""
     gone, kept = make(manager, "gone"), make(manager, "kept")
     (base / gone).rename(base.parent / gone)
     assert ids(manager) == {kept} and ids(manager) == {kept}
@@ -222,7 +222,7 @@ def test_a_folder_that_somebody_removed_is_said_once_and_not_listed(manager, bas
 
 
 def test_a_deleted_one_is_no_reason_for_a_warning(manager, registry, caplog):
-    """Whoever deletes knows."""
+    """The user has deleted it on purpose."""
     trash.delete(registry, make(manager))
     manager.list_experiments()
     trash.empty(registry)
@@ -234,7 +234,7 @@ def test_a_deleted_one_is_no_reason_for_a_warning(manager, registry, caplog):
 
 
 def test_emptying_deletes_what_is_in_the_trash_and_nothing_else(manager, registry, base):
-    """It says how many; there is nothing to restore then."""
+    """It returns their number; there is nothing to restore then."""
     gone, kept = make(manager, "gone"), make(manager, "kept")
     before = files_in(base / kept)
     trash.delete(registry, gone)
@@ -255,7 +255,7 @@ def test_emptying_follows_no_links(manager, registry, base, tmp_path):
     (base / gone / "results" / "up").symlink_to(base / kept)
     trash.delete(registry, gone)
     (base / ".trash" / "link").symlink_to(precious)
-    (base / ".trash" / SEED_ID).symlink_to(base / kept)
+    (base / ".trash" / LEGACY_ID).symlink_to(base / kept)
     assert trash_ids(registry) == [gone]
     assert trash.empty(registry) == 1
     assert (precious / "data").read_text() == "data" and (base / kept / "experiment.json").exists()
@@ -264,22 +264,22 @@ def test_emptying_follows_no_links(manager, registry, base, tmp_path):
 
 def test_a_trash_that_is_a_link_is_refused(manager, registry, base, tmp_path):
     """Nothing moves to where it leads, and nothing there is deleted."""
-    (tmp_path / "elsewhere" / SEED_ID).mkdir(parents=True)
+    (tmp_path / "elsewhere" / LEGACY_ID).mkdir(parents=True)
     (base / ".trash").symlink_to(tmp_path / "elsewhere")
     one = make(manager)
     for call in (
         lambda: trash.delete(registry, one),
         lambda: trash.empty(registry),
-        lambda: trash.restore(registry, SEED_ID),
+        lambda: trash.restore(registry, LEGACY_ID),
     ):
         with pytest.raises(errors.BaseDirectoryError, match="a link in the place of its trash"):
             call()
-    assert (tmp_path / "elsewhere" / SEED_ID).exists() and ids(manager) == {one}
+    assert (tmp_path / "elsewhere" / LEGACY_ID).exists() and ids(manager) == {one}
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[]", b'{"line": 3}', b'{"line": {"experiment_id": "../evil"}}'])
-def test_a_damaged_line_in_the_trash_gives_way_to_the_record(manager, registry, base, content):
-    """The folder is the truth; what stands beside it never leads elsewhere."""
+def test_a_damaged_entry_in_the_trash_is_replaced_by_the_record(manager, registry, base, content):
+    """The folder is the truth; the file beside it never leads to another path."""
     gone = make(manager, "gone", f1=0.9)
     trash.delete(registry, gone)
     beside = BaseLayout(base).trashed_entry(base / ".trash" / gone)
@@ -290,12 +290,12 @@ def test_a_damaged_line_in_the_trash_gives_way_to_the_record(manager, registry, 
 
 
 def test_a_folder_in_the_trash_without_a_record_can_be_restored(registry, manager, base):
-    """Whatever somebody moved there by hand."""
-    (base / ".trash" / SEED_ID).mkdir(parents=True)
-    (base / ".trash" / SEED_ID / "config.json").write_text("{}")
-    assert trash.trashed(registry)[0]["status"] == "unknown"
-    assert trash.restore(registry, SEED_ID) == SEED_ID
-    assert ids(manager) == {SEED_ID}
+    """Somebody may have moved any folder there by hand."""
+    (base / ".trash" / LEGACY_ID).mkdir(parents=True)
+    (base / ".trash" / LEGACY_ID / "config.json").write_text("{}")
+    assert trash.list_trashed(registry)[0]["status"] == "unknown"
+    assert trash.restore(registry, LEGACY_ID) == LEGACY_ID
+    assert ids(manager) == {LEGACY_ID}
 
 
 # Killed processes
@@ -342,14 +342,15 @@ def assert_in_one_place(base, experiment_id):
     return places[0], experiment_id in in_file
 
 
+@pytest.mark.slow
 @needs_strace
 @pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "legacy"])
 def test_a_delete_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_ours):
-    """And after the next look its line is where it is."""
+    """And after the next read its entry is in the same place as its folder."""
     outcomes = []
     for when in range(1, 12):
         shutil.rmtree(base, ignore_errors=True)
-        one = make(ExperimentManager(base)) if is_ours else seed(base, notes="good")["experiment_id"]
+        one = make(ExperimentManager(base)) if is_ours else make_legacy(base, notes="good")["experiment_id"]
         code = traced(base, "delete", one, "rename", "signal=SIGKILL", when)
         is_listed, is_in_file = assert_in_one_place(base, one)
         assert is_listed == is_in_file
@@ -366,13 +367,14 @@ def test_a_delete_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_o
     assert code == 0 and outcomes[0] is True and outcomes[-1] is False and len(outcomes) >= 4
 
 
+@pytest.mark.slow
 @needs_strace
 @pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "legacy"])
 def test_a_restore_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_ours):
-    """It can be restored again then, and no field of its line is lost."""
+    """It can be restored again then, and no field of its entry is lost."""
     for when in range(1, 12):
         shutil.rmtree(base, ignore_errors=True)
-        one = make(ExperimentManager(base)) if is_ours else seed(base, notes="good")["experiment_id"]
+        one = make(ExperimentManager(base)) if is_ours else make_legacy(base, notes="good")["experiment_id"]
         registry = JsonRegistry(BaseLayout(base), str(base))
         trash.delete(registry, one)
         code = traced(base, "restore", one, "rename", "signal=SIGKILL", when)
@@ -386,6 +388,7 @@ def test_a_restore_that_is_killed_at_any_rename_leaves_it_in_one_place(base, is_
     assert code == 0 and when >= 3
 
 
+@pytest.mark.slow
 @needs_strace
 def test_an_emptying_that_is_killed_leaves_nothing_that_could_be_restored_half(base):
     """An experiment in the trash is whole, or gone."""
@@ -396,16 +399,17 @@ def test_an_emptying_that_is_killed_leaves_nothing_that_could_be_restored_half(b
         before = files_in(base / one)
         trash.delete(registry, one)
         assert traced(base, "empty", "", "unlinkat", "signal=SIGKILL", when) != 0
-        for entry in trash.trashed(registry):
+        for entry in trash.list_trashed(registry):
             assert files_in(base / ".trash" / entry["experiment_id"]) == before
         trash.empty(registry)
         assert list((base / ".trash").iterdir()) == []
 
 
+@pytest.mark.slow
 @needs_strace
 @pytest.mark.parametrize("call", ["rename", "fsync", "mkdir"])
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-def test_a_delete_that_the_disk_refuses_leaves_it_in_one_place(base, call, error):
+def test_a_delete_that_fails_on_the_disk_leaves_it_in_one_place(base, call, error):
     """At any call an error, and never an experiment that is in neither place."""
     manager = ExperimentManager(base)
     for when in (1, 2, 3):
@@ -417,6 +421,7 @@ def test_a_delete_that_the_disk_refuses_leaves_it_in_one_place(base, call, error
     assert assert_in_one_place(base, one) == (False, False)
 
 
+@pytest.mark.slow
 def test_deleting_and_starting_at_once_lose_nothing(base, manager):
     """Processes that delete, and one that starts experiments, share one registry."""
     doomed = [make(manager, f"doomed{n}") for n in range(6)]
@@ -435,7 +440,7 @@ def test_deleting_and_starting_at_once_lose_nothing(base, manager):
 # The splice
 
 
-def test_a_line_is_taken_out_wherever_it_stands():
+def test_an_entry_is_removed_at_any_position():
     """First, last, in the middle, alone; what else the document holds stays."""
     entries = [{"experiment_id": name, "status": "completed"} for name in "abc"]
     for others in ({}, {"version": 2}):
@@ -508,7 +513,7 @@ class TrashMachine(RuleBasedStateMachine):
     @invariant()
     def both_are_what_the_model_says(self):
         assert {entry["experiment_id"] for entry in self.registry.entries()} == self.listed
-        assert {entry["experiment_id"] for entry in trash.trashed(self.registry)} == self.trashed
+        assert {entry["experiment_id"] for entry in trash.list_trashed(self.registry)} == self.trashed
         raw = (self.base / "experiment_registry.json").read_bytes() if self.count else registry_format.EMPTY
         assert {entry["experiment_id"] for entry in registry_format.decode(raw, "x").values()} == self.listed
 

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from runbook import ExperimentManager, ExperimentNotFoundError, MissingExtraError, ReportTargetError
+from runbook.pages.report import data as report_data
 from runbook.pages.report import write_report
 from runbook.pages.report.environment import environment_rows
 from runbook.pages.report.labels import told_apart
@@ -100,6 +101,7 @@ def test_a_target_that_cannot_be_a_file_is_refused(manager, tmp_path, target, wo
     assert "report.html" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_former_report_is_replaced_whole_or_not_at_all(manager, tmp_path):
     """A report that fails leaves the one from before."""
     run(manager, "one")
@@ -192,6 +194,7 @@ def test_the_policy_allows_its_own_scripts_by_hash_and_nothing_else(manager, tmp
     assert set(rules) == {"default-src", "script-src", "style-src", "img-src", "base-uri", "form-action"}
 
 
+@pytest.mark.slow
 def test_fifty_experiments_of_a_thousand_points_stay_below_six_megabytes_unthinned(manager, tmp_path):
     """Five metrics each, and every point is there."""
     rows = [
@@ -219,6 +222,7 @@ def test_fifty_experiments_of_a_thousand_points_stay_below_six_megabytes_unthinn
     assert len(data["groups"]) == 10
 
 
+@pytest.mark.slow
 def test_long_histories_and_large_pictures_stay_below_six_megabytes(manager, tmp_path):
     """Curves are thinned with their spikes, pictures are named, and the page says both."""
     for number in range(12):
@@ -238,6 +242,7 @@ def test_long_histories_and_large_pictures_stay_below_six_megabytes(manager, tmp
     assert "" in problems
 
 
+@pytest.mark.slow
 def test_ten_thousand_experiments_make_a_page_with_all_of_them(base, tmp_path):
     """The table is whole; curves and details are those of the newest, and the page says so."""
     base.mkdir()
@@ -271,10 +276,25 @@ def test_more_metrics_than_anybody_looks_at_are_cut_and_said(manager, tmp_path):
     """Charts are those that most experiments have."""
     with manager.experiment({}) as exp:
         exp.log({f"m{at}": at for at in range(200)})
+    with manager.experiment({}) as exp:
+        exp.log({"loss": 1, "m198": 2, "m199": 3})
     run(manager)
     data = data_of(manager.report(tmp_path / "report.html"))
-    assert len({curve["metric"] for curve in data["curves"]}) == 60
+    drawn = {curve["metric"] for curve in data["curves"]}
+    assert len(drawn) == 60
     assert "Of 201 metrics" in " ".join(data["remarks"])
+    # Two experiments have these, and one of the 200 others each; theirs came first.
+    assert drawn >= {"loss", "m198", "m199"}
+
+
+def test_the_table_has_the_metrics_that_most_experiments_have(manager, tmp_path):
+    """Not those that come first; how many there are is said."""
+    run(manager, "one", {f"m{at}": at for at in range(20)})
+    run(manager, "two", {"m18": 1, "m19": 2, "z": 3})
+    run(manager, "three", {"z": 1})
+    data = data_of(manager.report(tmp_path / "report.html"))
+    assert data["table"]["metrics"][:3] == ["m18", "m19", "z"]
+    assert "The table has 12 of 21 metrics" in " ".join(data["remarks"])
 
 
 def test_settings_that_most_experiments_have_come_before_the_metrics(manager, tmp_path):
@@ -356,6 +376,7 @@ def test_the_best_of_a_metric_is_marked_where_its_name_says_which_way(manager, t
     }
 
 
+@pytest.mark.slow
 def test_configs_of_any_size_fit(manager, tmp_path):
     """Long settings are cut, many are counted, and the page says so."""
     for number in range(20):
@@ -376,6 +397,18 @@ def test_long_tracebacks_keep_their_end(manager, tmp_path):
     assert failure["failure"]["traceback"].endswith("the end of it\n")
     assert "characters left out" in failure["failure"]["traceback"][:60]
     assert len(failure["failure"]["message"]) == 2_000
+
+
+def test_of_many_failures_the_newest_are_told(manager, tmp_path, monkeypatch):
+    """Nobody looks for the oldest; how many there are is said."""
+    monkeypatch.setattr(report_data, "_MOST_FAILURES", 2)
+    for name in ("first", "second", "third"):
+        with pytest.raises(ValueError, match=name), manager.experiment({}, name=name):
+            raise ValueError(name)
+    run(manager, points=0)
+    data = data_of(manager.report(tmp_path / "report.html"))
+    assert [failure["name"] for failure in data["failures"]] == ["third", "second"]
+    assert "Of 3 failed and interrupted experiments the newest 2 are told" in " ".join(data["remarks"])
 
 
 def test_an_older_failure_is_told_as_well(manager, tmp_path):

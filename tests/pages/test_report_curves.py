@@ -86,6 +86,7 @@ def test_values_near_the_end_of_floats_have_no_mean_but_no_error_either():
     assert not math.isfinite(mean.values[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "length"), [(1, 10), (1, 30_000), (50, 20_000), (250, 1_000), (3_000, 50), (3_000, 200)]
 )

@@ -139,6 +139,96 @@ def test_what_holds(text):
 @pytest.mark.parametrize(
     "text",
     [
+        "config.learning_rate < 1e-4 and metrics.test_f1 > 0.9",
+        "config.learning_rate > 1e-4 and metrics.test_f1 > 0.8",
+        "1e-4 < config.learning_rate",
+        # Of a chain each part counts: the first, the one in the middle, the last.
+        "0.86 < metrics.test_f1 <= 0.9",
+        "0.8 < metrics.test_f1 < 0.85",
+        "0.8 < metrics.test_f1 < 0.5 < 0.6",
+        "0 < 1 < metrics.test_f1",
+        "config.seed == 1152921504606846976",
+        "not config.seed == 1152921504606846977",
+        "config.optim.lr = 0.2",
+        "config.optim.name != 'adam'",
+        "config.optim.betas == [0.99, 0.9]",
+        "config.optim.betas == [0.9]",
+        "config.optim.betas contains 0.5",
+        "config.optim contains 'adam'",
+        "config.optim.name in ['adamw', 'sgd']",
+        "config.optim.name in []",
+        "config.optim.name not in ['sgd', 'adam']",
+        "config.clip != null",
+        "config.clip is not null",
+        "config.learning_rate is null",
+        "config.use_amp and config.dropout",
+        "not config.use_amp",
+        "config.clip or config.dropout or config.empty",
+        "config.use_amp == false",
+        "config.use_amp == 1",
+        "config.dropout == false",
+        "config.bound == -inf",
+        "config.bounds contains inf",
+        "1 in config.bounds",
+        "metrics.bad == metrics.bad",
+        "metrics.bad < inf or metrics.bad > 0",
+        "metrics.bad is not nan",
+        "metrics.test_f1 is nan",
+        "metrics.val/loss > 0.5",
+        "learning_rate > 1 or val/loss > 1",
+        "status == 'failed'",
+        "status in ['failed', 'interrupted']",
+        "status not in ['completed']",
+        "host ~ 'cpu-*'",
+        "'nope' in tags",
+        "'pape' in tags",
+        "'paper' not in tags",
+        "tags not contains 'sweep-3'",
+        "tags ~ 'swee'",
+        "tags !~ 'sweep-*'",
+        "name ~ 'line'",
+        "name ~ 'BASE*'",
+        "name !~ 'base*'",
+        "name contains 'Line'",
+        "started > '2026-01-01T00:00:00Z'",
+        "started > ended",
+        "ended <= '2026-01-01T00:59:59Z'",
+        "timestamp != '2026-01-01T01:00:00+01:00'",
+        "started in ['2026-01-02T00:00:00Z']",
+        "duration > '1h'",
+        "duration < 3600",
+        "duration == '59m'",
+        "notes != null",
+        "notes",
+        "false",
+        "false or false",
+        "true and false",
+        "false and true",
+        # `and` binds closer than `or`, and `not` closer than both.
+        "(true or true) and false",
+        "false and false or false",
+        "not true or false",
+        "not (true or false)",
+        "not not false",
+        "(config.seed) < 1",
+        "metrics.test_f1 < metrics.val/loss",
+    ],
+)
+def test_what_does_not_hold(text):
+    """Each of these is false of the entry above: a list of true ones alone would not notice what is left out."""
+    assert not holds(text)
+
+
+def test_parentheses_beside_each_other_do_not_add_up():
+    """Only those inside of each other count against the limit."""
+    assert holds(" and ".join(["(config.seed > 1)"] * (3 * parser.MAX_DEPTH)))
+    assert holds(" and ".join(["config.optim.lr in [0.1]"] * (3 * parser.MAX_DEPTH)))
+    assert holds("(" * parser.MAX_DEPTH + "true" + ")" * parser.MAX_DEPTH)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         *(f"config.only_here {sign} 1" for sign in ("<", "<=", ">", ">=", "==", "!=")),
         "config.only_here in [1]",
         "config.only_here not in [1]",

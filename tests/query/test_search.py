@@ -338,6 +338,7 @@ def test_any_values_can_be_sorted(values, is_descending, limit):
     assert numbers == sorted(numbers, reverse=is_descending)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_are_searched_within_a_test(monkeypatch):
     """A field is looked up in the query once, not for each experiment."""
     random.seed(1)

@@ -124,7 +124,7 @@ def test_years_beyond_the_reach_of_nanoseconds_are_kept():
     pytest.importorskip("pandas")
     years = ["0001-01-02T00:00:00+00:00", "9999-12-30T00:00:00+00:00"]
     frame = ExperimentList({"timestamp": year} for year in years).to_dataframe()
-    assert [stamp.year for stamp in frame["timestamp"].dt.to_pydatetime()] == [1, 9999]
+    assert frame["timestamp"].dt.year.tolist() == [1, 9999]
 
 
 def test_names_that_only_differ_in_their_dots_keep_their_columns():

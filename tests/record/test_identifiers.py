@@ -75,7 +75,7 @@ def test_names_that_begin_like_a_device_are_none(name):
 
 
 def entry(experiment_id, name=None, timestamp="2024-12-16T14:30:52+00:00"):
-    """A line of the registry, as far as it matters here."""
+    """An entry of the registry, with the fields that matter here."""
     return {"experiment_id": experiment_id, "custom_name": name, "timestamp": timestamp}
 
 
@@ -95,7 +95,7 @@ def is_safe_component(text: str) -> bool:
 
 
 def with_hostile(test):
-    """The hostile examples, besides what Hypothesis thinks of."""
+    """The hostile examples, besides those that Hypothesis finds."""
     for text in HOSTILE:
         test = example(text)(test)
     return test
@@ -142,7 +142,7 @@ def test_a_slug_is_short_plain_and_stays_as_it_is(text):
     ],
 )
 def test_a_slug_is_what_is_safe_of_the_name(text, slug):
-    """Accents go, ligatures open, whatever else is unsafe becomes a dash."""
+    """Accents are removed, ligatures become letters, and any other unsafe character becomes a dash."""
     if text == "Größe":
         # ß has no decomposition, so that it is one of the unsafe ones.
         slug = "Gro-e"
@@ -210,7 +210,7 @@ def test_what_would_leave_the_directory_is_no_folder_name(text):
 
 @pytest.mark.parametrize("text", ["20241216_143052_a1b2c3d4", "20241216_143052_lr=0.1, drop 50%_a1b2c3d4", "ä", "a.b"])
 def test_an_id_of_the_old_tool_is_a_folder_name(text):
-    """It put names into ids as they were."""
+    """The legacy tool put names into ids as they were."""
     assert identifiers.is_folder_name(text)
 
 
@@ -240,13 +240,13 @@ def test_the_time_in_an_id(experiment_id, moment):
     "name", ["a", "test_predictions.pkl", "val-2.json", "A_b.c-d", "x" * 64, "com10", "console.txt", "0", "_a", "a_"]
 )
 def test_a_plain_file_name_is_taken_as_it_is(name):
-    """Nobody gets another name than the one asked for."""
+    """A valid name is returned unchanged."""
     assert identifiers.check_file_name("file name", name) == name
 
 
 @pytest.mark.parametrize("name", [text for text in HOSTILE if text not in {"_", "___", "20241216_143052_a1b2c3d4"}])
 def test_a_dangerous_file_name_is_refused_with_a_safe_one(name):
-    """It would leave the folder, or be no file on some system; the message has one that works."""
+    """It would lead out of the folder, or is not valid on some system; the message suggests one that is."""
     with pytest.raises(errors.InvalidNameError) as caught:
         identifiers.check_file_name("file name", name)
     assert caught.value.name == name
@@ -297,19 +297,19 @@ def test_an_experiment_goes_by_its_id_its_name_or_a_prefix(wanted, found):
 
 
 def test_an_id_counts_before_a_name():
-    """Somebody may call an experiment by the id of another."""
+    """An experiment may have the id of another as its name."""
     shelf = [entry(A, "x"), entry(B, A)]
     assert identifiers.resolve_id(A, shelf, "base") == A
 
 
 def test_an_id_that_begins_another_is_itself():
-    """Ids of the old tool may."""
+    """Ids of the legacy tool may."""
     shelf = [entry("run"), entry("run_2")]
     assert identifiers.resolve_id("run", shelf, "base") == "run"
 
 
 def test_the_latest_of_a_name_is_by_time_and_not_by_place():
-    """Adopted experiments stand at the end of the registry."""
+    """Merged experiments stand at the end of the registry."""
     shelf = list(reversed(SHELF))
     assert identifiers.resolve_id("baseline", shelf, "base") == B
 
@@ -328,7 +328,7 @@ def test_a_prefix_of_several_is_refused_with_all_of_them():
     [("basline", "baseline"), (A.replace("aaaaaaaa", "aaaabaaa"), A), ("Baseline", "baseline")],
 )
 def test_an_unknown_one_is_answered_with_the_nearest(wanted, nearest):
-    """A typing error costs no second look."""
+    """The message names the nearest ids and names of a misspelt one."""
     with pytest.raises(errors.ExperimentNotFoundError) as caught:
         identifiers.resolve_id(wanted, SHELF, "the/base")
     assert caught.value.nearest[0] == nearest
@@ -338,7 +338,7 @@ def test_an_unknown_one_is_answered_with_the_nearest(wanted, nearest):
 
 @pytest.mark.parametrize("wanted", ["", "zzz", "\ud800", "%", "a" * 1000])
 def test_something_wholly_unknown_is_answered_with_where_to_look(wanted):
-    """Nothing comes near it."""
+    """No id or name is similar to it."""
     with pytest.raises(errors.ExperimentNotFoundError, match="list_experiments") as caught:
         identifiers.resolve_id(wanted, SHELF, "base")
     assert caught.value.nearest == ()
@@ -383,7 +383,7 @@ def test_the_newest_are_counted_from_one(wanted, day):
 
 @pytest.mark.parametrize("wanted", ["@0", "@4", "@", "@x", "@-1", "@99999999999999999999", "@1 "])
 def test_a_place_that_there_is_not_is_not_found(wanted):
-    """Nothing is taken for the nearest of them."""
+    """A position that no experiment has is not found."""
     with pytest.raises(errors.ExperimentNotFoundError):
         identifiers.resolve_id(wanted, THREE, "base")
 

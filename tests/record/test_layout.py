@@ -1,4 +1,4 @@
-"""Where files and folders are."""
+"""The paths of files and folders."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def paths_of(layout) -> dict[str, Path]:
 
 @pytest.mark.parametrize(("name", "where"), IN_AN_EXPERIMENT.items())
 def test_a_file_of_an_experiment_is_where_the_guide_says(name, where):
-    """The names on disk are a promise to people and programs that never heard of us."""
+    """Other people and programs rely on the names on disk."""
     root = Path("base", ID)
     assert getattr(ExperimentLayout(root), name) == root / where
 
@@ -66,7 +66,7 @@ def test_the_folders_from_birth_are_the_seeds_four():
 
 
 def test_the_registry_has_the_seeds_name():
-    """A program of the old tool finds it."""
+    """The legacy tool finds it."""
     assert BaseLayout(Path("base")).registry == Path("base/experiment_registry.json")
     assert REGISTRY_FILE == "experiment_registry.json"
 
@@ -86,7 +86,7 @@ def test_locks_of_life_lie_outside_of_the_experiments_folders():
 
 
 def test_no_two_names_are_the_same():
-    """Nothing of ours overwrites anything else of ours."""
+    """No two paths of a layout are the same."""
     layout = BaseLayout(Path("base"))
     paths = [*paths_of(layout).values(), layout.mark(ID), layout.run_lock(ID)]
     paths += [*paths_of(layout.experiment(ID)).values()]
@@ -94,7 +94,7 @@ def test_no_two_names_are_the_same():
 
 
 def test_two_registries_in_one_directory_share_neither_lock_nor_marks():
-    """`registry_file` names another index, with a life of its own."""
+    """`registry_file` names another index, with a lock and marks of its own."""
     one, two = BaseLayout(Path("base")), BaseLayout(Path("base"), "other.json")
     assert one.registry != two.registry
     assert one.registry_lock != two.registry_lock
@@ -103,7 +103,7 @@ def test_two_registries_in_one_directory_share_neither_lock_nor_marks():
 
 @pytest.mark.parametrize("name", ["sub/registry.json", "../registry.json", "/elsewhere/registry.json"])
 def test_the_lock_of_a_registry_elsewhere_is_still_in_our_folder(name):
-    """A registry that is named by a path does not scatter locks and marks."""
+    """The lock and the marks of a registry that is named by a path stay in our own folder."""
     layout = BaseLayout(Path("base"), name)
     assert layout.registry_lock.parent == layout.private
     assert layout.pending.parent == layout.private
@@ -111,7 +111,7 @@ def test_the_lock_of_a_registry_elsewhere_is_still_in_our_folder(name):
 
 @pytest.mark.parametrize("layout", [BaseLayout(Path("base")), ExperimentLayout(Path("base"))])
 def test_a_layout_cannot_be_changed(layout):
-    """Where things are is decided once."""
+    """The paths of a layout cannot be changed."""
     with pytest.raises(AttributeError):
         layout.root = Path("other")
 

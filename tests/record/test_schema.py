@@ -1,4 +1,4 @@
-"""Records as plain data: what goes out comes back, and damage is named field by field."""
+"""Records as JSON-compatible data: a round trip changes nothing, and each damaged field is named."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ ENVIRONMENTS = st.builds(
 )
 
 
-def plain_record() -> dict[str, object]:
+def small_record() -> dict[str, object]:
     """A record as its file holds it."""
     moment = datetime(2024, 12, 16, 14, 30, 52, tzinfo=UTC)
     record = ExperimentRecord(
@@ -104,7 +104,7 @@ def full_record() -> dict[str, object]:
     moment = datetime(2024, 12, 16, 14, 30, 52, tzinfo=UTC)
     failure = Failure("ValueError", "no", "Traceback")
     first = Attempt(moment, Owner("h", 1), moment, EndReason.EXCEPTION, failure=failure, job=Job("slurm:1", 2))
-    record = schema.from_json(plain_record(), ExperimentRecord, "x")
+    record = schema.from_json(small_record(), ExperimentRecord, "x")
     return schema.to_json(attrs.evolve(record, attempts=(first, *record.attempts)))
 
 
@@ -131,9 +131,9 @@ def test_times_in_files_are_utc(record):
 
 
 def test_the_version_stands_first():
-    """Whoever looks into the file sees it before anything else."""
-    assert list(plain_record())[0] == "format_version"
-    assert plain_record()["format_version"] == RECORD_VERSION
+    """People who open the file see it first."""
+    assert list(small_record())[0] == "format_version"
+    assert small_record()["format_version"] == RECORD_VERSION
 
 
 @given(RECORDS, st.integers(RECORD_VERSION + 1, 10_000), OBJECTS)
@@ -172,7 +172,7 @@ def test_fields_that_are_not_known_come_back_as_they_were(part, unknown):
 
 
 def test_a_field_with_the_name_of_our_own_place_for_them_is_kept_too():
-    """`unknown` is a word that a later version may use."""
+    """A later version may have a field named `unknown`."""
     data = {**full_record(), "unknown": {"a": 1}}
     assert schema.to_json(schema.from_json(data, ExperimentRecord, "x")) == data
 
@@ -187,15 +187,15 @@ def test_a_change_of_a_record_keeps_the_fields_that_are_not_known():
 
 def test_a_newer_record_that_cannot_be_understood_is_named_so():
     """Not damaged: a newer runbook reads it."""
-    data = {**plain_record(), "format_version": RECORD_VERSION + 1, "status": {"now": "running"}}
+    data = {**small_record(), "format_version": RECORD_VERSION + 1, "status": {"now": "running"}}
     with pytest.raises(errors.NewerFormatError) as caught:
         schema.from_json(data, ExperimentRecord, "x")
     assert (caught.value.version, caught.value.supported) == (RECORD_VERSION + 1, RECORD_VERSION)
 
 
 def test_reading_changes_nothing_of_what_was_read():
-    """The caller's data is not taken apart."""
-    data = plain_record()
+    """The caller's data is not changed."""
+    data = small_record()
     before = json.loads(json.dumps(data))
     schema.from_json(data, ExperimentRecord, "x")
     assert data == before
@@ -241,17 +241,17 @@ DAMAGE = [
 
 @pytest.mark.parametrize(("field", "value"), DAMAGE)
 def test_a_wrong_field_is_named(field, value):
-    """The message says which field of which file is wrong."""
+    """The message names the field and the file."""
     with pytest.raises(errors.DamagedFileError) as caught:
-        schema.from_json({**plain_record(), field: value}, ExperimentRecord, "some/experiment.json")
+        schema.from_json({**small_record(), field: value}, ExperimentRecord, "some/experiment.json")
     assert field in caught.value.problem
     assert caught.value.path == "some/experiment.json"
 
 
 @pytest.mark.parametrize("field", ["experiment_id", "timestamp", "status", "config", "config_hash"])
 def test_a_missing_field_is_named(field):
-    """The message says what is missing."""
-    data = plain_record()
+    """The message names the missing field."""
+    data = small_record()
     del data[field]
     with pytest.raises(errors.DamagedFileError) as caught:
         schema.from_json(data, ExperimentRecord, "x")
@@ -259,8 +259,8 @@ def test_a_missing_field_is_named(field):
 
 
 def test_every_wrong_field_is_named_at_once():
-    """Whoever mends a file by hand wants to know all of it."""
-    data = {**plain_record(), "status": "finished", "timestamp": "yesterday", "tags": [1]}
+    """The message names every wrong field, so that a person can repair all of them."""
+    data = {**small_record(), "status": "finished", "timestamp": "yesterday", "tags": [1]}
     del data["config"]
     with pytest.raises(errors.DamagedFileError) as caught:
         schema.from_json(data, ExperimentRecord, "x")
@@ -268,7 +268,7 @@ def test_every_wrong_field_is_named_at_once():
 
 
 def damaged(data):
-    """The same data again and again, each time with something else in the place of one of its values."""
+    """The same data many times, each time with another value in one of its fields."""
     for key, value in [*data.items()] if isinstance(data, dict) else [*enumerate(data)]:
         for other in ("x", 3, [], {}, None, [3], {"a": 1}):
             data[key] = other
@@ -279,10 +279,10 @@ def damaged(data):
 
 
 def test_damage_is_described_in_the_words_of_json():
-    """Whoever mends a file by hand does not know the classes that it becomes."""
+    """The message does not name our classes, which a person who repairs the file does not know."""
     owner = Owner(host="h", pid=1)
     attempt = Attempt(datetime(2024, 12, 16, tzinfo=UTC), owner, failure=Failure("E", "m", "t"))
-    record = schema.from_json(plain_record(), ExperimentRecord, "x")
+    record = schema.from_json(small_record(), ExperimentRecord, "x")
     data = json.loads(json.dumps(schema.to_json(attrs.evolve(record, attempts=(attempt,)))))
     problems = set()
     for _ in damaged(data):
@@ -301,7 +301,7 @@ def test_damage_is_described_in_the_words_of_json():
 
 @given(RECORDS, st.sampled_from([field.name for field in attrs.fields(ExperimentRecord)]), JSON)
 def test_no_field_can_raise_anything_else(record, field, value):
-    """Whatever stands in a field, it is read or reported."""
+    """Any value of a field is either read or reported."""
     data = {**schema.to_json(record), field: value}
     try:
         schema.from_json(data, ExperimentRecord, "x")
@@ -311,7 +311,7 @@ def test_no_field_can_raise_anything_else(record, field, value):
 
 def test_a_line_of_the_registry_has_the_seeds_fields_first():
     """The legacy fields under the legacy names, in its order, then ours."""
-    record = schema.from_json(plain_record(), ExperimentRecord, "x")
+    record = schema.from_json(small_record(), ExperimentRecord, "x")
     entry = registry_entry.build_entry(record, "./experiments/x")
     seed = ["experiment_id", "timestamp", "status", "custom_name", "description", "config", "directory"]
     assert list(entry) == [*seed, "completed_at", "notes", "metrics", "tags", "end_reason", "parent", "host"]
@@ -321,7 +321,7 @@ def test_a_line_of_the_registry_has_the_seeds_fields_first():
 
 @given(RECORDS)
 def test_the_record_of_a_line_keeps_what_the_line_says(record):
-    """An experiment whose folder is gone is shown from its line."""
+    """An experiment whose folder is gone is shown from its entry."""
     entry = registry_entry.build_entry(record, "d")
     again = schema.record_of_entry(entry, "x")
     kept = ["experiment_id", "timestamp", "status", "custom_name", "description", "config", "metrics", "tags"]
@@ -330,7 +330,7 @@ def test_the_record_of_a_line_keeps_what_the_line_says(record):
 
 
 def test_a_line_with_nothing_but_an_id_is_an_experiment():
-    """Of which nothing else is known."""
+    """Nothing else is known of the experiment."""
     record = schema.record_of_entry({"experiment_id": "20241216_143052_a1b2c3d4"}, "x")
     assert (record.status, record.config, record.config_hash) == (Status.UNKNOWN, {}, "a1b2c3d4")
 

@@ -1,4 +1,4 @@
-"""Files in older versions: each step in its turn, on reading, and never in the file itself."""
+"""Files in older versions: reading applies each step in order, and leaves the file as it is."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def version_3(monkeypatch):
 
 
 def test_each_version_has_its_step():
-    """A version that grows without a step would leave older files unread."""
+    """A new version without a step could not read older files."""
     assert len(upgrades.RECORD_STEPS) == RECORD_VERSION - 1
     assert len(upgrades.ENVIRONMENT_STEPS) == ENVIRONMENT_VERSION - 1
     assert len(upgrades.MANIFEST_STEPS) == MANIFEST_VERSION - 1
@@ -113,5 +113,5 @@ def test_a_record_inside_of_other_data_takes_its_steps_too(version_3):
 
 
 def test_the_versions_stand_where_the_formats_stand():
-    """There is no version that two formats share."""
+    """Each format has a version of its own."""
     assert not hasattr(model, "FORMAT_VERSION")

@@ -71,7 +71,7 @@ def ids_of(manager):
 
 
 def seen(manager):
-    """What a listing shows, by name, but for the place."""
+    """What a listing shows, by name, without the paths."""
     return {
         entry["custom_name"]: {key: value for key, value in entry.items() if key != "directory"}
         for entry in manager.list_experiments()
@@ -98,7 +98,7 @@ def test_each_experiment_is_listed_as_it_was(manager):
 
 @pytest.mark.parametrize(("name", "status", "reason", "attempts", "metric"), FORMAT_1, ids=NAMES)
 def test_each_experiment_is_read_as_it_was(manager, name, status, reason, attempts, metric):
-    """Its record, or what stands for one, and its metrics."""
+    """Its record, or its entry of the legacy tool, and its metrics."""
     view = manager.get_experiment(ids_of(manager)[name])
     assert (view.status, view.end_reason, len(record_of(view).attempts)) == (status, reason, attempts)
     assert record_of(view).format_version == 1
@@ -107,7 +107,7 @@ def test_each_experiment_is_read_as_it_was(manager, name, status, reason, attemp
         assert view.metrics[metric[0]] == metric[1]
 
 
-def test_looking_changes_no_file_of_an_experiment(manager, base):
+def test_reading_changes_no_file_of_an_experiment(manager, base):
     """Listing, finding, comparing and reading leave every folder as it is."""
     before = {folder.name: files_of(folder) for folder in base.glob("2*")}
     for name, experiment_id in ids_of(manager).items():
@@ -172,7 +172,7 @@ def test_the_files_of_an_experiment_are_read(manager):
 
 
 def test_a_history_of_two_attempts_is_read(manager):
-    """Whole, and without what the second attempt went over again."""
+    """All rows, and the rows without those that the second attempt replaced."""
     assert manager.get_experiment("resumed").history()["loss"] == [0.1, 0.1, 0.2, 0.2]
 
 
@@ -211,7 +211,7 @@ def test_doctor_finds_nothing_but_what_is_there(manager):
         return {finding.subject: finding.message for finding in manager.doctor() if finding.kind != "disk"}
 
     (mark,) = (manager.base_dir / ".runbook" / "experiment_registry.json.pending").iterdir()
-    assert str(mark) in problems()
+    assert mark.name in problems()
     ids = ids_of(manager)
     # Listing has brought the registry up to date.
     found = problems()
@@ -263,7 +263,7 @@ def test_each_experiment_is_deleted_and_restored(manager, name):
     assert files_of(manager.get_experiment_path(experiment_id)) == files
 
 
-# --- going on
+# --- resuming
 
 
 @pytest.mark.parametrize(
@@ -274,8 +274,8 @@ def test_each_experiment_is_deleted_and_restored(manager, name):
         ("killed", {"lr": 0.1, "program": "killed"}),
     ],
 )
-def test_an_experiment_that_ended_early_goes_on(manager, name, config):
-    """In the same folder; what the former attempt left is kept as it was, and the history goes on."""
+def test_an_experiment_that_ended_early_is_resumed(manager, name, config):
+    """In the same folder; what the former attempt left is kept as it was, and the history continues."""
     before, history = raw_record(manager, name), manager.get_experiment(name).history()
     with manager.experiment(config, name=name, resume="must") as exp:
         exp.log(loss=0.125)
@@ -354,7 +354,7 @@ def test_a_bundle_of_what_is_here_changes_nothing(manager):
 
 
 def test_it_is_merged_into_another_base_directory(manager, other):
-    """All experiments come in, once, and look there as they look here."""
+    """All experiments are added, once, and are shown there as they are here."""
     with other.experiment({"lr": 1}, name="mine"):
         pass
     report = other.merge(manager.base_dir)
@@ -380,7 +380,7 @@ def test_another_base_directory_is_merged_into_it(manager, other):
 # --- the golden folder itself
 
 
-def test_the_golden_folder_is_small_and_says_nothing_of_the_machine_that_made_it():
+def test_the_golden_folder_is_small_and_has_no_facts_about_the_machine_that_made_it():
     """It is in every clone and every source distribution."""
     files = [path for path in GOLDEN.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 300_000

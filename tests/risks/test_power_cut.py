@@ -115,7 +115,7 @@ def check(report):
 
 @pytest.mark.parametrize("image", ["ext4", "xfs"], indirect=True)
 def test_what_was_acknowledged_survives_a_power_cut(image):
-    """The folder, its record and its line in the registry are durable when the call returns."""
+    """The folder, its record and its entry in the registry are durable when the call returns."""
     check(cut(image, rounds=2))
 
 

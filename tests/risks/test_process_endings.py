@@ -1,6 +1,6 @@
 """The truth table: real processes end in every way, and another process reads what became of their experiments.
 
-Each program runs twice, once without a line of tracking: its exit code and the last line that it says must not differ.
+Each program runs twice, once without a line of tracking: its exit code and the last line that it prints must not differ.
 To be quick, one process imports everything and forks a fresh program for each scenario; that program runs as the main
 program of its own process, to the interpreter's own end.
 """
@@ -179,7 +179,7 @@ def generator(ending):
         pass
 
 
-def seed(ending):
+def legacy(ending):
     if is_plain():
         body(ending)
         return
@@ -298,7 +298,7 @@ class Ended(NamedTuple):
 
     @property
     def visible(self) -> tuple[int, str, str]:
-        """What whoever started it goes by: the exit code, its output and the last line that it said."""
+        """What its caller sees: the exit code, its output and the last line that it printed."""
         return self.code, self.out, (self.err.strip().splitlines() or [""])[-1]
 
 
@@ -338,7 +338,7 @@ class Server:
         return int(found)
 
     def run(self, base: Path, *, signals=(), **job) -> Ended:
-        """Run one program to its end, sending it signals one after another as it says that it is ready."""
+        """Run one program to its end, sending it signals one after another each time it reports that it is ready."""
         self._count += 1
         folder = self.folder / f"{self._count}"
         folder.mkdir()
@@ -361,7 +361,7 @@ class Server:
                 self._kill(int(file.read_text()))
             self._kill(pid)
             self._line(time.monotonic() + TIMEOUT_S)
-            pytest.fail(f"the program hangs; it said: {(folder / 'err').read_text()}")
+            pytest.fail(f"the program hangs; it printed: {(folder / 'err').read_text()}")
         return Ended(code, (folder / "out").read_text(), (folder / "err").read_text())
 
     def _ready(self, folder: Path, number: int, deadline: float) -> int | None:
@@ -373,7 +373,7 @@ class Server:
                 return None  # It has ended already.
             time.sleep(0.002)
         target = int(path.read_text())
-        # It said so a moment before it began to wait; a few more moments and it does wait.
+        # It reports that a moment before it begins to wait; a few more moments and it does wait.
         asleep = 0
         for _ in range(100):
             asleep = asleep + 1 if _state(target) in {"S", None} else 0
@@ -397,7 +397,7 @@ class Server:
 
 
 def _state(pid: int) -> str | None:
-    """The state of a process in one letter; None where the system does not say."""
+    """The state of a process in one letter; None where the system does not provide it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
@@ -440,7 +440,7 @@ SIGTERM = ("interrupted", "sigterm")
 SIGHUP = ("interrupted", "sighup")
 MARKED = ("completed", "marked")
 ABANDONED = ("interrupted", "abandoned")
-NOTHING_FALSE = "it could say nothing, so nothing false is said"
+NOTHING_FALSE = "it could record nothing, so nothing false is recorded"
 
 ENDINGS = {
     "return": RETURNED,
@@ -469,22 +469,22 @@ WAYS = [
     "decorator",
     "async_decorator",
     "generator",
-    "seed",
+    "legacy",
     "worker_thread",
     "forked_child",
     "forked_worker",
     "spawned_worker",
 ]
 DIFFERENT = {
-    # Between create_experiment and mark_complete, an exit says nothing about the experiment.
-    ("seed", "return"): MARKED,
-    ("seed", "SIGHUP under nohup"): MARKED,
-    ("seed", "sys.exit(0)"): ABANDONED,
-    ("seed", "sys.exit(3)"): ABANDONED,
-    ("seed", "sys.exit(text)"): ABANDONED,
+    # Between create_experiment and mark_complete, an exit does not show how the experiment ended.
+    ("legacy", "return"): MARKED,
+    ("legacy", "SIGHUP under nohup"): MARKED,
+    ("legacy", "sys.exit(0)"): ABANDONED,
+    ("legacy", "sys.exit(3)"): ABANDONED,
+    ("legacy", "sys.exit(text)"): ABANDONED,
     # Ctrl-C reaches the main thread, which tells the worker to stop: it returns.
     ("worker_thread", "SIGINT"): RETURNED,
-    # The main thread has no experiment, so nobody may touch the handlers of the process: it dies at once.
+    # The main thread has no experiment, so runbook may not touch the handlers of the process: it dies at once.
     ("worker_thread", "SIGTERM"): NOTHING_FALSE,
     ("worker_thread", "SIGHUP"): NOTHING_FALSE,
 }
@@ -539,10 +539,10 @@ def test_the_truth_table(server, base, way, ending):
     ("ending", "type_", "message"),
     [("exception", "ValueError", "boom"), ("exception in finally", "ValueError", "second"), ("sys.exit(text)", "SystemExit", "text")],
 )  # fmt: skip
-@pytest.mark.parametrize("way", ["decorator", "seed"])
+@pytest.mark.parametrize("way", ["decorator", "legacy"])
 def test_the_record_names_what_the_terminal_showed(server, base, way, ending, type_, message):
     """Type, message and traceback of the failure are in the record and in logs/traceback.txt."""
-    if way == "seed" and "exit" in ending:
+    if way == "legacy" and "exit" in ending:
         way = "generator"
     ended = server.run(base, way=way, ending=ending)
     (entry,) = ExperimentManager(base).list_experiments()
@@ -580,7 +580,7 @@ def test_a_signal_ends_the_experiments_of_all_threads(program, endings):
 
 @pytest.mark.parametrize("kind", ["thread", "executor"])
 @pytest.mark.parametrize("signum", [signal.SIGTERM, getattr(signal, "SIGHUP", 1)])
-def test_threads_that_go_on_do_not_keep_the_process_alive(program, endings, kind, signum):
+def test_threads_that_continue_do_not_keep_the_process_alive(program, endings, kind, signum):
     """Without us the signal does not wait for threads; nor does it with us."""
     code = """
     import concurrent.futures
@@ -599,7 +599,7 @@ def test_threads_that_go_on_do_not_keep_the_process_alive(program, endings, kind
 
 
 def test_a_signal_while_the_interpreter_waits_for_threads_kills_it(program, endings):
-    """The main program is over, its last thread trains on: SIGTERM ends that as it does without us."""
+    """The main program is over, its last thread still trains: SIGTERM ends that as it does without us."""
     code = """
     def work():
         with block(name="worker"):
@@ -708,7 +708,7 @@ def test_a_program_that_turns_the_signal_into_its_own_exit_keeps_it(program, end
 @pytest.mark.parametrize("handler", ["sys.exit(0)", "sys.exit(3)", "raise_(TimeoutError())", "raise_(KeyboardInterrupt())", "flag.append(1)"])  # fmt: skip
 @pytest.mark.parametrize("when", ["before", "inside"])
 def test_a_host_handler_decides_how_the_process_ends(program, endings, handler, when):
-    """Its exit code and its last words are the program's own; the record says what it knows."""
+    """Its exit code and its output are the program's own; the record has the reason that runbook can see."""
     code = f"""
     flag = []
     def raise_(error):
@@ -776,7 +776,7 @@ def test_two_signals_of_different_kinds(program, endings):
 
 
 def test_a_consumer_that_dies_ends_its_generator(program, endings):
-    """The signal arrives between two steps of a tracked generator, in the code of whoever asks it."""
+    """The signal arrives between two steps of a tracked generator, in the code of its consumer."""
     code = """
     def numbers(n):
         for number in range(n):
@@ -789,7 +789,7 @@ def test_a_consumer_that_dies_ends_its_generator(program, endings):
     assert endings() == [SIGTERM]
 
 
-def test_an_exception_in_the_middle_of_the_seeds_pipeline(program, endings, base):
+def test_an_exception_in_the_middle_of_the_legacy_pipeline(program, endings, base):
     """The guide's pipeline without any try: the failure is recorded with its traceback, the next run is a new one."""
     ended = program(
         """
@@ -853,7 +853,7 @@ def test_at_a_prompt_an_old_error_is_not_the_ending(program, endings):
 
 
 def test_at_a_prompt_mark_complete_still_completes(program, endings):
-    """The next cell goes on with the experiment of the last one."""
+    """The next cell continues with the experiment of the last one."""
     ended = program(
         """
         import code
@@ -878,7 +878,7 @@ def test_at_a_prompt_mark_complete_still_completes(program, endings):
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("blocking", [False, True], ids=["awaiting", "blocking"])
 def test_a_signal_in_a_task_beside_the_main_one(program, endings, signum, blocking):
-    """Each task's experiment ends by the signal, and nothing more is said than without us."""
+    """Each task's experiment ends by the signal, and nothing more is printed than without us."""
     wait = "time.sleep(0.3); await asyncio.sleep(60)" if blocking else "await asyncio.sleep(60)"
     code = f"""
     async def train(number):
@@ -1060,7 +1060,7 @@ def test_terminating_a_pool_ends_its_workers(program, endings, leaving):
 
 
 def test_a_worker_without_an_experiment_dies_as_it_did(program, endings):
-    """Forked inside its parent's block (a DataLoader's), it logs, is terminated, and the parent goes on."""
+    """Forked inside its parent's block (a DataLoader's), it logs, is terminated, and the parent continues."""
     code = """
     def work(exp, pipe):
         if exp is not None:
@@ -1083,7 +1083,7 @@ def test_a_worker_without_an_experiment_dies_as_it_did(program, endings):
 
 
 def test_a_parent_that_is_killed_with_live_workers(program, endings):
-    """The parent's record says SIGTERM although its forked worker still holds everything open."""
+    """The parent's record has the reason SIGTERM although its forked worker still holds everything open."""
     ended = program(
         """
         reading, writing = os.pipe()
@@ -1202,8 +1202,8 @@ def kill_when(pattern, *signums):
 @pytest.mark.parametrize(
     ("signum", "ending"), [(signal.SIGTERM, SIGTERM), (signal.SIGINT, KEYBOARD)], ids=["SIGTERM", "SIGINT"]
 )
-def test_a_signal_during_the_birth_waits_for_it(on_a_slow_disk, endings, base, signum, ending):
-    """No half-born experiment: it is born whole, the block never runs, and the process dies of the signal."""
+def test_a_signal_during_the_start_waits_for_it(on_a_slow_disk, endings, base, signum, ending):
+    """No half-made experiment: its start is completed, the block never runs, and the process dies of the signal."""
     done = on_a_slow_disk(
         KILLER
         + f"""
@@ -1219,7 +1219,7 @@ with experiment({{"a": 1}}):
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_during_the_closing_waits_for_it(on_a_slow_disk, endings, base, signum):
-    """The block had returned: that is what the record says, whole; then the process dies of the signal."""
+    """The block had returned, and the record is completed with that ending; then the process dies of the signal."""
     done = on_a_slow_disk(
         KILLER
         + f"""
@@ -1234,7 +1234,7 @@ print("not reached")
 
 
 def test_two_signals_during_the_closing_do_not_wait(on_a_slow_disk, endings, base):
-    """Whoever asks twice is served at once; what is on the disk is whole and not false."""
+    """A second signal ends the process at once; the files on the disk are whole and not false."""
     done = on_a_slow_disk(
         KILLER
         + """

@@ -29,7 +29,7 @@ SAME_SECOND = """
     print(manager.create_experiment({"lr": 0.1}, "same").name, flush=True)
     manager.mark_complete()
 """
-# Each says what it was promised before it goes on.
+# Each prints what was acknowledged before it continues.
 WORKER = """
     import sys
     from runbook import ExperimentManager
@@ -107,7 +107,7 @@ def strictly(path: Path) -> list[dict[str, object]]:
 
 
 class Reader:
-    """Reads the registry again and again, as anybody might, and keeps what it could not understand."""
+    """Reads the registry again and again without runbook, and keeps what it could not understand."""
 
     def __init__(self, base: Path) -> None:
         self.path = base / "experiment_registry.json"
@@ -143,26 +143,26 @@ class Reader:
             seen = len(ids)
 
 
-def marks(base: Path) -> list[str]:
-    """What is waiting to be folded."""
+def pending(base: Path) -> list[str]:
+    """The names of the pending marks."""
     return os.listdir(base / ".runbook" / "experiment_registry.json.pending")
 
 
-def strays(base: Path) -> list[str]:
-    """Temporaries that somebody left, anywhere."""
+def temporaries(base: Path) -> list[str]:
+    """The temporaries that are left, in any folder."""
     return [str(path) for path in base.rglob("*.tmp")]
 
 
 def test_sixteen_processes_that_start_the_same_in_the_same_second_get_sixteen_folders(base, registry_of):
-    """And sixteen lines."""
+    """And sixteen entries."""
     processes = [start(SAME_SECOND, base) for _ in range(16)]
     begin(processes)
     outputs = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0] * 16, outputs
     ids = [out.strip() for out, _ in outputs]
     assert len(set(ids)) == 16
-    assert Counter(line["experiment_id"] for line in registry_of(base)) == Counter(ids)
-    assert {line["status"] for line in registry_of(base)} == {"completed"}
+    assert Counter(entry["experiment_id"] for entry in registry_of(base)) == Counter(ids)
+    assert {entry["status"] for entry in registry_of(base)} == {"completed"}
     for experiment_id in ids:
         record = json.loads((base / experiment_id / "experiment.json").read_text())
         assert record["experiment_id"] == experiment_id
@@ -183,31 +183,31 @@ def shelf_after(base: Path, processes: int, count: int) -> float:
     assert len(set(ids)) == len(ids) == processes * count
     assert reader.problems == []
     assert reader.reads > 0
-    # The processes left by os._exit, which settles nothing: what a large registry does not show yet is marked.
-    marked = set(marks(base))
+    # The processes left by os._exit, which settles nothing: what a large registry does not show yet is waiting.
+    waiting = set(pending(base))
     is_large = (base / "experiment_registry.json").stat().st_size >= 128 * 1024
-    assert is_large or not marked
-    shown = {line["experiment_id"] for line in strictly(base / "experiment_registry.json") if is_final(line)}
-    assert shown <= set(ids) <= shown | marked
+    assert is_large or not waiting
+    shown = {entry["experiment_id"] for entry in strictly(base / "experiment_registry.json") if is_final(entry)}
+    assert shown <= set(ids) <= shown | waiting
     listed = ExperimentManager(base).list_experiments(status="completed")
     assert len(listed) == len(ids)
     lines = strictly(base / "experiment_registry.json")
     assert {line["experiment_id"] for line in lines} == {entry["experiment_id"] for entry in listed} == set(ids)
     assert all(is_final(line) for line in lines)
-    assert marks(base) == []
-    assert strays(base) == []
+    assert pending(base) == []
+    assert temporaries(base) == []
     return max(map(float, took))
 
 
 def is_final(line: dict[str, object]) -> bool:
-    """Whether a line shows the end of its experiment and what it measured."""
+    """Whether an entry has the end of its experiment and its metrics."""
     return line["status"] == "completed" and line["metrics"] == line["config"]
 
 
 @posix
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_sixty_four_processes_lose_nothing(base):
-    """Create, log, save, end: all are listed, no mark is left, and the registry parses at every instant."""
+    """Create, log, save, end: all are listed, none stays pending, and the registry parses at every instant."""
     shelf_after(base, processes=64, count=2)
 
 
@@ -243,7 +243,7 @@ def test_two_processes_see_each_other_at_once(base, manager):
         status, experiment_id = line.split()
         listed = {entry["experiment_id"]: entry["status"] for entry in manager.list_experiments()}
         assert listed[mine] == "running"
-        # It may have gone on meanwhile.
+        # It may have continued meanwhile.
         assert listed[experiment_id] in {status, "completed", "failed", "interrupted"}
     worker.communicate()
     assert worker.returncode == 0
@@ -275,8 +275,8 @@ def test_threads_of_one_process_lose_nothing(base, manager):
             thread.join()
     assert problems == []
     assert reader.problems == []
-    assert Counter(line["status"] for line in strictly(base / "experiment_registry.json")) == {"completed": 24}
-    assert marks(base) == []
+    assert Counter(entry["status"] for entry in strictly(base / "experiment_registry.json")) == {"completed": 24}
+    assert pending(base) == []
 
 
 def test_threads_that_save_under_one_name_at_once_leave_one_of_them_whole(base, manager):
@@ -348,10 +348,10 @@ def killed_writers(base: Path, kills: int, writers: int, seed: int) -> None:
     manager.mark_complete()
     # A large registry may leave this to the next reader, who brings it up to date for all.
     assert [entry["status"] for entry in manager.find(name="after")] == ["completed"]
-    ids = [line["experiment_id"] for line in strictly(base / "experiment_registry.json")]
+    ids = [entry["experiment_id"] for entry in strictly(base / "experiment_registry.json")]
     assert len(set(ids)) == len(ids)
     assert set(last) <= set(ids)
-    assert marks(base) == []
+    assert pending(base) == []
 
 
 @posix

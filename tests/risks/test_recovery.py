@@ -81,7 +81,7 @@ def shelf(base) -> Path:
 
 
 def acknowledged(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
-    """What the program was promised before it ended."""
+    """What was acknowledged to the program before it ended."""
     return [line.split()[1:] for line in done.stderr.splitlines() if line.startswith("ACK ")]
 
 
@@ -160,7 +160,7 @@ def killed_at(base: Path, calls: str, nth: int) -> bool:
 
 @pytest.mark.parametrize(("calls", "nth"), KILLED[::4])
 def test_a_kill_at_any_step_loses_nothing_that_was_acknowledged(shelf, calls, nth):
-    """The registry parses, the next process goes on at once, at most one stray temporary; every fourth step."""
+    """The registry parses, the next process works at once, at most one temporary is left; every fourth step."""
     killed_at(shelf, calls, nth)
 
 
@@ -189,13 +189,13 @@ EVERY_FAULT = [(call, error, nth) for call, error, steps in FAULTS for nth in st
 
 
 def failed_at(base: Path, call: str, error: str, nth: int) -> None:
-    """An error of the disk at one system call: what was promised holds, and the failure is told."""
+    """An error of the disk at one system call: what was acknowledged holds, and the failure is reported."""
     done = faulted(base, call, f"error={error}", nth)
     assert "Traceback" not in done.stderr or "RAISED" in done.stderr
     assert done.returncode in {0, 7}, done.stderr
     check(base, done, killed=False)
     if not acknowledged(done):
-        # It was told that there is no experiment, so there is none, in no list and on no disk.
+        # It got an error, so there is no experiment, in no list and on no disk.
         assert "RAISED BaseDirectoryError" in done.stderr
         assert str(base) in done.stderr
         assert "victim" not in {entry["custom_name"] for entry in ExperimentManager(base).list_experiments()}
@@ -203,20 +203,20 @@ def failed_at(base: Path, call: str, error: str, nth: int) -> None:
 
 
 @pytest.mark.parametrize(("call", "error", "nth"), EVERY_FAULT[::5])
-def test_an_error_of_the_disk_at_any_step_is_told_and_loses_nothing(shelf, call, error, nth):
+def test_an_error_of_the_disk_at_any_step_is_reported_and_loses_nothing(shelf, call, error, nth):
     """Starting fails loudly and leaves nothing; what was acknowledged stays; every fifth step."""
     failed_at(shelf, call, error, nth)
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize(("call", "error", "nth"), [step for step in EVERY_FAULT if step not in EVERY_FAULT[::5]])
-def test_an_error_of_the_disk_at_any_other_step_is_told_and_loses_nothing(shelf, call, error, nth):
+def test_an_error_of_the_disk_at_any_other_step_is_reported_and_loses_nothing(shelf, call, error, nth):
     """The other four fifths."""
     failed_at(shelf, call, error, nth)
 
 
-def test_the_birth_whose_last_step_fails_leaves_no_line(shelf, tmp_path):
-    """The registry has its line by then; the folder is taken back, and so is the line."""
+def test_a_start_whose_last_step_fails_leaves_no_entry(shelf, tmp_path):
+    """The registry has its entry by then; the folder and the entry are removed."""
     found = []
     for nth in range(1, 12):
         done = faulted(shelf, "fsync", "error=EIO", nth)
@@ -227,7 +227,7 @@ def test_the_birth_whose_last_step_fails_leaves_no_line(shelf, tmp_path):
     assert found == []
 
 
-def test_killed_writers_leave_one_stray_temporary_of_the_registry_at_most(shelf):
+def test_killed_writers_leave_one_temporary_of_the_registry_at_most(shelf):
     """It can be as large as the registry itself, so it must not be one for each that was killed."""
     publish = """
         import sys
@@ -237,7 +237,7 @@ def test_killed_writers_leave_one_stray_temporary_of_the_registry_at_most(shelf)
         JsonRegistry(BaseLayout(Path(sys.argv[1])), sys.argv[1]).apply(sys.argv[2])
     """
     (earlier,) = [entry["experiment_id"] for entry in ExperimentManager(shelf).list_experiments()]
-    # The first rename puts the registry in its place.
+    # The first rename is that of the registry.
     inject = ("-e", "trace=rename", "-e", "inject=rename:signal=SIGKILL:when=1")
     for _ in range(3):
         done = run(publish, shelf, earlier, before=("strace", "-f", "-qq", "-o", "/dev/null", *inject))
@@ -256,8 +256,8 @@ def test_a_disk_without_locks_still_keeps_every_experiment(shelf):
     check(shelf, done, killed=False)
 
 
-def test_a_disk_without_locks_is_said_once(shelf):
-    """With what it means and that nothing is lost."""
+def test_a_disk_without_locks_is_warned_about_once(shelf):
+    """The warning has the consequence, and that nothing is lost."""
     strace = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", "inject=flock:error=ENOLCK")
     done = run(PROGRAM, shelf, before=strace)
     warnings = [line for line in done.stderr.splitlines() if "no file locks" in line]

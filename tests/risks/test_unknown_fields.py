@@ -1,4 +1,4 @@
-"""Fields of a record that this version does not know survive whatever rewrites the record."""
+"""Fields of a record that this version does not know survive every rewrite of the record."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def running(failed, manager):
     return failed
 
 
-def test_going_on_keeps_them(manager, failed):
+def test_resuming_keeps_them(manager, failed):
     """At the start of the next attempt, and at its end."""
     before = read(manager, failed)
     with manager.experiment({"lr": 3}, name="failed", resume="must") as exp:
@@ -83,10 +83,10 @@ def test_going_on_keeps_them(manager, failed):
     assert not UNKNOWN.keys() & latest.keys()
 
 
-def test_a_note_from_outside_keeps_them(manager, failed):
+def test_an_annotation_keeps_them(manager, failed):
     """The record is not even rewritten."""
     before = path_of(manager, failed).read_bytes()
-    manager.add_note("failed", "from outside")
+    manager.add_note("failed", "annotated")
     manager.add_tags("failed", "tag")
     assert path_of(manager, failed).read_bytes() == before
 
@@ -103,7 +103,7 @@ def test_declaring_an_end_keeps_them(manager, running):
 
 
 def test_recording_a_death_keeps_them(manager, running):
-    """Whoever lists next writes down that the process is gone."""
+    """The next listing records that the process is gone."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     owner = {**attrs.asdict(process.current_owner()), "pid": gone.pid, **UNKNOWN}
@@ -136,7 +136,7 @@ def test_an_import_of_the_same_is_recognised(manager, failed, tmp_path):
 
 
 def test_an_import_of_one_that_ran_keeps_them(manager, running, tmp_path):
-    """Its record is rewritten, because nobody works on the copy."""
+    """Its record is rewritten, because no process works on the copy."""
     other = ExperimentManager(tmp_path / "other")
     before = read(manager, running)
     other.import_experiment(manager.export_experiment(running, tmp_path / "bundle.zip"))

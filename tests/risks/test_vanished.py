@@ -1,4 +1,4 @@
-"""Endings that no program can write down: told afterwards, by whoever looks, and only on proof."""
+"""Endings that no program can record: the next reader records them, and only on proof."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def program(way: str, ending: str) -> str:
 @LINUX
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("ending", SUDDEN)
-def test_a_process_that_died_without_a_word_is_interrupted_and_vanished(script, base, way, ending, registry_of):
-    """The next look finds it, writes it down once, and gives the last sign of life as its end."""
+def test_a_process_that_died_without_an_ending_is_interrupted_and_vanished(script, base, way, ending, registry_of):
+    """The next reader finds it, records it once, and takes the last sign of life for its end."""
     process = script.start(program(way, ending))
     workers = json.loads(process.stdout.readline() or "[]")
     assert process.wait() != 0
@@ -91,6 +91,21 @@ def test_a_process_that_died_without_a_word_is_interrupted_and_vanished(script, 
         process.communicate()
 
 
+@LINUX
+def test_a_process_that_died_did_not_end_before_it_started(sleeper, base):
+    """The clock of a file server may be behind: the times of files then lie before the start of the attempt."""
+    sleeper.kill()
+    sleeper.wait()
+    (folder,) = base.glob("*_x_*")
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (0, 0))
+    (attempt,) = record_of(ExperimentManager(base).get_experiment("x")).attempts
+    assert attempt.end_reason is EndReason.VANISHED
+    assert attempt.ended_at == attempt.started_at
+    (entry,) = ExperimentManager(base).list_experiments()
+    assert entry["timestamp"] <= entry["completed_at"]
+
+
 @pytest.fixture
 def sleeper(script):
     """A running experiment in a process of its own."""
@@ -106,7 +121,7 @@ def sleeper(script):
 
 
 def test_a_stopped_process_is_alive(sleeper, base):
-    """A laptop that sleeps, a process under Ctrl-Z: it may go on at any time."""
+    """A laptop that sleeps, a process under Ctrl-Z: it may continue at any time."""
     sleeper.send_signal(signal.SIGSTOP)
     (entry,) = ExperimentManager(base).list_experiments()
     assert (entry["status"], entry["end_reason"], entry["completed_at"]) == ("running", None, None)
@@ -114,7 +129,7 @@ def test_a_stopped_process_is_alive(sleeper, base):
 
 @LINUX
 def test_a_zombie_is_dead(sleeper, base):
-    """A killed process whose parent has not asked after it still has its pid."""
+    """A killed process whose parent has not waited for it still has its pid."""
     sleeper.kill()
     os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
     assert ExperimentManager(base).get_experiment("x").status is Status.INTERRUPTED
@@ -123,7 +138,7 @@ def test_a_zombie_is_dead(sleeper, base):
 
 
 def change_owner(base, **changes):
-    """What a record looks like when it was made elsewhere."""
+    """Change the record as if it had been made elsewhere."""
     (path,) = base.glob("*/experiment.json")
     record = json.loads(path.read_text())
     record["attempts"][0]["owner"].update(changes)
@@ -157,8 +172,8 @@ def change_owner(base, **changes):
         ),
     ],
 )
-def test_dead_is_said_on_proof_only(sleeper, base, changes, status, evidence):
-    """What cannot be done on one machine is simulated in the record of a process that runs."""
+def test_an_experiment_is_dead_on_proof_only(sleeper, base, changes, status, evidence):
+    """What one machine cannot do is simulated in the record of a process that runs."""
     if "boot_id" in changes and current_owner().machine_id is None:
         pytest.skip("this machine has no machine-id to tell a reboot by")
     change_owner(base, **changes)
@@ -224,7 +239,7 @@ def wait_until(condition, tries=200):
 
 
 @LINUX
-def test_a_signal_that_arrived_before_the_death_names_the_reason(script, base):
+def test_a_signal_before_the_death_names_the_reason(script, base):
     """A scheduler sends SIGTERM and, when the program takes too long, SIGKILL."""
     process = script.start(
         HEAD
@@ -249,8 +264,8 @@ with experiment({}, name='x') as exp:
 
 
 @LINUX
-def test_a_signal_during_a_long_c_call_is_heard_when_it_returns(script, base):
-    """Python runs its handlers between two of its own steps; the process still ends by the signal, and says so."""
+def test_a_signal_during_a_long_c_call_is_handled_when_it_returns(script, base):
+    """Python runs its handlers between two of its own steps; the process still ends by the signal, and records that."""
     process = script.start(
         HEAD
         + """
@@ -283,7 +298,7 @@ def test_a_kill_for_lack_of_memory_is_named_where_the_kernel_counted_it(script, 
 
 @LINUX
 def test_running_into_a_memory_limit_is_a_failure_with_its_name(script, base):
-    """Under a limit of the process itself, Python raises, and says what."""
+    """Under a limit of the process itself, Python raises a MemoryError."""
     done = script.run(
         HEAD
         + """
@@ -300,7 +315,7 @@ with experiment({}, name='x') as exp:
 
 @LINUX
 def test_a_read_only_base_directory_shows_the_truth_without_writing_it(script, base):
-    """Whoever may only read still sees what became of it."""
+    """A user who may only read still sees how it ended."""
     if os.getuid() == 0 and not can_unshare():
         pytest.skip("as root, a read-only directory needs a mount namespace")
     script.run(program("block", "sigkill"))
@@ -319,7 +334,7 @@ def test_a_read_only_base_directory_shows_the_truth_without_writing_it(script, b
 
 
 def test_the_record_of_the_process_itself_has_what_it_takes():
-    """Everything that the verdict needs is known on this system."""
+    """Everything that the check of liveness needs is known on this system."""
     owner = current_owner()
     assert owner.pid == os.getpid()
     assert owner.host == process_module.host_name()
@@ -328,7 +343,7 @@ def test_the_record_of_the_process_itself_has_what_it_takes():
 
 
 def test_without_any_knowledge_of_the_system_only_a_missing_process_is_dead(tmp_path, monkeypatch):
-    """Where the system tells no boot, the process id of the same host is all there is."""
+    """On a system without a boot id, only the process id on the same host can be checked."""
     nothing_known = Owner(host=process_module.host_name(), pid=os.getpid())
     monkeypatch.setattr(process_module, "identify", lambda pid: attrs.evolve(nothing_known, pid=pid))
     lock = BaseLayout(tmp_path).run_lock("x")

@@ -1,4 +1,4 @@
-"""What each thing that can leave a block means for the record."""
+"""The ending that each exception and signal means."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def while_handling(cause: BaseException, error: BaseException) -> BaseException:
     ids=repr,
 )
 def test_each_kind_of_exception_has_its_ending(error, status, reason):
-    """Errors fail, what comes from outside interrupts, and nothing at all completes."""
+    """An error fails, an interruption from outside interrupts, and no exception completes."""
     ending = classify(error)
     assert (ending.status, ending.reason) == (status, reason)
     assert (ending.failure is not None) == (status is FAILED)
@@ -196,7 +196,7 @@ def test_an_exit_while_handling_an_error_fails():
 
 
 def test_an_error_while_handling_ctrl_c_is_an_error():
-    """A cleanup that breaks after Ctrl-C is worth knowing; its traceback shows both."""
+    """A cleanup that fails after Ctrl-C counts as failed; its traceback shows both exceptions."""
     ending = classify(while_handling(KeyboardInterrupt(), MyError("cleanup broke")))
     assert (ending.status, ending.reason) == (FAILED, EndReason.EXCEPTION)
     assert "KeyboardInterrupt" in ending.failure.traceback
@@ -239,7 +239,7 @@ def test_a_group_is_described_with_every_member():
     "inner", [KeyboardInterrupt, asyncio.CancelledError, ValueError], ids=lambda kind: kind.__name__
 )
 def test_groups_nested_beyond_the_recursion_limit_do_not_break_the_closing(inner):
-    """Whatever leaves the block, an ending is found."""
+    """Each exception has an ending."""
     error = inner()
     for _ in range(3 * sys.getrecursionlimit()):
         error = BaseExceptionGroup("g", [error])
@@ -349,7 +349,7 @@ def make_cycle(length: int) -> BaseException:
 @pytest.mark.parametrize("length", [1, 2, 3])
 @pytest.mark.parametrize("outer", [SystemExit(1), MyError("outer")], ids=repr)
 def test_a_cycle_of_contexts_ends(length, outer):
-    """Chains of exceptions can bite their own tail."""
+    """A chain of exceptions may contain a cycle."""
     outer = type(outer)(*outer.args)
     outer.__context__ = make_cycle(length)
     ending = classify(outer)
@@ -365,7 +365,7 @@ def test_an_exception_that_is_its_own_cause_is_described():
 
 
 def test_a_chain_of_thousands_is_described():
-    """A retry loop that never stopped nesting its errors leaves a record all the same."""
+    """A very long chain of exceptions is recorded all the same."""
     error = MyError("0")
     for number in range(1, 3000):
         following = MyError(str(number))
@@ -450,7 +450,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("kind", HOSTILE, ids=lambda kind: kind.__name__)
 def test_a_hostile_exception_is_described(kind):
-    """Nothing that an exception's own methods do comes out of the description."""
+    """An error in an exception's own methods is not raised by the description."""
     ending = classify(raised(kind()))
     assert (ending.status, ending.reason) == (FAILED, EndReason.EXCEPTION)
     assert ending.failure.type.endswith(kind.__name__)
@@ -545,7 +545,7 @@ def test_a_recursion_error_is_described():
 
 
 def test_types_are_qualified_unless_builtin():
-    """The name alone does not tell whose error it was."""
+    """The name of the class alone could be that of several libraries."""
     assert describe_failure(ValueError("x")).type == "ValueError"
     assert describe_failure(json.JSONDecodeError("m", "d", 0)).type == "json.decoder.JSONDecodeError"
     assert describe_failure(MyError()).type == f"{__name__}.MyError"
@@ -558,14 +558,14 @@ def test_a_type_without_a_module_is_described():
 
 
 def test_notes_are_in_the_traceback():
-    """`add_note` is how programs say where in the sweep they were."""
+    """Programs add context to an exception by `add_note`."""
     error = MyError("x")
     error.add_note("while fitting fold 3")
     assert "while fitting fold 3" in describe_failure(error).traceback
 
 
 def test_the_cause_is_in_the_traceback():
-    """The record tells the whole story, as the terminal does."""
+    """The record has the whole chain of exceptions, as the terminal shows it."""
     text = describe_failure(while_handling(KeyError("the root"), ValueError("on top"))).traceback
     assert "the root" in text
     assert "During handling of the above exception" in text
@@ -607,7 +607,7 @@ def test_our_own_frames_further_down_stay():
 
 
 def test_a_traceback_of_our_frames_alone_stays():
-    """There is always something to read."""
+    """A traceback of our own frames only is kept whole."""
     folder = Path(runbook.__file__).parent
     error = _run("raise ValueError('ours')\n", str(folder / "wrapping.py"))
     error.__traceback__ = error.__traceback__.tb_next
@@ -626,7 +626,7 @@ def test_a_neighbour_of_our_folder_is_the_users(neighbour):
 
 
 def test_describing_changes_nothing_in_the_exception():
-    """It is the user's, and goes on its way as it came."""
+    """It belongs to the user, and is not changed."""
     error = while_handling(KeyError("k"), ValueError("v"))
     before = (error.__traceback__, error.__context__, error.__cause__, error.__suppress_context__, error.args)
     text = traceback.format_exception(error)
@@ -658,7 +658,7 @@ def test_an_exit_that_nobody_explained_is_abandoned(last_error):
 
 
 def test_an_uncaught_error_is_seen_at_exit(last_error):
-    """The interpreter has printed it and is on its way out."""
+    """The interpreter has printed the exception and exits."""
     last_error(raised(MyError("uncaught")))
     ending = endings.ending_at_exit()
     assert (ending.status, ending.failure.message) == (FAILED, "uncaught")

@@ -99,9 +99,9 @@ def test_any_mapping_can_be_logged(exp, make):
 
 
 @pytest.mark.parametrize("metrics", [0.3, "loss", ["loss", 1], [("loss", 1)]])
-def test_what_has_no_names_is_said_and_costs_no_training(exp, metrics, caplog, monkeypatch):
-    """The message says that a mapping is wanted; what has a name is logged all the same."""
-    monkeypatch.setattr(messages, "_said", set())
+def test_metrics_without_names_are_a_warning_and_cost_no_training(exp, metrics, caplog, monkeypatch):
+    """The message asks for a mapping; the named metrics are logged all the same."""
+    monkeypatch.setattr(messages, "_logged", set())
     exp.log(metrics, loss=1)
     assert "pass a mapping" in caplog.text
     assert [line["loss"] for line in lines_of(exp)] == [1]
@@ -142,7 +142,7 @@ def test_values_come_back_as_they_went_in(exp, value, back):
 
 
 def test_nan_comes_back_as_nan(exp):
-    """A loss that diverged is the most important line of a log."""
+    """Users need to see that a loss has diverged."""
     exp.log(loss=float("nan"))
     assert math.isnan(exp.history()["loss"][0])
     assert lines_of(exp)[0]["loss"] == "NaN"
@@ -192,7 +192,7 @@ def test_numpy_values_are_numbers(exp):
     ids=lambda value: type(value).__name__,
 )
 def test_a_value_that_has_no_json_does_not_end_a_training(exp, value):
-    """One line all the same, valid JSON, with the other metrics in it."""
+    """The line is written, is valid JSON, and has the other metrics in it."""
     exp.log({"odd": value, "loss": 0.5})
     assert exp.history()["loss"] == [0.5]
     strict(exp.metrics_dir / "history.jsonl")
@@ -214,7 +214,7 @@ def test_steps_count_up_where_none_are_given(exp):
 
 
 def test_a_step_may_stand_among_the_metrics(exp):
-    """`log({"step": 3, …})` means what it says; beside `step=` it is a metric of its own."""
+    """`log({"step": 3, …})` sets the step; together with `step=` it is a metric."""
     exp.log({"step": 3, "loss": 1})
     exp.log({"step": 4, "loss": 1}, step=9)
     history = exp.history()
@@ -235,9 +235,9 @@ def test_a_metric_called_time_is_kept_beside_ours(exp):
     ["10", float("nan"), math.inf, [1], object(), Broken(), 10**5000, {"a": 1}],
     ids=["text", "nan", "inf", "list", "object", "broken", "huge", "dict"],
 )
-def test_a_step_that_is_no_number_is_said_and_counts_up(exp, step, caplog, monkeypatch):
+def test_a_step_that_is_no_number_is_a_warning_and_counts_up(exp, step, caplog, monkeypatch):
     """The metrics of the line are kept, and the training goes on."""
-    monkeypatch.setattr(messages, "_said", set())
+    monkeypatch.setattr(messages, "_logged", set())
     exp.log(x=1, step=4)
     exp.log(x=2, step=step)
     exp.log(x=3)
@@ -499,7 +499,7 @@ def test_an_artifact_can_be_an_object(exp, value, name, content):
 
 
 def test_an_object_without_a_name_has_no_format(exp):
-    """The message says which suffixes there are."""
+    """The message lists the known suffixes."""
     with pytest.raises(UnknownSuffixError, match="end the name in one of"):
         exp.save_artifact({"a": 1})
 
@@ -508,7 +508,7 @@ def test_an_object_without_a_name_has_no_format(exp):
 
 
 def test_notes_add_up(base, registry_of):
-    """One a line, on disk at once, with those of the ending last."""
+    """One note a line, on disk at once; the notes of the ending come last."""
     with experiment({"lr": 0.1}, base_dir=base) as exp:
         exp.note("first")
         assert registry_of(base)[0]["notes"] == "first"
@@ -559,7 +559,7 @@ def test_notes_and_tags_may_come_from_many_threads(exp):
 
 @pytest.mark.parametrize("status", ["running", "unknown", "done", "", "COMPLETED", None, 3])
 def test_finish_refuses_what_is_no_ending(exp, status):
-    """The message lists the endings; the experiment goes on."""
+    """The message lists the statuses; the experiment keeps running."""
     with pytest.raises(UnknownStatusError, match="completed, failed, interrupted"):
         exp.finish(status)
     assert (exp.status, exp.is_ended) == (Status.RUNNING, False)
@@ -578,7 +578,7 @@ def test_finish_writes_the_ending_at_once(exp, base, registry_of):
 
 
 def test_finish_can_be_corrected(exp, base, registry_of):
-    """The last word counts."""
+    """The last call counts."""
     exp.finish("completed")
     exp.finish("failed")
     assert registry_of(base)[0]["status"] == "failed"
@@ -611,7 +611,7 @@ def test_what_is_recorded_cannot_be_set_past_the_record(exp, attribute):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
 @pytest.mark.parametrize("file", ["experiment.json", "experiment_registry.json"])
-def test_an_ending_said_by_a_signal_handler_in_the_midst_of_a_write_is_kept(tmp_path, monkeypatch, file):
+def test_an_ending_given_by_a_signal_handler_during_a_write_is_kept(tmp_path, monkeypatch, file):
     replace, waiting = files._replace, [file]
 
     def interrupted(source, target):

@@ -1,4 +1,4 @@
-"""Going on with an experiment in the same folder."""
+"""Resuming an experiment in the same folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Preempted(Exception):
 
 
 def attempt(base, steps, *, fail=False, config=CONFIG, **options):
-    """One process's worth of training; gives the experiment."""
+    """Train as one process would; returns the experiment."""
     with pytest.raises(Preempted) if fail else _nothing(), experiment(dict(config), base_dir=base, **options) as exp:
         for step in steps:
             exp.log(loss=float(step), step=step)
@@ -76,7 +76,7 @@ def test_the_history_is_one_clean_curve_and_keeps_what_was_rewound(base):
 
 
 def test_steps_count_up_from_where_the_former_attempt_stopped(base):
-    """A program that never says its steps gets a history without a break."""
+    """If a program gives no steps, they count up across attempts."""
     with pytest.raises(Preempted), experiment(CONFIG, base_dir=base, name="run") as exp:
         exp.log(loss=1)
         exp.log(loss=2)
@@ -105,7 +105,7 @@ def test_allow_starts_a_new_one_where_there_is_nothing_to_go_on_with(base):
 
 
 def test_without_a_name_the_config_tells_which_experiment_is_meant(base):
-    """The same settings again, in any order, go on with the same experiment."""
+    """The same settings, in any order, resume the same experiment."""
     first = attempt(base, [0], fail=True)
     attempt(base, [0], fail=True, config={"lr": 0.2})
     again = attempt(base, [1], config=dict(reversed(CONFIG.items())), resume="allow")
@@ -113,12 +113,12 @@ def test_without_a_name_the_config_tells_which_experiment_is_meant(base):
 
 
 def test_never_is_the_default(base):
-    """Nobody goes on with anything without saying so."""
+    """Without `resume`, each call starts a new experiment."""
     assert attempt(base, [0], fail=True, name="run").id != attempt(base, [0], name="run").id
 
 
 def test_must_refuses_to_start_a_new_one(base):
-    """A job script that is to finish something does not silently begin it anew."""
+    """ "must" never starts a new experiment."""
     with pytest.raises(ResumeError, match=r"'run'.*resume='allow'"):
         attempt(base, [0], name="run", resume="must")
     assert ExperimentManager(base).list_experiments() == []
@@ -137,7 +137,7 @@ def test_an_id_or_the_beginning_of_one_says_which(base):
 
 
 def test_another_config_is_refused_with_the_difference_shown(base):
-    """Two settings in one folder would make the record a lie."""
+    """The record of one folder has one config, so another config is an error."""
     attempt(base, [0], fail=True, name="run")
     other = {"lr": 0.2, "model": {"layers": 2}, "save_dir": "./elsewhere", "extra": None}
     with pytest.raises(ConfigDiffersError) as caught:
@@ -151,7 +151,7 @@ def test_another_config_is_refused_with_the_difference_shown(base):
 
 
 def test_another_config_is_recorded_where_it_was_allowed(base):
-    """The attempt says what it changed."""
+    """The attempt records what it changed."""
     attempt(base, [0], fail=True, name="run")
     attempt(base, [1], name="run", resume="allow", config={**CONFIG, "lr": 0.2}, allow_config_change=True)
     view = ExperimentManager(base).get_experiment("run")
@@ -162,14 +162,14 @@ def test_another_config_is_recorded_where_it_was_allowed(base):
 
 
 def test_settings_outside_of_the_hash_may_differ(base):
-    """Whoever says that a setting does not count is taken at their word."""
+    """Settings in `hash_exclude` may differ."""
     first = attempt(base, [0], fail=True, name="run", config={"lr": 1, "workers": 2})
     second = attempt(base, [1], name="run", config={"lr": 1, "workers": 8}, resume="must", hash_exclude=["workers"])
     assert first.id == second.id
 
 
 def test_the_save_dir_points_at_the_old_checkpoints(base):
-    """That is where the checkpoint lies that the training goes on from."""
+    """The checkpoint from which the training continues is in that folder."""
     first = attempt(base, [0], fail=True, name="run")
     config = dict(CONFIG)
     with experiment(config, base_dir=base, name="run", resume="must"):
@@ -204,7 +204,7 @@ def test_a_running_experiment_cannot_be_resumed(script, base):
 
 
 def test_of_several_processes_one_gets_to_resume(script, base):
-    """The others are told who has it."""
+    """The error of the others names the process that has it."""
     attempt(base, [0], fail=True, name="run", config={"lr": 0.1})
     racer = """
 import os, time
@@ -238,7 +238,7 @@ with experiment({"lr": 0.1}, name="run", resume="auto") as exp:
 
 
 def test_a_requeued_job_goes_on_with_its_experiment(script, base):
-    """Slurm keeps the id of the job and counts how often it started it anew."""
+    """Slurm keeps the id of the job and counts the requeues."""
     job = {"SLURM_JOB_ID": "1234"}
     first = script.run(SLURM_JOB, "--die", **job).stdout.split()
     other = script.run(SLURM_JOB, "--die", SLURM_JOB_ID="999").stdout.split()
@@ -250,7 +250,7 @@ def test_a_requeued_job_goes_on_with_its_experiment(script, base):
 
 
 def test_a_requeued_job_takes_over_from_a_node_that_is_gone(script, base):
-    """From another host nobody can see the former process; that the scheduler started the job anew is proof enough."""
+    """The former process on another host cannot be checked; the requeue by the scheduler proves that it has ended."""
     first = script.run(SLURM_JOB, "--die", SLURM_JOB_ID="1234").stdout.split()[0]
     (path,) = base.glob("*/experiment.json")
     record = json.loads(path.read_text())
@@ -315,7 +315,7 @@ def test_skipping_keeps_the_kind_of_the_function(base):
 
 
 def test_a_tracked_function_can_be_resumed(base):
-    """The decorator takes the same words."""
+    """The decorator takes the same values of `resume`."""
     fails = [True, False]
 
     @tracked(base_dir=base, resume="allow")
@@ -387,7 +387,7 @@ def gone(base, **owner):
 
 
 def test_the_same_job_started_anew_goes_on_and_another_job_does_not(base, monkeypatch):
-    """What the scheduler says of the job decides, in this process as in any other."""
+    """The restart count of the job decides, in each process of it."""
     monkeypatch.setenv("SLURM_JOB_ID", "77")
     first = attempt(base, [0], fail=True, name="run", resume="auto")
     gone(base)
@@ -402,7 +402,7 @@ def test_the_same_job_started_anew_goes_on_and_another_job_does_not(base, monkey
 
 
 def test_a_misspelt_word_is_no_experiment(base):
-    """The word that comes closest is named."""
+    """The message names the nearest word."""
     with pytest.raises(UsageError, match="did you mean resume='allow'"):
         attempt(base, [0], resume="alow")
     with pytest.raises(UsageError, match="never, allow, must, auto"):
@@ -413,7 +413,7 @@ def test_a_misspelt_word_is_no_experiment(base):
 
 
 def test_an_experiment_elsewhere_is_a_note_and_ends_on_a_persons_word(base):
-    """Seen from this process; what it says of itself is all there is."""
+    """The process on another machine cannot be checked; a person can record its end."""
     exp = attempt(base, [0, 1], fail=True, name="run")
     gone(base)
     manager = ExperimentManager(base)

@@ -67,7 +67,7 @@ class Unhashable(Host):
 
 
 class Preempted(Exception):
-    """How a host's handler gets out of a training loop."""
+    """An exception by which a host's handler leaves a training loop."""
 
 
 def ending(manager: ExperimentManager, experiment_id: str) -> tuple[str, str | None]:
@@ -92,7 +92,7 @@ def test_handlers_are_put_back_exactly(manager, raises):
 
 
 def test_handlers_are_put_back_after_the_last_of_several(manager):
-    """The inner block's end does not disarm the outer one."""
+    """The end of the inner block keeps the handlers of the outer one."""
     before = handlers()
     with manager.experiment({"a": 1}):
         during = handlers()
@@ -104,7 +104,7 @@ def test_handlers_are_put_back_after_the_last_of_several(manager):
 
 
 def test_handlers_are_put_back_after_a_birth_that_fails(tmp_path):
-    """Nothing of an experiment that never was is left."""
+    """An experiment that did not start leaves no handlers."""
     from runbook import experiment
 
     (tmp_path / "file").write_text("x")
@@ -115,7 +115,7 @@ def test_handlers_are_put_back_after_a_birth_that_fails(tmp_path):
 
 
 def test_handlers_are_put_back_by_mark_complete(manager):
-    """The legacy two halves are one block."""
+    """`create_experiment` and `mark_complete` install and restore handlers like a block."""
     before = handlers()
     manager.create_experiment({"a": 1})
     assert handlers() != before
@@ -124,7 +124,7 @@ def test_handlers_are_put_back_by_mark_complete(manager):
 
 
 def test_pythons_own_ctrl_c_stays_in_place(manager):
-    """It raises what is needed, and asyncio looks whether it is still there."""
+    """It raises KeyboardInterrupt, and asyncio checks that it is still installed."""
     with manager.experiment({"a": 1}):
         assert signal.getsignal(SIGINT) is signal.default_int_handler
 
@@ -225,7 +225,7 @@ def test_a_host_handler_from_before_is_called_and_kept(manager, kind, signum):
 
 @pytest.mark.parametrize("signum", WATCHED)
 def test_a_host_handler_from_inside_is_called_and_kept(manager, signum):
-    """The host has the last word on its own process: what it installs in the block stays after it."""
+    """A handler that the host installs in the block stays after the block."""
     host = Host()
     with manager.experiment({"a": 1}) as exp:
         signal.signal(signum, host)
@@ -237,7 +237,7 @@ def test_a_host_handler_from_inside_is_called_and_kept(manager, signum):
 
 @pytest.mark.parametrize("signum", WATCHED)
 def test_a_host_handler_from_after_is_called_and_kept(manager, signum):
-    """Nothing of ours is left in its way."""
+    """None of our handlers is left."""
     with manager.experiment({"a": 1}):
         pass
     host = Host()
@@ -383,7 +383,7 @@ def test_the_signal_leaves_evidence_at_once(manager):
 
 
 def test_a_signal_does_not_break_over_a_missing_folder(manager):
-    """Evidence is nice to have; the host's handler is called all the same."""
+    """The host's handler is called although the signal cannot be logged."""
     import shutil
 
     host = Host()
@@ -457,7 +457,7 @@ def test_deferred_holds_the_first_signal_until_the_end():
 
 
 def test_deferred_lets_the_second_signal_through():
-    """Whoever asks twice is served at once; the first is not lost."""
+    """The second signal acts at once, and the first is not lost."""
     host = Host()
     signal.signal(SIGTERM, host)
     with signals.deferred():
@@ -511,7 +511,7 @@ def test_deferred_leaves_ignored_signals_ignored():
 
 
 def test_deferred_keeps_a_handler_installed_meanwhile():
-    """Only what is ours is put back."""
+    """Only our own handlers are replaced by the former ones."""
     host = Host()
     with signals.deferred():
         signal.signal(SIGTERM, host)
@@ -628,7 +628,7 @@ def test_the_exception_of_a_signal_passes_except_exception(script, base):
 
 
 def test_a_second_sigterm_kills_at_once(script, base):
-    """A program that hangs in its cleanup can be killed by asking again; nothing false is said."""
+    """A second signal kills a program that hangs in its cleanup, and the record is still true."""
     done = script.run(
         """
         import os, signal
@@ -650,7 +650,7 @@ def test_a_second_sigterm_kills_at_once(script, base):
 
 @pytest.mark.parametrize("where", ["inside", "outside"])
 def test_a_program_that_swallows_its_end_goes_on(script, base, where):
-    """A bare `except:` is the host's decision; the program goes on, and ends as it says itself."""
+    """A bare `except:` catches the signal's exception; the program continues, and its own end counts."""
     guard = {
         "inside": "with experiment({'a': 1}) as exp:\n    try:\n        die()\n    except:\n        print('swallowed')",
         "outside": "try:\n    with experiment({'a': 1}) as exp:\n        die()\nexcept:\n    print('swallowed')",
@@ -673,7 +673,7 @@ sys.exit(7)
 
 
 def test_a_default_ctrl_c_dies_of_it(script, base):
-    """A host that set SIG_DFL for Ctrl-C dies of it, and the record says so."""
+    """Ctrl-C kills a host that has set SIG_DFL for it, and the record has that reason."""
     done = script.run(
         """
         import os, signal
@@ -689,7 +689,7 @@ def test_a_default_ctrl_c_dies_of_it(script, base):
 
 
 def test_a_c_level_handler_is_not_lost(script):
-    """`faulthandler.register` prints where the program is and goes on; so it does inside and after a block."""
+    """`faulthandler.register` prints the traceback and lets the program continue, inside and after a block."""
     done = script.run(
         """
         import faulthandler, os, signal

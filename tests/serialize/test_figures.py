@@ -58,6 +58,8 @@ def test_what_knows_its_figure_is_taken_for_it(exp, drawn):
     assert exp.save_figure(part, "part").read_bytes().startswith(MAGIC[".png"])
 
 
+# Plotly 6.0 warns of a part of its own template.
+@pytest.mark.filterwarnings("ignore:[*]scattermapbox:DeprecationWarning")
 def test_a_figure_of_plotly_is_json_that_plotly_reads_back(exp, live):
     """A plotly figure without a suffix is saved as JSON, which can be drawn again."""
     io = pytest.importorskip("plotly.io")
@@ -122,6 +124,7 @@ def test_the_manager_saves_into_the_active_experiment(manager, drawn):
     manager.mark_complete()
 
 
+@pytest.mark.slow
 def test_pyplot_is_never_imported(base):
     """Saving a figure changes nothing in a program that draws without pyplot."""
     pytest.importorskip("matplotlib")

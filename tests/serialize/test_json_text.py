@@ -152,6 +152,7 @@ def outcome(read, raw: bytes) -> str:
         return str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_installed", [True, False])
 def test_a_part_of_a_large_file_is_what_it_is_by_itself(monkeypatch, is_installed):
     """Both readers give the same: numbers to the last digit, half a character, lax JSON, and the error."""

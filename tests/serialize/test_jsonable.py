@@ -57,8 +57,8 @@ class Plain:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said_yet(monkeypatch):
-    monkeypatch.setattr(messages, "_said", set())
+def _no_warnings_yet(monkeypatch):
+    monkeypatch.setattr(messages, "_logged", set())
 
 
 def strict(value, **options):
@@ -324,6 +324,7 @@ def test_references_without_end_are_cut_short():
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_rows_that_share_an_object_all_stay():
     """Objects that rows of data share near the top are written in full."""
     shared, model = {"a": 1}, Plain(name="bert")

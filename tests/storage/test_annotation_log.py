@@ -1,4 +1,4 @@
-"""Notes and tags from outside, on disk: whole lines that anybody may append, shown with the record."""
+"""Annotations on disk: whole lines that any process may append, and that readers show with the record."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def shown(layout, **own):
 
 
 def test_a_record_without_annotations_is_shown_as_it_is(layout):
-    """The very same object: a folder from before this file was known costs nothing."""
+    """The very same object: an experiment without annotations needs no copy of its record."""
     one = record(notes="n", tags=("a",))
     assert annotation_log.with_annotations(one, layout) is one
 
@@ -58,7 +58,7 @@ def test_lines_are_applied_in_the_order_of_their_times(layout):
 
 
 def test_the_same_line_twice_counts_once(layout):
-    """Two merges at the same time may both take it over."""
+    """Two merges at the same time may both append it."""
     annotation_log.append(layout, [line(1, note="n")])
     annotation_log.append(layout, [line(1, note="n")])
     assert shown(layout) == ("n", ())
@@ -67,8 +67,8 @@ def test_the_same_line_twice_counts_once(layout):
 @pytest.mark.parametrize(
     "torn", [b'{"time": "2026', b"\0\0\0\0", b"\n\n", b"[1]\n", b'{"note": 3, "tag": null}\n', b"\xff"]
 )
-def test_what_a_dying_machine_left_spoils_neither_what_is_there_nor_what_comes(layout, torn):
-    """A cut-off line, NULs, blank lines, lines of another form: each of our own lines stands by itself."""
+def test_a_torn_line_damages_neither_earlier_nor_later_lines(layout, torn):
+    """Cut-off lines, NULs, blank lines and lines of another form leave the other lines readable."""
     annotation_log.append(layout, [line(1, note="before")])
     with layout.annotations.open("ab") as file:
         file.write(torn)
@@ -78,7 +78,7 @@ def test_what_a_dying_machine_left_spoils_neither_what_is_there_nor_what_comes(l
 
 
 def test_a_file_that_cannot_be_read_is_an_error(layout, other):
-    """That nothing was said is for nobody to conclude from it: neither for who shows it, nor for who takes it over."""
+    """Neither a reader nor a merge may take an unreadable file for an empty one."""
     layout.annotations.mkdir()
     with pytest.raises(IsADirectoryError):
         shown(layout, notes="own")
@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_read_is_an_error(layout, other):
 
 
 def test_a_line_that_cannot_be_read_back_is_written_again(layout, monkeypatch):
-    """An error of the disk that passes is no reason to refuse; one that stays is told as what it is."""
+    """A short error of the disk does not matter; a lasting one is raised as it is."""
     real, failures = type(layout.annotations).read_bytes, [OSError(5, "Input/output error")]
     monkeypatch.setattr(
         type(layout.annotations), "read_bytes", lambda path: real(path) if not failures else throw(failures.pop())
@@ -104,7 +104,7 @@ def throw(error):
 
 
 def test_the_folder_of_an_experiment_that_is_gone_does_not_come_back(layout):
-    """What was deleted at this moment stays deleted."""
+    """An experiment that is deleted at this moment stays deleted."""
     import shutil
 
     shutil.rmtree(layout.root)
@@ -114,7 +114,7 @@ def test_the_folder_of_an_experiment_that_is_gone_does_not_come_back(layout):
 
 
 def test_logs_that_somebody_removed_are_made_again(layout):
-    """An experiment may have lost its logs, and be worth a note all the same."""
+    """An experiment that has lost its logs can still get a note."""
     layout.logs.rmdir()
     annotation_log.append(layout, [line(1, note="n")])
     assert shown(layout) == ("n", ())
@@ -129,8 +129,8 @@ def test_text_of_any_kind_is_one_line(layout):
     assert shown(layout) == (text, ())
 
 
-def test_taking_over_is_a_union(layout, other):
-    """Either way, any number of times, the same is shown of both."""
+def test_a_merge_is_a_union(layout, other):
+    """In either direction, any number of times, readers show the same of both copies."""
     annotation_log.append(layout, [line(1, note="both"), line(2, note="here"), line(5, untag="t")])
     annotation_log.append(other, [line(1, note="both"), line(3, note="there"), line(4, tag="t")])
     assert annotation_log.merge(other, layout) and annotation_log.merge(layout, other)
@@ -138,18 +138,20 @@ def test_taking_over_is_a_union(layout, other):
     assert shown(layout) == shown(other) == ("both\nhere\nthere", ())
 
 
-said = st.sampled_from(["note", "tag", "untag"]).flatmap(lambda key: st.fixed_dictionaries({key: st.text(max_size=5)}))
+annotations = st.sampled_from(["note", "tag", "untag"]).flatmap(
+    lambda key: st.fixed_dictionaries({key: st.text(max_size=5)})
+)
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), said, st.booleans()), max_size=12))
+@given(st.lists(st.tuples(st.integers(0, 20), annotations, st.booleans()), max_size=12))
 def test_two_copies_agree_after_a_merge_either_way(tmp_path_factory, lines):
-    """Whatever was said of each, in whatever order it reached the files."""
-    place = tmp_path_factory.mktemp("copies")
-    one, two = ExperimentLayout(place / "one"), ExperimentLayout(place / "two")
+    """For any annotations of each, appended in any order."""
+    folder = tmp_path_factory.mktemp("copies")
+    one, two = ExperimentLayout(folder / "one"), ExperimentLayout(folder / "two")
     for copy in (one, two):
         copy.logs.mkdir(parents=True)
     for nth, (moment, what, is_here) in enumerate(lines):
-        # No two lines are said at the same time by the same person.
+        # No two lines have the same time and the same author.
         annotation_log.append(one if is_here else two, [{**line(moment * 100 + nth), **what}])
     annotation_log.merge(one, two)
     annotation_log.merge(two, one)

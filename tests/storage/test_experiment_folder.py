@@ -1,4 +1,4 @@
-"""The folder of one experiment: its birth and its record."""
+"""The folder of one experiment: its initial files and its record."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def draft(**changes) -> ExperimentRecord:
     return attrs.evolve(record, **changes)
 
 
-def born(layout, **changes):
-    """A folder with everything that a birth puts into it, and its record."""
+def create(layout, **changes):
+    """A folder with its initial files, and its record."""
     record = experiment_folder.reserve(layout, draft(**changes))
-    place = layout.experiment(record.experiment_id)
-    experiment_folder.write_initial_files(place, record, environment.capture())
-    return place, record
+    folder = layout.experiment(record.experiment_id)
+    experiment_folder.write_initial_files(folder, record, environment.capture())
+    return folder, record
 
 
 # --- the base directory
@@ -88,8 +88,8 @@ def test_a_base_directory_that_is_a_dangling_link_is_refused_or_made(tmp_path):
         assert BaseLayout(link).pending.is_dir()
 
 
-def test_our_own_folder_that_is_a_file_is_said(base):
-    """Not by a traceback from the depths."""
+def test_a_file_in_the_way_of_our_own_folder_is_reported(base):
+    """By an error with the base directory, not by a bare OSError."""
     base.mkdir()
     (base / ".runbook").touch()
     with pytest.raises(errors.BaseDirectoryError):
@@ -100,7 +100,7 @@ def test_our_own_folder_that_is_a_file_is_said(base):
 
 
 def test_the_folder_reserves_the_id(layout):
-    """The exclusive mkdir decides between those who come in the same second."""
+    """mkdir decides between experiments that start in the same second."""
     ids = [experiment_folder.reserve(layout, draft()).experiment_id for _ in range(5)]
     assert ids == [
         "20241216_143052_baseline_a1b2c3d4",
@@ -131,20 +131,20 @@ def test_the_rest_of_the_record_stays_as_it_is(layout):
     assert attrs.evolve(record, experiment_id="") == draft()
 
 
-def test_a_base_directory_that_went_away_is_said(base):
+def test_a_base_directory_that_went_away_is_reported(base):
     """With the base directory in the message."""
     with pytest.raises(errors.BaseDirectoryError) as caught:
         experiment_folder.reserve(BaseLayout(base), draft())
     assert str(base) in str(caught.value)
 
 
-# --- birth
+# --- initial files
 
 
-def test_a_birth_leaves_the_seeds_folders_the_config_and_the_record(layout):
+def test_the_initial_files_are_the_legacy_folders_the_config_and_the_record(layout):
     """And no temporary."""
-    place, record = born(layout)
-    found = {str(path.relative_to(place.root)) for path in place.root.rglob("*")} - {"logs/uncommitted.patch"}
+    folder, record = create(layout)
+    found = {str(path.relative_to(folder.root)) for path in folder.root.rglob("*")} - {"logs/uncommitted.patch"}
     assert found == {
         "experiment.json",
         "config.json",
@@ -154,53 +154,53 @@ def test_a_birth_leaves_the_seeds_folders_the_config_and_the_record(layout):
         "logs",
         "logs/environment.json",
     }
-    assert experiment_folder.read_record(place) == record
-    assert json.loads(place.config.read_text()) == {"lr": 0.1}
+    assert experiment_folder.read_record(folder) == record
+    assert json.loads(folder.config.read_text()) == {"lr": 0.1}
 
 
 @pytest.mark.parametrize("text", ["", "a\nb", "\0", "\ud800", "a\udfff", "\u202e", "🙂", "../../x", "x" * 10_000])
-def test_a_birth_takes_any_text(layout, text):
+def test_the_record_takes_any_text(layout, text):
     """Any string is accepted as a name, a description, a tag or a note, and comes back as it was."""
     given = {"custom_name": text, "description": text, "tags": (text,), "notes": text}
-    place, _ = born(layout, **given)
-    record = experiment_folder.read_record(place)
+    folder, _ = create(layout, **given)
+    record = experiment_folder.read_record(folder)
     assert {name: getattr(record, name) for name in given} == given
-    json.loads(place.record.read_bytes().decode())
+    json.loads(folder.record.read_bytes().decode())
 
 
-def test_a_birth_that_fails_takes_the_folder_back(layout):
-    """Nobody has been told of it."""
-    place, _ = born(layout)
+def test_a_start_that_fails_removes_the_folder(layout):
+    """No user has seen the experiment."""
+    folder, _ = create(layout)
     for error in (KeyboardInterrupt, ValueError, SystemExit):
         record = experiment_folder.reserve(layout, draft())
-        unborn = layout.experiment(record.experiment_id)
-        with pytest.raises(error), experiment_folder.undone_on_error(layout, unborn):
-            experiment_folder.write_initial_files(unborn, record, environment.capture())
+        reserved = layout.experiment(record.experiment_id)
+        with pytest.raises(error), experiment_folder.undone_on_error(layout, reserved):
+            experiment_folder.write_initial_files(reserved, record, environment.capture())
             raise error
-        assert not unborn.root.exists()
-    assert experiment_folder.read_record(place).status is Status.RUNNING
+        assert not reserved.root.exists()
+    assert experiment_folder.read_record(folder).status is Status.RUNNING
 
 
-def test_an_error_of_the_disk_during_birth_names_the_base_directory(layout):
-    """A caller knows which of the paths is meant."""
+def test_an_error_of_the_disk_during_the_start_names_the_base_directory(layout):
+    """The message has the path that the user knows."""
     record = experiment_folder.reserve(layout, draft())
-    place = layout.experiment(record.experiment_id)
+    folder = layout.experiment(record.experiment_id)
     with (
         pytest.raises(errors.BaseDirectoryError, match="No space left") as caught,
-        experiment_folder.undone_on_error(layout, place),
+        experiment_folder.undone_on_error(layout, folder),
     ):
         raise OSError(28, "No space left on device")
     assert isinstance(caught.value.__cause__, OSError)
-    assert not place.root.exists()
+    assert not folder.root.exists()
 
 
 def test_a_taken_inner_folder_is_an_error(layout):
     """The folder was not ours then."""
     record = experiment_folder.reserve(layout, draft())
-    place = layout.experiment(record.experiment_id)
-    place.metrics.mkdir()
+    folder = layout.experiment(record.experiment_id)
+    folder.metrics.mkdir()
     with pytest.raises(FileExistsError):
-        experiment_folder.write_initial_files(place, record, environment.capture())
+        experiment_folder.write_initial_files(folder, record, environment.capture())
 
 
 # --- the record
@@ -208,14 +208,14 @@ def test_a_taken_inner_folder_is_an_error(layout):
 
 def test_a_record_is_replaced_whole(layout):
     """And read back."""
-    place, record = born(layout)
+    folder, record = create(layout)
     changed = attrs.evolve(record, status=Status.COMPLETED, notes="done", metrics={"f1": "NaN"})
-    experiment_folder.write_record(place, changed)
-    assert experiment_folder.read_record(place) == changed
+    experiment_folder.write_record(folder, changed)
+    assert experiment_folder.read_record(folder) == changed
 
 
 def test_a_folder_without_a_record_is_not_ours_or_just_being_made(layout):
-    """That is for the caller to tell apart."""
+    """The caller must find out which of the two."""
     record = experiment_folder.reserve(layout, draft())
     with pytest.raises(FileNotFoundError):
         experiment_folder.read_record(layout.experiment(record.experiment_id))
@@ -234,67 +234,67 @@ def test_a_folder_without_a_record_is_not_ours_or_just_being_made(layout):
 )
 def test_a_damaged_record_is_reported_with_its_path(layout, raw, words):
     """And what is wrong with it."""
-    place, _ = born(layout)
-    place.record.write_bytes(raw)
+    folder, _ = create(layout)
+    folder.record.write_bytes(raw)
     with pytest.raises(errors.DamagedFileError, match=words) as caught:
-        experiment_folder.read_record(place)
-    assert caught.value.path == str(place.record)
+        experiment_folder.read_record(folder)
+    assert caught.value.path == str(folder.record)
 
 
 def test_a_record_cut_at_any_byte_is_damaged_and_nothing_else(layout):
     """At every byte."""
-    place, record = born(layout)
-    raw = place.record.read_bytes().rstrip()
+    folder, record = create(layout)
+    raw = folder.record.read_bytes().rstrip()
     for cut in range(len(raw)):
-        place.record.write_bytes(raw[:cut])
+        folder.record.write_bytes(raw[:cut])
         with pytest.raises(errors.DamagedFileError):
-            experiment_folder.read_record(place)
-    place.record.write_bytes(raw)
-    assert experiment_folder.read_record(place) == record
+            experiment_folder.read_record(folder)
+    folder.record.write_bytes(raw)
+    assert experiment_folder.read_record(folder) == record
 
 
 def test_a_folder_that_was_renamed_is_what_its_name_says(layout):
-    """Copies made by hand do not claim to be the original."""
-    place, _ = born(layout)
+    """A copy made by hand gets the id of its own folder."""
+    folder, _ = create(layout)
     copy = layout.experiment("20300101_000000_copy_a1b2c3d4")
-    shutil.copytree(place.root, copy.root)
+    shutil.copytree(folder.root, copy.root)
     assert experiment_folder.read_record(copy).experiment_id == copy.root.name
-    assert experiment_folder.read_record(place).experiment_id == place.root.name
+    assert experiment_folder.read_record(folder).experiment_id == folder.root.name
 
 
-def newer(place, **fields) -> Path:
+def newer(folder, **fields) -> Path:
     """A record as a newer runbook might have written it."""
-    data = {**json.loads(place.record.read_text()), "format_version": RECORD_VERSION + 1, **fields}
-    place.record.write_bytes(json_text.encode(data))
-    return place.record
+    data = {**json.loads(folder.record.read_text()), "format_version": RECORD_VERSION + 1, **fields}
+    folder.record.write_bytes(json_text.encode(data))
+    return folder.record
 
 
 def test_a_newer_record_is_read_as_far_as_it_is_understood(layout):
     """And never rewritten with loss."""
-    place, _ = born(layout)
-    raw = newer(place, mood="good").read_bytes()
-    record = experiment_folder.read_record(place)
+    folder, _ = create(layout)
+    raw = newer(folder, mood="good").read_bytes()
+    record = experiment_folder.read_record(folder)
     assert record.format_version == RECORD_VERSION + 1
     with pytest.raises(errors.NewerFormatError, match="upgrade runbook"):
-        experiment_folder.write_record(place, attrs.evolve(record, notes="x"))
-    assert place.record.read_bytes() == raw
+        experiment_folder.write_record(folder, attrs.evolve(record, notes="x"))
+    assert folder.record.read_bytes() == raw
 
 
 @pytest.mark.parametrize("fields", [{"status": "paused"}, {"config": [1, 2]}, {"timestamp": {"utc": 1}}])
 def test_a_newer_record_that_cannot_be_understood_asks_for_an_upgrade(layout, fields):
     """It is not damaged."""
-    place, _ = born(layout)
-    newer(place, **fields)
+    folder, _ = create(layout)
+    newer(folder, **fields)
     with pytest.raises(errors.NewerFormatError) as caught:
-        experiment_folder.read_record(place)
+        experiment_folder.read_record(folder)
     assert (caught.value.version, caught.value.supported) == (RECORD_VERSION + 1, RECORD_VERSION)
 
 
 def test_a_file_that_is_no_object_is_damaged(layout):
     """The same for every JSON file of an experiment."""
-    place, _ = born(layout)
-    place.final_summary.write_text("[1]")
+    folder, _ = create(layout)
+    folder.final_summary.write_text("[1]")
     with pytest.raises(errors.DamagedFileError, match="a list"):
-        json_text.read_object(place.final_summary)
+        json_text.read_object(folder.final_summary)
     with pytest.raises(FileNotFoundError):
-        json_text.read_object(place.training_history)
+        json_text.read_object(folder.training_history)

@@ -1,4 +1,4 @@
-"""Writing that survives: whole files appear or do not, logs grow by whole lines."""
+"""Durable writes: whole files appear completely or not at all, logs grow by whole lines."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_file_of_any_name_is_written(tmp_path, name):
     assert names(tmp_path) == [name]
 
 
-def test_an_old_temporary_of_another_process_is_in_nobodys_way(tmp_path):
+def test_an_old_temporary_of_another_process_stops_no_write(tmp_path):
     """What a killed process left cannot stop or change anything."""
     for pid in (os.getpid(), 1, 99999):
         (tmp_path / f".a.{pid}.tmp").write_bytes(b"stale" * 100)
@@ -288,7 +288,7 @@ def test_a_directory_that_exists_is_enough(tmp_path):
     assert (tmp_path / "a").is_dir()
 
 
-def test_a_file_where_a_directory_should_be_is_said_at_once(tmp_path):
+def test_a_file_where_a_directory_should_be_is_an_error_at_once(tmp_path):
     """And not by the first file that cannot be put into it."""
     (tmp_path / "a").touch()
     with pytest.raises((FileExistsError, NotADirectoryError)):
@@ -447,7 +447,7 @@ def test_on_a_full_disk_a_log_keeps_whole_lines_and_goes_on_when_there_is_room(t
 
 @needs_namespaces
 def test_on_a_full_disk_the_old_file_stays_and_no_temporary_does(tmp_path):
-    """Half a file is never renamed into place as good."""
+    """Half a file is never renamed to the target."""
     done = on_a_small_disk(
         tmp_path,
         """
@@ -529,7 +529,7 @@ def test_a_directory_is_not_copied_over_another(tmp_path, source):
 
 
 @posix
-def test_what_cannot_be_copied_is_said_and_nothing_is_left(tmp_path, source):
+def test_what_cannot_be_copied_is_an_error_and_nothing_is_left(tmp_path, source):
     """A pipe has no content."""
     os.mkfifo(source / "pipe")
     with pytest.raises(OSError, match="pipe"):
@@ -685,7 +685,7 @@ def test_a_signal_in_the_middle_of_a_write_is_no_error(tmp_path):
     "fault", ["fsync:signal=SIGKILL:when=1", "rename:signal=SIGKILL:when=1", "fsync:signal=SIGKILL:when=2"]
 )
 def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path, fault):
-    """And at most one stray temporary, which stops nobody."""
+    """And at most one temporary is left, which stops no later write."""
     path = tmp_path / "a"
     path.write_bytes(b"old")
     done = run(WRITE_WHOLE, path, before=traced(fault))
@@ -724,9 +724,31 @@ def test_a_killed_replacement_of_a_directory_loses_neither(tmp_path, source, nth
     assert tree(target) == tree(source)
 
 
+def test_a_line_that_was_cut_off_stays_where_another_process_has_appended_since(tmp_path, monkeypatch):
+    """To take it back would take the line of the other process as well."""
+    log = files.LineLog(tmp_path / "log")
+    log.append(b"one\n")
+    write, left = os.write, ["the beginning"]
+
+    def fill_up(descriptor, data):
+        if left:
+            left.pop()
+            return write(descriptor, data[:3])
+        # The disk is full for us; another process has found the last free block.
+        with (tmp_path / "log").open("ab") as other:
+            other.write(b"theirs\n")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full, pytest.raises(OSError, match="No space left"):
+        full.setattr(os, "write", fill_up)
+        log.append(b"two two\n")
+    log.close()
+    assert (tmp_path / "log").read_bytes() == b"one\ntwotheirs\n"
+
+
 @needs_strace
 def test_a_full_disk_in_the_middle_of_a_line_takes_it_back(tmp_path):
-    """The kernel took nothing of the second line: the log is as before, and goes on."""
+    """The kernel took nothing of the second line: the log is as before, and takes further lines."""
     code = """
         import sys
         from pathlib import Path
@@ -746,23 +768,23 @@ def test_a_full_disk_in_the_middle_of_a_line_takes_it_back(tmp_path):
 
 
 def test_a_copied_tree_tells_its_bytes_and_keeps_times_and_modes(tmp_path):
-    """In blocks, and like a copy of which nobody is told; links are copied and not counted."""
+    """In blocks; the copy is the same as without a hook; links are copied and not counted."""
     source = tmp_path / "source"
     source.mkdir()
     (source / "large").write_bytes(b"x" * 2_500_000)
     (source / "link").symlink_to("large")
     (source / "large").chmod(0o640)
     os.utime(source / "large", (1_700_000_000, 1_700_000_000))
-    told = []
-    files.copy_tree(source, tmp_path / "copy", copied=told.append)
-    assert sum(told) == 2_500_000 == files.size_of_tree(source) and len(told) == 3
+    counts = []
+    files.copy_tree(source, tmp_path / "copy", copied=counts.append)
+    assert sum(counts) == 2_500_000 == files.size_of_tree(source) and len(counts) == 3
     status = (tmp_path / "copy" / "large").stat()
     assert (status.st_mtime, status.st_mode & 0o777) == (1_700_000_000, 0o640)
     assert os.readlink(tmp_path / "copy" / "link") == "large"
 
 
 def test_a_tree_with_a_pipe_is_refused_and_nothing_waits_for_it(tmp_path):
-    """Whether somebody is told of the bytes or not."""
+    """With a hook and without one."""
     source = tmp_path / "source"
     source.mkdir()
     os.mkfifo(source / "pipe")

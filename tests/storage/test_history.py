@@ -242,7 +242,7 @@ if np is not None:
     st.sampled_from([None, 3, 2.5, True, 2**70]),
 )
 def test_a_line_is_the_same_whether_its_names_were_logged_before_or_not(rows, step):
-    """Plain numbers under known names take a shorter way, which nobody can see in the file."""
+    """Plain numbers under known names take a faster path, which makes no difference in the file."""
     lines: list[bytes] = []
     log = metric_log.MetricLog(lines.append)
     for row in rows:
@@ -250,7 +250,7 @@ def test_a_line_is_the_same_whether_its_names_were_logged_before_or_not(rows, st
         log.log(row, step)
         fresh: list[bytes] = []
         anew = metric_log.MetricLog(fresh.append)
-        anew.go_on([json.loads(lines[-2])])
+        anew.continue_from([json.loads(lines[-2])])
         anew.log(row, step)
         known, first = json.loads(lines[-1]), json.loads(fresh[0])
         assert list(known) == list(first)

@@ -22,12 +22,12 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /
 
 @pytest.fixture
 def lock(tmp_path) -> Path:
-    """A run lock that nobody holds and that has no file."""
+    """A run lock that no process holds and that has no file."""
     return tmp_path / "lock"
 
 
 class Worker:
-    """A process that says who it is and then waits."""
+    """A process that prints its identity and then waits."""
 
     CODE = """
 import json, sys
@@ -86,7 +86,7 @@ def test_an_owner_says_what_it_takes_to_tell_it_from_another(worker):
 
 @linux
 def test_a_forked_child_is_another_process():
-    """It does not answer with what its parent found out."""
+    """It does not get the facts that its parent has cached."""
     here = current_owner()
     reading, writing = os.pipe()
     child = os.fork()
@@ -106,7 +106,7 @@ def test_a_forked_child_is_another_process():
 @linux
 @pytest.mark.parametrize("name", ["python", "a b", "a) S 1 (b", ")", "((", "0 0 0 0 0 0"])
 def test_a_program_of_any_name_is_understood(tmp_path, lock, name):
-    """The name stands in the middle of what the kernel says, between parentheses."""
+    """The name is in the middle of the line of the kernel, in parentheses."""
     program = tmp_path / name
     shutil.copy(shutil.which("sleep"), program)
     process = subprocess.Popen([program, "60"])
@@ -128,9 +128,9 @@ def test_a_process_that_is_gone_is_dead(worker, lock):
     """The plain case."""
     assert liveness.check(worker.owner, lock).state is State.ALIVE
     worker.end()
-    verdict = liveness.check(worker.owner, lock)
-    assert verdict.state is State.DEAD
-    assert str(worker.owner.pid) in verdict.evidence
+    checked = liveness.check(worker.owner, lock)
+    assert checked.state is State.DEAD
+    assert str(worker.owner.pid) in checked.evidence
 
 
 @linux
@@ -168,13 +168,13 @@ def test_a_process_of_another_user_is_alive(lock):
 
 @pytest.mark.parametrize("held", [False, True])
 def test_a_process_on_another_host_is_unknown(lock, held):
-    """It cannot be seen from here, whatever its pid: no proof, no verdict."""
+    """It cannot be seen from here, whatever its pid: without proof it is unknown."""
     owner = attrs.evolve(
         current_owner(), host="elsewhere", boot_id="another", machine_id="other", is_locked=held, pid=2**22 - 1
     )
-    verdict = liveness.check(owner, lock)
-    assert verdict.state is State.UNKNOWN
-    assert "elsewhere" in verdict.evidence
+    checked = liveness.check(owner, lock)
+    assert checked.state is State.UNKNOWN
+    assert "elsewhere" in checked.evidence
 
 
 def test_a_host_of_the_same_name_is_not_the_same_host(lock):
@@ -192,13 +192,13 @@ def test_a_process_in_another_container_is_not_called_dead(lock):
 
 @pytest.mark.parametrize("pid", [0, -1, 2**31, 2**63, 2**22 - 1])
 def test_a_pid_that_cannot_be_is_no_error(lock, pid):
-    """A record may have been edited by hand; nobody is killed for it."""
+    """A record may have been edited by hand; no process is killed for it."""
     owner = attrs.evolve(current_owner(), pid=pid)
     assert liveness.check(owner, lock).state in State
 
 
 def test_an_owner_that_says_little_is_not_called_dead(lock):
-    """A record of a system that does not say which boot it is."""
+    """A record from a system without a boot id."""
     owner = Owner(host="elsewhere", pid=os.getpid())
     assert liveness.check(owner, lock).state is State.UNKNOWN
 
@@ -228,7 +228,7 @@ sys.stdin.readline()
 
 
 def test_a_run_lock_that_is_let_go_leaves_no_file(lock):
-    """One for each running experiment, none for the others; it can be let go twice."""
+    """One for each running experiment, none for the others; it can be released twice."""
     life = run_lock.RunLock(lock)
     assert life.acquire()
     assert lock.exists()

@@ -17,14 +17,14 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-def told():
-    """A hook that remembers what it was told."""
+def calls():
+    """A hook that keeps its calls."""
 
-    class Told(list):
+    class Calls(list):
         def __call__(self, done, total):
             self.append((done, total))
 
-    return Told()
+    return Calls()
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def large(manager):
     return exp.id
 
 
-def check(told):
-    dones = [done for done, _ in told]
+def check(calls):
+    dones = [done for done, _ in calls]
     assert dones == sorted(dones) and dones[0] == 0
-    assert len({total for _, total in told}) == 1
-    assert told[-1][0] == told[-1][1] > 0
+    assert len({total for _, total in calls}) == 1
+    assert calls[-1][0] == calls[-1][1] > 0
 
 
 def everything_in(folder):
@@ -48,48 +48,49 @@ def everything_in(folder):
 
 
 @pytest.mark.parametrize(("steps", "expected"), [([2, 2], [0, 2, 4, 5]), ([4, 4], [0, 4, 5]), ([], [0, 5])])
-def test_a_meter_never_goes_beyond_the_total_and_ends_at_it(told, steps, expected):
+def test_a_meter_never_goes_beyond_the_total_and_ends_at_it(calls, steps, expected):
     """A file that grew or shrank while it was read changes nothing about that."""
-    meter = Meter(told, 5)
+    meter = Meter(calls, 5)
     for step in steps:
         meter.advance(step)
     meter.finish()
-    assert [done for done, _ in told] == expected
+    assert [done for done, _ in calls] == expected
 
 
-def test_a_meter_of_nothing_is_done_at_once(told):
-    """There is one call, and no division by zero is anybody's but the hook's."""
-    Meter(told, 0).finish()
-    assert told == [(0, 0)]
+def test_a_meter_of_nothing_is_done_at_once(calls):
+    """There is one call, with 0 of 0."""
+    Meter(calls, 0).finish()
+    assert calls == [(0, 0)]
 
 
 @pytest.mark.parametrize("target", ["copies", "copy.zip"])
-def test_an_export_tells_its_bytes(manager, tmp_path, told, large, target):
+def test_an_export_tells_its_bytes(manager, tmp_path, calls, large, target):
     """From 0 to all of them, in steps that a bar can show."""
-    manager.export_experiment(large, tmp_path / target, progress=told)
-    check(told)
-    assert told[-1][1] > 5 * MIB and len(told) > 5
+    manager.export_experiment(large, tmp_path / target, progress=calls)
+    check(calls)
+    assert calls[-1][1] > 5 * MIB and len(calls) > 5
 
 
 @pytest.mark.parametrize("target", ["copies", "copy.zip"])
-def test_an_import_tells_its_bytes(manager, tmp_path, told, large, target):
+def test_an_import_tells_its_bytes(manager, tmp_path, calls, large, target):
     """Whether it comes from a folder or from a bundle."""
     made = manager.export_experiment(large, tmp_path / target)
     other = ExperimentManager(tmp_path / "other")
-    assert other.import_experiment(made, progress=told) == large
-    check(told)
-    assert told[-1][1] > 5 * MIB and len(told) > 5
+    assert other.import_experiment(made, progress=calls) == large
+    check(calls)
+    assert calls[-1][1] > 5 * MIB and len(calls) > 5
 
 
-def test_a_merge_tells_its_experiments(manager, tmp_path, told):
+def test_a_merge_tells_its_experiments(manager, tmp_path, calls):
     """One after the other."""
     for nth in range(3):
         with manager.experiment({"nth": nth}):
             pass
-    ExperimentManager(tmp_path / "other").merge(manager.base_dir, progress=told)
-    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    ExperimentManager(tmp_path / "other").merge(manager.base_dir, progress=calls)
+    assert calls == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [ValueError("mine"), RuntimeError("mine"), OSError("mine"), KeyboardInterrupt()])
 @pytest.mark.parametrize("target", ["copies", "copy.zip"])
 def test_what_the_hook_raises_comes_out_and_nothing_half_made_is_left(manager, tmp_path, large, target, error):
@@ -156,6 +157,7 @@ def interrupted(*args):
     assert "KeyboardInterrupt" in err and process.returncode == -signal.SIGINT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["copies", "copy.zip"])
 def test_ctrl_c_in_an_export_leaves_nothing(manager, tmp_path, large, target):
     """Neither the copy nor a temporary; the experiment is untouched."""
@@ -165,6 +167,7 @@ def test_ctrl_c_in_an_export_leaves_nothing(manager, tmp_path, large, target):
     assert manager.export_experiment(large, tmp_path / "out" / target).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["copies", "copy.zip"])
 def test_ctrl_c_in_an_import_leaves_nothing(manager, tmp_path, large, target):
     """Neither an experiment nor what was being built."""

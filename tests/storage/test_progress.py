@@ -1,4 +1,4 @@
-"""How far an experiment has come: a hint that costs nothing and never gets in the way."""
+"""The progress of an experiment: it takes next to no time and never fails a training."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def at(done, total, seconds=10.0, begun_with=0):
-    """A progress that was made in some seconds."""
+    """The progress after some seconds."""
     return Progress(done, total, BEGUN + timedelta(seconds=seconds), begun_with, BEGUN)
 
 
-def test_what_was_said_is_read_back(manager):
-    """The live handle and the view of others tell the same."""
+def test_a_report_is_read_back(manager):
+    """The experiment and a view of another process show the same."""
     with manager.experiment({"lr": 1}) as exp:
         assert exp.last_progress is None
         exp.progress(30, 100)
@@ -31,8 +31,8 @@ def test_what_was_said_is_read_back(manager):
         assert exp.last_progress == seen
 
 
-def test_the_last_word_is_on_disk_when_the_experiment_has_ended(manager):
-    """Whatever was held back in between is written at the end."""
+def test_the_last_report_is_on_disk_when_the_experiment_has_ended(manager):
+    """A report that was not written at once is written at the end."""
     with manager.experiment({"lr": 1}) as exp:
         for done in range(1, 51):
             exp.progress(done, 100)
@@ -40,7 +40,7 @@ def test_the_last_word_is_on_disk_when_the_experiment_has_ended(manager):
 
 
 def test_all_done_is_written_at_once(manager):
-    """Who watches sees 100 % without waiting for anything."""
+    """A reader sees 100 % without waiting."""
     with manager.experiment({"lr": 1}) as exp:
         exp.progress(1, 2)
         exp.progress(2, 2)
@@ -60,7 +60,7 @@ def test_a_tight_loop_writes_next_to_never():
     "numbers",
     [("a", 1), ("3", 5), (None, None), (1, 0), (-1, 5), (float("nan"), 3), (1, "x"), (object(), 2), (10**400, 1)],
 )
-def test_a_bad_number_is_said_once_and_changes_nothing(numbers, manager, caplog):
+def test_a_bad_number_is_warned_about_once_and_changes_nothing(numbers, manager, caplog):
     """A training is not ended by its progress bar."""
     with manager.experiment({"lr": 1}) as exp:
         exp.progress(1, 4)
@@ -93,20 +93,20 @@ def test_less_than_before_begins_a_new_count():
 
 
 def test_a_rate_counts_what_was_done_since_the_count_began():
-    """An attempt that goes on at 90 has not done 90 in its first second."""
+    """An attempt that resumes at 90 has not done 90 in its first second."""
     assert at(95, 100, seconds=10, begun_with=90).rate == 0.5
     assert at(95, 100, seconds=10, begun_with=90).remaining_s == 10
 
 
-@pytest.mark.parametrize("told", [at(0, 10), at(5, 10, seconds=0), at(5, 10, seconds=-3), at(5, 10, begun_with=5)])
-def test_what_cannot_be_said_is_not_said(told):
+@pytest.mark.parametrize("progress", [at(0, 10), at(5, 10, seconds=0), at(5, 10, seconds=-3), at(5, 10, begun_with=5)])
+def test_without_a_rate_there_is_no_remaining_time(progress):
     """Without anything done, or without time, there is no rate, and nothing follows from it."""
-    assert told.rate is None
-    assert told.remaining_s is None
+    assert progress.rate is None
+    assert progress.remaining_s is None
 
 
 def test_without_a_total_there_is_no_rest():
-    """Nobody knows how long it takes."""
+    """The time that the rest takes is not known."""
     assert at(5, None).fraction is None
     assert at(5, None).remaining_s is None
     assert at(5, None).rate == 0.5
@@ -121,15 +121,15 @@ def test_more_than_everything_is_everything():
 @pytest.mark.parametrize(
     "content", ["", "\0" * 20, "[]", "{}", '{"done": 1, "time": "x", "begun_at": "y"}', '{"done": "NaN"}', "{"]
 )
-def test_a_file_that_cannot_be_read_says_nothing(content, tmp_path):
-    """After a power cut the hint may be empty or torn, and that is no damage."""
+def test_a_file_that_cannot_be_read_is_no_progress(content, tmp_path):
+    """After a power cut the file may be empty or torn, which is no damage."""
     path = tmp_path / "progress.json"
     path.write_text(content)
     assert progress.read(path) is None
     assert progress.read(tmp_path / "none.json") is None
 
 
-def test_a_disk_that_refuses_is_said_once(manager, caplog):
+def test_an_error_of_the_disk_is_warned_about_once(manager, caplog):
     """A full disk does not end a training."""
     with manager.experiment({"lr": 1}) as exp:
         layout_of(exp).progress.mkdir()
@@ -141,7 +141,7 @@ def test_a_disk_that_refuses_is_said_once(manager, caplog):
 
 
 def test_where_nothing_is_recorded_progress_is_nothing(monkeypatch, tmp_path):
-    """`RUNBOOK_MODE=disabled` writes no hint either."""
+    """`RUNBOOK_MODE=disabled` writes no progress either."""
     from runbook import experiment
 
     monkeypatch.setenv("RUNBOOK_MODE", "disabled")

@@ -1,4 +1,4 @@
-"""Taking experiments out of a base directory."""
+"""Exporting experiments."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_home_directory_is_expanded(manager, ended, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["folder", "file", "dangling link"])
 def test_nothing_is_overwritten(manager, ended, tmp_path, kind):
-    """Whatever is there already stays, and the message says what to do."""
+    """Anything that is there already stays, and the message has a hint."""
     target = tmp_path / "shared" / ended
     target.parent.mkdir()
     if kind == "folder":
@@ -83,7 +83,7 @@ def test_nothing_is_overwritten(manager, ended, tmp_path, kind):
 
 
 def test_exporting_twice_is_refused(manager, ended, tmp_path):
-    """The first copy is somebody's backup."""
+    """The first copy may be a backup."""
     manager.export_experiment(ended, tmp_path / "shared")
     with pytest.raises(TargetExistsError):
         manager.export_experiment(ended, tmp_path / "shared")
@@ -141,7 +141,7 @@ def test_a_running_experiment_can_be_exported(manager, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="making links needs a privilege on Windows")
 def test_links_are_copied_as_links(manager, base, ended, tmp_path):
-    """`checkpoints/last` often points at the newest; nothing from outside is drawn in."""
+    """`checkpoints/last` often points at the newest; files outside of the folder are not copied."""
     folder = base / ended / "checkpoints"
     (folder / "last").symlink_to("best_model")
     (folder / "secret").symlink_to("/etc/passwd")

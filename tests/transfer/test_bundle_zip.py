@@ -83,7 +83,7 @@ def test_what_is_there_is_not_overwritten(ended, tmp_path, kind):
 
 
 def test_a_running_experiment_is_bundled_as_far_as_it_has_come(manager, tmp_path, caplog):
-    """It is allowed, and said in the manifest and in a warning."""
+    """It is allowed; the manifest and a warning show that it was running."""
     with manager.experiment({}, name="live") as exp:
         exp.log(loss=1.0)
         path = export_zip(manager.get_experiment(exp.id), tmp_path / "x.zip")
@@ -116,8 +116,8 @@ def test_links_inside_are_stored_as_what_they_point_to(ended, tmp_path, caplog):
     assert "left out" not in caplog.text
 
 
-def test_links_that_leave_the_folder_are_left_out_and_said(ended, tmp_path, caplog):
-    """Nobody's private files travel with an experiment; neither do loops, devices and links to nothing."""
+def test_links_that_leave_the_folder_are_left_out_and_named(ended, tmp_path, caplog):
+    """Files outside of the folder are not in the bundle; neither are loops, devices and links to nothing."""
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
     (ended.results_dir / "stolen").symlink_to(secret)
@@ -224,15 +224,15 @@ except OSError as error:
 
 
 def test_an_experiment_of_the_seeds_tool_keeps_its_line(base, tmp_path):
-    """It has no record; what its line in the registry said travels in the manifest."""
+    """It has no record; the fields of its entry are in the manifest."""
     from runbook import ExperimentManager
 
-    seed_id = "20241216_143052_baseline_a1b2c3d4"
-    (base / seed_id).mkdir(parents=True)
-    (base / seed_id / "config.json").write_text('{"lr": 0.1}')
-    line = {"experiment_id": seed_id, "timestamp": "2024-12-16T14:30:52", "status": "completed", "notes": "good"}
-    (base / "experiment_registry.json").write_text(json.dumps({"experiments": [line]}, indent=2))
-    path = export_zip(ExperimentManager(base).get_experiment(seed_id), tmp_path / "x.zip")
+    legacy_id = "20241216_143052_baseline_a1b2c3d4"
+    (base / legacy_id).mkdir(parents=True)
+    (base / legacy_id / "config.json").write_text('{"lr": 0.1}')
+    entry = {"experiment_id": legacy_id, "timestamp": "2024-12-16T14:30:52", "status": "completed", "notes": "good"}
+    (base / "experiment_registry.json").write_text(json.dumps({"experiments": [entry]}, indent=2))
+    path = export_zip(ExperimentManager(base).get_experiment(legacy_id), tmp_path / "x.zip")
     record = manifest_of(path)["record"]
     assert (record["status"], record["notes"]) == ("completed", "good")
 
@@ -260,7 +260,7 @@ def test_usual_names_are_allowed(name):
 
 @given(st.text())
 def test_an_allowed_name_is_one_plain_name_everywhere(name):
-    """Whatever is allowed leads nowhere, shows as it is, and survives a round trip through a zip file."""
+    """An allowed name leads to no other path, is shown as it is, and survives a round trip through a zip file."""
     if bundle.problem_with_part(name) is None:
         assert name not in {"", ".", ".."} and not set(name) & set('/\\:<>"|?*\0')
         assert name.isprintable() and name == name.strip(" ") and not name.endswith(".")
@@ -281,7 +281,7 @@ def test_names_that_pass_together_can_lie_in_one_folder_of_any_system(paths):
 
 
 @pytest.mark.parametrize("is_running", [True, False])
-def test_a_file_that_goes_while_it_is_bundled_is_missed_only_where_nobody_works(manager, is_running):
+def test_a_file_that_goes_while_it_is_bundled_is_missed_only_after_the_end(manager, is_running):
     """A running experiment removes old checkpoints; anything else that loses a file is not whole."""
     block = manager.experiment({}, name="x")
     with block as exp:

@@ -1,4 +1,4 @@
-"""Experiments that come in: from a bundle, from a folder, from anybody."""
+"""Importing experiments from bundles and folders, also from untrusted people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from runbook.transfer.archive import Limits
 from runbook.transfer.bundle import export_folder, export_zip
 from runbook.transfer.import_ import EVIDENCE, import_bundle
 
-SEED_ID = "20241216_143052_my model!_a1b2c3d4"
+LEGACY_ID = "20241216_143052_my model!_a1b2c3d4"
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def files_in(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def strays(base):
-    """What an import left behind where it builds."""
+def orphans(base):
+    """The staged folders that an import left behind."""
     incoming = base / ".runbook" / "incoming"
     return sorted(path.name for path in incoming.iterdir()) if incoming.exists() else []
 
@@ -74,15 +74,15 @@ def listed(base):
 
 
 def assert_untouched(base):
-    """Nothing came in, and nothing is left behind."""
+    """No experiment was imported, and nothing is left behind."""
     assert listed(base) == {}
-    assert strays(base) == []
+    assert orphans(base) == []
     assert [path.name for path in base.iterdir() if not path.name.startswith((".runbook", "experiment_registry"))] == []
 
 
 @pytest.mark.parametrize("form", ["zip", "folder", "exported folder"])
-def test_an_experiment_comes_in_whole(registry, base, view, bundle, tmp_path, form):
-    """Every file, byte for byte and with its time, and a line in the registry."""
+def test_an_experiment_is_imported_whole(registry, base, view, bundle, tmp_path, form):
+    """Every file, byte for byte and with its time, and an entry in the registry."""
     path = {"zip": lambda: bundle, "folder": lambda: view.path}.get(
         form, lambda: export_folder(view, tmp_path / "out")
     )()
@@ -93,7 +93,7 @@ def test_an_experiment_comes_in_whole(registry, base, view, bundle, tmp_path, fo
     entry = listed(base)[view.id]
     assert (entry["status"], entry["metrics"]["f1"], entry["directory"]) == ("completed", 0.9, str(base / view.id))
     assert all(inner.is_dir() for inner in BaseLayout(base).experiment(view.id).folders)
-    assert strays(base) == []
+    assert orphans(base) == []
     mine = ExperimentManager(base).get_experiment("baseline")
     assert mine.history()["loss"] == [0.5]
     assert mine.load_predictions(allow_pickle=True) == {"y": [1, 2, 3]}
@@ -111,7 +111,7 @@ def test_what_is_there_already_is_skipped(registry, base, view, bundle, on_confl
 
 
 def test_a_conflict_is_an_error_by_default(registry, base, view, bundle):
-    """The message says what to do, and nothing has changed."""
+    """The message has a hint, and nothing has changed."""
     import_bundle(registry, bundle)
     (base / view.id / "results" / "mine.txt").write_text("mine")
     before = files_in(base)
@@ -121,7 +121,7 @@ def test_a_conflict_is_an_error_by_default(registry, base, view, bundle):
     assert {k: v for k, v in files_in(base).items() if not k.startswith(".runbook")} == {
         k: v for k, v in before.items() if not k.startswith(".runbook")
     }
-    assert strays(base) == []
+    assert orphans(base) == []
 
 
 def test_a_conflict_can_be_skipped(registry, base, view, bundle):
@@ -179,12 +179,12 @@ def test_a_pipe_is_refused_at_once(registry, tmp_path):
         import_bundle(registry, tmp_path / "pipe")
 
 
-# What runs somewhere does not run here
+# Running experiments
 
 
 @pytest.mark.parametrize("form", ["zip", "exported folder"])
 def test_a_running_experiment_is_interrupted_in_its_copy(registry, base, source, tmp_path, form):
-    """Nobody works on the copy; its end is the last sign of life in it, whenever it is imported."""
+    """No process works on the copy; its end is the last sign of life in it, whenever it is imported."""
     with source.experiment({}, name="live") as exp:
         exp.log(loss=1.0)
         live = source.get_experiment(exp.id)
@@ -202,7 +202,7 @@ def test_a_running_experiment_is_interrupted_in_its_copy(registry, base, source,
 
 
 def test_a_living_experiment_that_is_copied_in_place_is_not_called_dead(registry, base, source):
-    """From its own folder, while its process holds its run lock, it comes in as it is: running."""
+    """From its own folder, while its process holds its run lock, it is imported as running."""
     with source.experiment({}, name="live") as exp:
         assert import_bundle(registry, exp.path) == exp.id
         assert listed(base)[exp.id]["status"] == "running"
@@ -219,36 +219,36 @@ def test_a_folder_that_was_renamed_keeps_its_id(registry, base, view, tmp_path):
 # The legacy tool
 
 
-def seed_folder(base, experiment_id=SEED_ID):
+def legacy_folder(base, experiment_id=LEGACY_ID):
     (base / experiment_id / "metrics").mkdir(parents=True)
     (base / experiment_id / "config.json").write_text('{"lr": 0.1}')
     (base / experiment_id / "metrics" / "final_summary.json").write_text('{"f1": 0.9}')
     return base / experiment_id
 
 
-def test_a_folder_of_the_seeds_tool_comes_in(registry, base, tmp_path):
+def test_a_folder_of_the_legacy_tool_is_imported(registry, base, tmp_path):
     """It has a config and no record; its status is unknown."""
-    folder = seed_folder(tmp_path / "old")
-    assert import_bundle(registry, folder) == SEED_ID
-    entry = listed(base)[SEED_ID]
+    folder = legacy_folder(tmp_path / "old")
+    assert import_bundle(registry, folder) == LEGACY_ID
+    entry = listed(base)[LEGACY_ID]
     assert (entry["status"], entry["config"]) == ("unknown", {"lr": 0.1})
     assert import_bundle(registry, folder) is None
 
 
-def test_a_bundle_of_the_seeds_tool_keeps_its_fields(registry, base, tmp_path):
-    """What its line said comes in with it."""
-    seed_folder(tmp_path / "old")
-    line = {"experiment_id": SEED_ID, "timestamp": "2024-12-16T14:30:52", "status": "completed", "notes": "good"}
+def test_a_bundle_of_the_legacy_tool_keeps_its_fields(registry, base, tmp_path):
+    """The fields of its entry are imported with it."""
+    legacy_folder(tmp_path / "old")
+    line = {"experiment_id": LEGACY_ID, "timestamp": "2024-12-16T14:30:52", "status": "completed", "notes": "good"}
     (tmp_path / "old" / "experiment_registry.json").write_text(json.dumps({"experiments": [line]}))
-    path = export_zip(ExperimentManager(tmp_path / "old").get_experiment(SEED_ID), tmp_path / "x.zip")
-    assert import_bundle(registry, path) == SEED_ID
-    entry = listed(base)[SEED_ID]
-    assert (entry["status"], entry["notes"], entry["directory"]) == ("completed", "good", str(base / SEED_ID))
+    path = export_zip(ExperimentManager(tmp_path / "old").get_experiment(LEGACY_ID), tmp_path / "x.zip")
+    assert import_bundle(registry, path) == LEGACY_ID
+    entry = listed(base)[LEGACY_ID]
+    assert (entry["status"], entry["notes"], entry["directory"]) == ("completed", "good", str(base / LEGACY_ID))
     assert import_bundle(registry, path) is None
 
 
 def test_a_folder_of_something_else_is_refused(registry, base, tmp_path, source):
-    """The message says what is missing, and what a whole base directory is for."""
+    """The message names the missing files, and the way to bring in a whole base directory."""
     (tmp_path / "photos").mkdir()
     for path in (tmp_path / "photos", source.base_dir):
         with pytest.raises(errors.BundleError, match="neither experiment.json nor config.json.*merge"):
@@ -260,15 +260,15 @@ def test_a_folder_of_something_else_is_refused(registry, base, tmp_path, source)
     "name", ["experiment_registry.json", ".runbook", "photos", "20241216_143052_a\x1b[2J_a1b2c3d4"]
 )
 def test_a_folder_whose_name_is_no_id_is_refused(registry, base, tmp_path, name):
-    """It would take the place of something else, or play tricks with the terminal."""
+    """It could have the path of another file, or control the terminal."""
     with pytest.raises(errors.BundleError, match="impossible id") as caught:
-        import_bundle(registry, seed_folder(tmp_path / "old", name))
+        import_bundle(registry, legacy_folder(tmp_path / "old", name))
     assert "\x1b" not in str(caught.value).replace(str(tmp_path / "old" / name), "")
     assert_untouched(base)
 
 
 def test_links_in_a_folder_become_files_or_stay_outside(registry, base, view, tmp_path, caplog):
-    """What comes in are regular files only."""
+    """Only regular files are imported."""
     (tmp_path / "secret.txt").write_text("secret")
     (view.results_dir / "stolen").symlink_to(tmp_path / "secret.txt")
     (view.results_dir / "latest.bin").symlink_to("../checkpoints/weights.bin")
@@ -295,8 +295,14 @@ RECORD = {
 }
 
 
-def row(path, content, **lies):
-    return {"path": path, "size": len(content), "sha256": hashlib.sha256(content).hexdigest(), "modified_ns": 1, **lies}
+def row(path, content, **wrong):
+    return {
+        "path": path,
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "modified_ns": 1,
+        **wrong,
+    }
 
 
 def honest():
@@ -316,7 +322,7 @@ def write(path, members, rows, **fields):
 
 
 def test_a_bundle_made_by_hand_can_be_right(registry, base, tmp_path):
-    """The helper of the tests below makes what is accepted, but for the one thing that each of them changes."""
+    """The helper of the tests below makes a bundle that is accepted until a test changes one thing."""
     files, rows, fields = honest()
     path = write(tmp_path / "x.zip", [(f"{ID}/{name}", content) for name, content in files.items()], rows, **fields)
     assert import_bundle(registry, path) == ID
@@ -375,7 +381,7 @@ def special(mode, name=f"{ID}/results/x"):
 @pytest.mark.parametrize(
     "kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK, stat.S_IFDIR], ids=oct
 )
-def test_only_regular_files_come_in(registry, base, tmp_path, kind):
+def test_only_regular_files_are_imported(registry, base, tmp_path, kind):
     """A link in a bundle could point anywhere."""
     files, rows, _ = honest()
     members = [*((f"{ID}/{n}", c) for n, c in files.items()), (special(kind | 0o777), b"/etc/passwd")]
@@ -387,7 +393,7 @@ def test_only_regular_files_come_in(registry, base, tmp_path, kind):
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_name_that_is_there_twice_is_refused(registry, base, tmp_path):
-    """Which of the two would be read depends on the reader."""
+    """Programs differ in which of the two they read."""
     files, rows, _ = honest()
     members = [*((f"{ID}/{n}", c) for n, c in files.items()), (f"{ID}/config.json", b"{}")]
     with pytest.raises(errors.BundleError, match="is there twice"):
@@ -410,8 +416,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_lie_in_the_manifest_is_refused(registry, base, tmp_path, change):
-    """Sizes, checksums and the list of files must be what is there."""
+def test_a_wrong_manifest_is_refused(registry, base, tmp_path, change):
+    """Sizes, checksums and the list of files must be those of the files."""
     how, fields, problem = CHANGES[change]
     files, rows, _ = honest()
     path = write(tmp_path / "x.zip", [(f"{ID}/{n}", c) for n, c in files.items()], how(rows), **fields)
@@ -424,7 +430,7 @@ def test_a_lie_in_the_manifest_is_refused(registry, base, tmp_path, change):
     "bad_id", [".runbook", "experiment_registry.json", ".trash", "a\x1b[2J", "", "20241216_143052_x\n_a1b2c3d4"]
 )
 def test_an_id_that_is_none_is_refused(registry, base, tmp_path, bad_id):
-    """The id is held against the grammar before it becomes a path."""
+    """The id is checked before it becomes a path."""
     files, rows, _ = honest()
     path = write(tmp_path / "x.zip", [(f"{bad_id}/{n}", c) for n, c in files.items()], rows, experiment_id=bad_id)
     with pytest.raises(errors.BundleError):
@@ -432,8 +438,8 @@ def test_an_id_that_is_none_is_refused(registry, base, tmp_path, bad_id):
     assert_untouched(base)
 
 
-def test_times_that_are_none_do_no_harm(registry, base, tmp_path):
-    """A file from the far future is from now; one from before there was time is from then."""
+def test_impossible_times_do_no_harm(registry, base, tmp_path):
+    """A file from the future gets the present time; one from before 1970 gets the start of 1970."""
     files, rows, _ = honest()
     rows = [{**rows[0], "modified_ns": 10**30}, {**rows[1], "modified_ns": -(10**30)}]
     path = write(tmp_path / "x.zip", [(f"{ID}/{n}", c) for n, c in files.items()], rows)
@@ -468,7 +474,7 @@ def test_a_newer_record_in_a_bundle_is_refused_where_it_cannot_be_understood(reg
     assert_untouched(base)
 
 
-def test_a_newer_record_in_a_bundle_that_can_be_understood_comes_in_as_it_is(registry, base, tmp_path):
+def test_a_newer_record_in_a_bundle_that_can_be_understood_is_imported_as_it_is(registry, base, tmp_path):
     """It is shown, and its file is never rewritten."""
     content = json.dumps({**RECORD, "format_version": 99, "mood": "good"}).encode()
     files = {"experiment.json": content, "config.json": CONFIG}
@@ -489,7 +495,7 @@ def test_a_newer_record_in_a_bundle_that_can_be_understood_comes_in_as_it_is(reg
     ],
 )
 def test_a_record_that_cannot_be_understood_is_refused(registry, base, tmp_path, content, problem):
-    """An experiment of which nobody can say what it is does not come in."""
+    """An experiment without a readable record is not imported."""
     path = write(tmp_path / "x.zip", [(f"{ID}/experiment.json", content)], [row("experiment.json", content)])
     with pytest.raises(errors.BundleError, match=problem) as caught:
         import_bundle(registry, path)
@@ -523,7 +529,7 @@ def test_another_zip_file_is_refused(registry, base, tmp_path):
     assert_untouched(base)
 
 
-# Bombs, and lies in the structure of the zip file
+# Bombs, and a wrong structure of the zip file
 
 
 def test_a_bomb_is_refused_while_it_is_read(registry, base, tmp_path):
@@ -576,7 +582,7 @@ needs_mounts = pytest.mark.skipif(
 
 @needs_mounts
 def test_more_than_the_disk_can_take_is_refused_before_it_is_full(bundle, view, tmp_path):
-    """The message says how much there is and how much is left; with room, the same bundle comes in."""
+    """The message says how much there is and how much is left; with room, the same bundle is imported."""
     (view.checkpoints_dir / "large.bin").write_bytes(os.urandom(500_000))
     path = export_zip(view, tmp_path / "large.zip")
     (tmp_path / "disk").mkdir()
@@ -598,7 +604,7 @@ def find_all(raw, needle):
         at = raw.find(needle, at + 1)
 
 
-def lie(path, what):
+def falsify(path, what):
     """Change the structure of an honest bundle."""
     files, rows, _ = honest()
     write(path, [(f"{ID}/{n}", c) for n, c in files.items()], rows)
@@ -653,19 +659,20 @@ def lie(path, what):
         "content",
     ],
 )
-def test_a_lie_in_the_structure_is_refused(registry, base, tmp_path, what):
-    """Nothing may be hidden, overlap, or be something else where it lies."""
+def test_a_wrong_structure_is_refused(registry, base, tmp_path, what):
+    """No data may be hidden or overlap, and each file must match its local header."""
     with pytest.raises(errors.BundleError):
-        import_bundle(registry, lie(tmp_path / "x.zip", what))
+        import_bundle(registry, falsify(tmp_path / "x.zip", what))
     assert_untouched(base)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(data=st.data())
 def test_a_bundle_with_any_bytes_changed_is_refused_or_the_same(tmp_path_factory, data):
-    """No damage is let in: what is accepted is byte for byte what was bundled."""
+    """No damaged bundle is accepted: an accepted one is byte for byte what was bundled."""
     tmp = tmp_path_factory.mktemp("fuzz")
     files, rows, _ = honest()
     raw = bytearray(write(tmp / "x.zip", [(f"{ID}/{n}", c) for n, c in files.items()], rows).read_bytes())
@@ -684,7 +691,7 @@ def test_a_bundle_with_any_bytes_changed_is_refused_or_the_same(tmp_path_factory
 
 
 def test_a_pickle_in_a_bundle_is_never_loaded(registry, base, tmp_path):
-    """It comes in as the bytes that it is."""
+    """It is imported as bytes."""
     evil = b"cos\nsystem\n(S'touch " + str(tmp_path / "owned").encode() + b"'\ntR."
     path = hostile_at(tmp_path / "x.zip", "results/test_predictions.pkl", evil)
     assert import_bundle(registry, path) == ID
@@ -715,7 +722,7 @@ except errors.ExperimentExistsError as error:
 
 
 def importers(base, paths, how):
-    """As many processes, which all begin at once; what each of them found."""
+    """The outcomes of as many processes, which all begin at once."""
     started = [
         subprocess.Popen(
             [sys.executable, "-c", IMPORT, str(base), str(path), how],
@@ -736,15 +743,17 @@ def importers(base, paths, how):
     return sorted(out.strip() for out, _ in results)
 
 
-def test_of_two_imports_of_one_bundle_at_once_one_wins_and_the_other_is_told(base, bundle, view):
+@pytest.mark.slow
+def test_of_two_imports_of_one_bundle_at_once_one_adds_it_and_the_other_finds_it(base, bundle, view):
     """It is there once, whole."""
     assert importers(base, [bundle] * 4, "rename") == [view.id, "None", "None", "None"]
     assert set(listed(base)) == {view.id}
     assert files_in(base / view.id) == files_in(view.path)
-    assert strays(base) == []
+    assert orphans(base) == []
 
 
-def test_of_different_experiments_with_one_id_each_comes_in_once(base, tmp_path):
+@pytest.mark.slow
+def test_of_different_experiments_with_one_id_each_is_imported_once(base, tmp_path):
     """Every loser of the race gets an id of its own."""
     paths = []
     for n in range(4):
@@ -776,9 +785,10 @@ needs_strace = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_strace
 def test_an_import_that_is_killed_at_any_rename_is_whole_or_not_there(base, bundle, view, tmp_path):
-    """The next one goes on at once, and clears what was left."""
+    """The next import works at once, and removes the orphans."""
     expected = files_in(view.path)
 
     def command(where):
@@ -804,15 +814,16 @@ def test_an_import_that_is_killed_at_any_rename_is_whole_or_not_there(base, bund
             assert files_in(base / view.id) == expected and there[view.id]["status"] == "completed"
         again = import_bundle(JsonRegistry(BaseLayout(base), str(base)), bundle)
         assert again == (None if there else view.id)
-        assert files_in(base / view.id) == expected and strays(base) == []
+        assert files_in(base / view.id) == expected and orphans(base) == []
     assert outcomes == {0, 1}
 
 
+@pytest.mark.slow
 @needs_strace
 @pytest.mark.parametrize(
     ("call", "errno"), [("fsync", "EIO"), ("rename", "ENOSPC"), ("mkdir", "EDQUOT"), ("write", "ENOSPC")]
 )
-def test_an_import_that_the_disk_refuses_leaves_nothing(base, bundle, tmp_path, call, errno):
+def test_an_import_that_fails_on_the_disk_leaves_nothing(base, bundle, tmp_path, call, errno):
     """At each of the calls in turn: an error, and no experiment that is not whole."""
     command = [sys.executable, "-c", IMPORT, str(base), str(bundle), "error"]
     JsonRegistry(BaseLayout(base), str(base))
@@ -837,7 +848,7 @@ def test_an_import_that_the_disk_refuses_leaves_nothing(base, bundle, tmp_path, 
             input="go\n",
         )
         there = listed(base)
-        assert strays(base) == []
+        assert orphans(base) == []
         ends.add(failed.returncode)
         if failed.returncode != 0:
             assert "Error" in failed.stderr and os.strerror(getattr(ERRNO, errno)) in failed.stderr

@@ -463,6 +463,7 @@ needs_strace = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_strace
 def test_a_merge_that_is_killed_at_any_rename_ends_in_the_same_union(here, there, tmp_path):
     """Made again, it brings what is missing, and nothing twice: new ones, conflicts, later states, old lines."""
@@ -508,6 +509,7 @@ def test_a_merge_that_is_killed_at_any_rename_ends_in_the_same_union(here, there
     assert when > 12
 
 
+@pytest.mark.slow
 def test_merges_into_one_at_once_make_one_union(here, tmp_path):
     """Several processes, several sources, of which some have the same experiments."""
     sources = [tmp_path / f"source{n}" for n in range(3)]
@@ -558,6 +560,7 @@ ONE_BASE = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(bases=st.lists(ONE_BASE, min_size=2, max_size=3), repeat=st.booleans(), data=st.data())
 def test_in_any_order_the_union_is_the_same(bases, repeat, data):

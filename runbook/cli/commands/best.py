@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from runbook.cli.commands.ls import print_table
 from runbook.cli.context import Context, command
+from runbook.cli.entry_table import print_table
 from runbook.cli.exit_codes import NothingFoundError, print_error_text
 from runbook.cli.options import Filters, completed_by, filters, where_argument
 from runbook.compare.directions import direction_of, is_number

@@ -7,11 +7,12 @@ const CLOSEST_FROM = 9;
 
 /** Plotly, from the compressed script in the page; a promise, made once. */
 const loadPlotly = (() => {
+  /** @type {Promise<PlotlyLibrary> | null} */
   let loading = null;
   return () => {
     loading ??= (async () => {
       if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old for the charts; Chrome 80, Firefox 113 and Safari 16.4 are not");
-      const bytes = Uint8Array.from(atob(document.getElementById("plotly").textContent), (char) => char.charCodeAt(0));
+      const bytes = Uint8Array.from(atob(byId("plotly").textContent), (char) => char.charCodeAt(0));
       const code = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
       const script = el("script");
       script.textContent = code;
@@ -23,6 +24,7 @@ const loadPlotly = (() => {
   };
 })();
 
+/** @param {Packed} packed */
 function numbers(packed) {
   if ("count" in packed) return Float64Array.from({ length: packed.count }, (_, at) => packed.start + at * packed.stride);
   const bytes = Uint8Array.from(atob(packed.base64), (char) => char.charCodeAt(0));
@@ -31,7 +33,11 @@ function numbers(packed) {
   return Float64Array.from({ length: bytes.length / width }, (_, at) => (width === 4 ? view.getFloat32(at * 4, true) : view.getFloat64(at * 8, true)));
 }
 
-/** The exponential moving average, corrected for its start at zero; a gap stays a gap and changes nothing. */
+/**
+ * The exponential moving average, corrected for its start at zero; a gap stays a gap and changes nothing.
+ * @param {Float64Array} values
+ * @param {number} weight
+ */
 function smoothed(values, weight) {
   if (weight === 0) return values;
   let average = 0;
@@ -44,14 +50,17 @@ function smoothed(values, weight) {
   });
 }
 
-/** Plotly reads a little HTML in texts; these are to be read as they are. */
+/**
+ * Plotly reads a little HTML in texts; these are to be read as they are.
+ * @param {string} text
+ */
 function plainText(text) {
-  return text.replace(/[&<>]/g, (char) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[char]);
+  return text.replace(/[&<>]/g, (char) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[char] ?? char);
 }
 
 function chartLook() {
   const style = getComputedStyle(document.documentElement);
-  const of = (name) => style.getPropertyValue(name).trim();
+  const of = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
   return { text: of("--text"), muted: of("--muted"), grid: of("--grid"), line: of("--line"), card: of("--card") };
 }
 
@@ -62,9 +71,14 @@ const PLOT_OPTIONS = {
 };
 const SLIDER_PAUSE_MS = 60;
 /** What the controls say, and the charts. */
+/** @type {ChartsState} */
 const CHARTS = { weight: 0, isMeans: false, logSteps: false, paper: null, hidden: new Set(), all: [] };
 
-/** What is drawn in the present mode: a key, a title, and the place in the row of colours and dashes. */
+/**
+ * What is drawn in the present mode: a key, a title, and the place in the row of colours and dashes.
+ * @param {boolean} isMeans
+ * @returns {Series[]}
+ */
 function seriesOf(isMeans) {
   const withCurves = [...new Set(DATA.curves.map((curve) => curve.owner))].sort((one, other) => one - other);
   const grouped = new Set(DATA.groups.flatMap((group) => group.members));
@@ -86,9 +100,10 @@ function curvesSection() {
   CHARTS.isMeans = DATA.groups.length > 0 && seriesOf(false).length > MANY;
   const { made: lines, update } = legend();
   const metrics = [...new Set(DATA.curves.map((curve) => curve.metric))];
+  /** @type {(Float64Array | null)[]} */
   const steps = DATA.steps.map(() => null);
-  const stepsOf = (at) => (steps[at] ??= numbers(DATA.steps[at]));
-  const unpack = (curve) => ({ ...curve, x: stepsOf(curve.steps), y: numbers(curve.values), ...(curve.low ? { low: numbers(curve.low), high: numbers(curve.high) } : {}) });
+  const stepsOf = (/** @type {number} */ at) => (steps[at] ??= numbers(DATA.steps[at]));
+  const unpack = (/** @type {PackedCurve} */ curve) => ({ ...curve, x: stepsOf(curve.steps), y: numbers(curve.values), low: curve.low && numbers(curve.low), high: curve.high && numbers(curve.high) });
   const charts = el("div", { className: metrics.length === 1 ? "charts single" : "charts" });
   CHARTS.all = metrics.map((metric) => {
     const chart = makeChart(metric, () => DATA.curves.filter((curve) => curve.metric === metric).map(unpack), () => DATA.means.filter((curve) => curve.metric === metric).map(unpack));
@@ -97,7 +112,7 @@ function curvesSection() {
   });
   made.append(el("div", { className: "card" }, curveControls(metrics, update), lines), charts, ...curveRemarks(unlogged));
   const watcher = new IntersectionObserver((seen) => {
-    for (const one of seen) CHARTS.all.find((chart) => chart.plot === one.target).see(one.isIntersecting);
+    for (const one of seen) CHARTS.all.find((chart) => chart.plot === one.target)?.see(one.isIntersecting);
   }, { rootMargin: "400px" });
   CHARTS.all.forEach((chart) => watcher.observe(chart.plot));
   return made;
@@ -121,9 +136,13 @@ function redraw() {
   CHARTS.all.forEach((chart) => chart.renew());
 }
 
+/**
+ * @param {string[]} metrics
+ * @param {() => void} update
+ */
 function curveControls(metrics, update) {
   const told = el("output", {}, "0");
-  let waiting = null;
+  let waiting = 0;
   const slider = el("input", {
     type: "range", id: "smoothing", min: "0", max: "0.99", step: "0.01", value: "0",
     oninput: () => {
@@ -152,6 +171,7 @@ function curveControls(metrics, update) {
 function legend() {
   const list = el("ul");
   const count = el("span", { className: "muted small" });
+  /** @type {Series[]} */
   let series = [];
 
   function update() {
@@ -161,6 +181,7 @@ function legend() {
     redraw();
   }
 
+  /** @param {Series} one */
   function buttonOf({ key, title, place }) {
     const button = el("button", {
       type: "button", title: `${title}: a click hides or shows it, a double click shows it alone`,
@@ -173,7 +194,7 @@ function legend() {
   }
 
   function press() {
-    for (const button of list.querySelectorAll("button")) button.setAttribute("aria-pressed", String(!CHARTS.hidden.has(button.dataset.key)));
+    for (const button of list.querySelectorAll("button")) button.setAttribute("aria-pressed", String(!CHARTS.hidden.has(button.dataset.key ?? "")));
     redraw();
   }
 
@@ -184,11 +205,13 @@ function legend() {
   return { made, update };
 }
 
+/** @param {number} unlogged */
 function curveRemarks(unlogged) {
+  /** @type {string[]} */
   const remarks = [];
   const thinned = DATA.curves.filter((curve) => curve.shown < curve.logged);
   if (thinned.length) {
-    const total = (name) => thinned.reduce((sum, curve) => sum + curve[name], 0).toLocaleString("en");
+    const total = (/** @type {"shown" | "logged"} */ name) => thinned.reduce((sum, curve) => sum + curve[name], 0).toLocaleString("en");
     remarks.push(`${plural(thinned.length, "curve is", "curves are")} thinned to at most ${DATA.limit.toLocaleString("en")} points each: ${total("shown")} of ${total("logged")} points are shown. Of each stretch the smallest and the largest value stay, so that no spike is lost.`);
   }
   if (DATA.groups.length) remarks.push(`${plural(DATA.groups.length, "group")} of experiments that differ in nothing but the seed: the line is their mean at each step, the band reaches from their smallest to their largest value.`);
@@ -198,6 +221,12 @@ function curveRemarks(unlogged) {
   return remarks.length ? [el("ul", { className: "remarks" }, remarks.map((remark) => el("li", {}, remark)))] : [];
 }
 
+/**
+ * @param {string} metric
+ * @param {() => Curve[]} curves
+ * @param {() => Curve[]} means
+ * @returns {Chart}
+ */
 function makeChart(metric, curves, means) {
   const plot = el("div", { className: "plot waiting", role: "group" }, "Drawing …");
   const remark = el("p", { className: "muted small" });
@@ -205,11 +234,12 @@ function makeChart(metric, curves, means) {
   const card = el("article", { className: "card chart", ariaLabel: `Chart of ${metric}` }, el("div", { className: "chart-head" }, el("h3", {}, metric), log), plot, remark);
   card.dataset.metric = metric;
   const isLog = () => log.getAttribute("aria-pressed") === "true";
+  /** @type {ChartData | null} */
   let data = null;
   let isSeen = false;
   let isStale = true;
 
-  const see = (isIntersecting) => {
+  const see = (/** @type {boolean} */ isIntersecting) => {
     isSeen = isIntersecting;
     if (isSeen && isStale) draw();
   };
@@ -235,24 +265,35 @@ function makeChart(metric, curves, means) {
       await drawn;
     } catch (error) {
       plot.classList.add("waiting");
-      plot.textContent = `No chart: ${error.message}`;
+      plot.textContent = `No chart: ${messageOf(error)}`;
     }
   }
   return { metric, card, plot, draw, see, renew };
 }
 
+/** @param {ChartData} data */
 function seriesShown({ curves, means }) {
-  const curveOf = new Map([...means.map((mean) => [`mean ${mean.owner}`, mean]), ...curves.map((curve) => [`one ${curve.owner}`, curve])]);
-  const shown = seriesOf(CHARTS.isMeans).filter(({ key }) => curveOf.has(key) && !CHARTS.hidden.has(key));
-  return shown.map((series) => ({ ...series, curve: curveOf.get(series.key) }));
+  /** @type {Map<string, Curve>} */
+  const curveOf = new Map();
+  for (const mean of means) curveOf.set(`mean ${mean.owner}`, mean);
+  for (const curve of curves) curveOf.set(`one ${curve.owner}`, curve);
+  return seriesOf(CHARTS.isMeans).flatMap((series) => {
+    const curve = CHARTS.hidden.has(series.key) ? undefined : curveOf.get(series.key);
+    return curve ? [{ ...series, curve }] : [];
+  });
 }
 
+/**
+ * @param {DrawnSeries} line
+ * @param {boolean} isCrowded
+ * @returns {Trace[]}
+ */
 function tracesOf({ curve, title, place }, isCrowded) {
   const colour = colourOf(place);
   const line = { color: colour, width: 1.8, dash: DASHES[dashOf(place)] };
   const look = { type: "scatter", x: curve.x, name: plainText(title), line, ...pointsOf(curve.y, colour) };
   const main = { ...look, y: smoothed(curve.y, CHARTS.weight), hovertemplate: hoverText(isCrowded) };
-  if (curve.low) {
+  if (curve.low && curve.high) {
     const edge = { ...look, mode: "lines", line: { width: 0, color: colour }, hoverinfo: "skip" };
     return [
       { ...edge, y: smoothed(curve.low, CHARTS.weight) },
@@ -264,23 +305,34 @@ function tracesOf({ curve, title, place }, isCrowded) {
   return [{ ...look, y: curve.y, line: { ...line, width: 1, dash: "solid" }, opacity: 0.28, hoverinfo: "skip" }, main];
 }
 
-/** A line shows nothing of a value that has gaps on both sides, or is the only one: such values are points. */
+/**
+ * A line shows nothing of a value that has gaps on both sides, or is the only one: such values are points.
+ * @param {Float64Array} values
+ * @param {string} colour
+ */
 function pointsOf(values, colour) {
-  const isLone = (at) => Number.isFinite(values[at]) && !Number.isFinite(values[at - 1]) && !Number.isFinite(values[at + 1]);
+  const isLone = (/** @type {number} */ at) => Number.isFinite(values[at]) && !Number.isFinite(values[at - 1]) && !Number.isFinite(values[at + 1]);
   const sizes = Array.from(values, (_, at) => (isLone(at) ? 6 : 0));
   return sizes.some(Boolean) ? { mode: "lines+markers", marker: { color: colour, size: sizes } } : { mode: "lines" };
 }
 
-/** The text at the pointer; the step is the heading where all lines tell their values at once. */
+/**
+ * The text at the pointer; the step is the heading where all lines tell their values at once.
+ * @param {boolean} isCrowded
+ */
 function hoverText(isCrowded) {
   return `${isCrowded ? "step %{x:,~r}<br>" : ""}${CHARTS.weight ? "smoothed " : ""}%{y:.5~g}<extra>%{fullData.name}</extra>`;
 }
 
-/** The range of the values where they are all the same, in proportion to them; elsewhere, and around 0, Plotly's own is right. */
+/**
+ * The range of the values where they are all the same, in proportion to them; elsewhere, and around 0, Plotly's own is right.
+ * @param {Trace[]} traces
+ * @param {boolean} isLog
+ */
 function rangeOf(traces, isLog) {
   let [low, high] = [Infinity, -Infinity];
   for (const { y } of traces) {
-    for (const value of y) {
+    for (const value of y ?? []) {
       if (!Number.isFinite(value) || (isLog && value <= 0)) continue;
       low = Math.min(low, value);
       high = Math.max(high, value);
@@ -292,6 +344,12 @@ function rangeOf(traces, isLog) {
   return isLog ? ends.map(Math.log10) : ends;
 }
 
+/**
+ * @param {string} metric
+ * @param {boolean} isLog
+ * @param {boolean} isCrowded
+ * @param {number[] | undefined} range
+ */
 function layoutOf(metric, isLog, isCrowded, range) {
   const look = chartLook();
   const axis = { gridcolor: look.grid, zerolinecolor: look.line, linecolor: look.line, tickfont: { color: look.muted }, automargin: true };
@@ -307,9 +365,14 @@ function layoutOf(metric, isLog, isCrowded, range) {
   };
 }
 
+/**
+ * @param {Curve[]} curves
+ * @param {boolean} isLog
+ */
 function gapsText(curves, isLog) {
+  /** @type {string[]} */
   const parts = [];
-  const told = (count, which) => `${plural(count, "value")} ${which}`;
+  const told = (/** @type {number} */ count, /** @type {string} */ which) => `${plural(count, "value")} ${which}`;
   const gaps = curves.reduce((sum, curve) => sum + curve.gaps, 0);
   if (gaps) parts.push(`${told(gaps, `${gaps === 1 ? "is" : "are"} NaN or infinite and ${gaps === 1 ? "leaves a gap" : "leave gaps"}`)} (${curves.filter((curve) => curve.gaps).map((curve) => TITLES[curve.owner]).slice(0, 5).join(", ")})`);
   const leftOut = curves.reduce((sum, curve) => sum + curve.left_out, 0);
