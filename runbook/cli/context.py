@@ -1,4 +1,4 @@
-"""What every command gets: the base directory, how to print, and what an experiment goes by."""
+"""The context of every command: the base directory, how to print, and how to find an experiment."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound="Callable[..., Any]")
 
 _WIDTH_IN_A_PIPE: Final = 10**9
-"""Nothing is cut or folded for a program that reads it."""
+"""Wide enough that nothing is cut or folded for a program that reads the output."""
 
 
 @attrs.define(slots=False)
 class Context:
-    """What a command knows beside its own arguments.
+    """The options that all commands share, and what follows from them.
 
     Args:
-        base_dir: as given by `--dir`; None for `RUNBOOK_DIR`, else `./experiments`.
+        base_dir: the value of `--dir`; None for `RUNBOOK_DIR`, else `./experiments`.
         as_json: whether `--json` was given.
-        colour: what `--color` or `--no-color` says; None when neither was given.
-        empty: what `--json` prints where nothing is found.
+        colour: True for `--color`, False for `--no-color`, None if neither was given.
+        empty: the data that `--json` prints if nothing is found.
     """
 
     base_dir: str | None = None
@@ -55,7 +55,7 @@ class Context:
 
     @functools.cached_property
     def manager(self) -> ExperimentManager:
-        """The experiments of a base directory that is there; reading never makes one.
+        """The manager of an existing base directory; a command that only reads never makes one.
 
         Raises:
             NothingFoundError: if there is no base directory.
@@ -67,22 +67,22 @@ class Context:
         return self.writing_manager()
 
     def writing_manager(self) -> ExperimentManager:
-        """The experiments of a base directory, which is made if it is missing."""
+        """The manager of the base directory, which is made if it is missing."""
         from runbook.api.manager import ExperimentManager
 
         return ExperimentManager(self.shown_dir)
 
     @functools.cached_property
     def entries(self) -> list[dict[str, Any]]:
-        """All experiments, as `list_experiments` gives them: oldest first."""
+        """All experiments from `list_experiments`, oldest first."""
         return self.manager.list_experiments()
 
     def no_experiments(self) -> str:
-        """That there are none, and what to do."""
-        return f"no experiments in {self.shown_dir}; choose another place with --dir or RUNBOOK_DIR"
+        """The message that there are no experiments, and what to do."""
+        return f"no experiments in {self.shown_dir}; choose another base directory with --dir or RUNBOOK_DIR"
 
     def no_match(self) -> str:
-        """That no experiment fits what was asked for, and what to do."""
+        """The message that no experiment matches, and what to do."""
         count = len(self.entries)
         if not count:
             return self.no_experiments()
@@ -92,9 +92,9 @@ class Context:
         """The experiment that a word on the command line stands for.
 
         Raises:
-            NothingFoundError: if there is none at all.
-            ExperimentNotFoundError: if none goes by it.
-            AmbiguousExperimentError: if several ids begin with it.
+            NothingFoundError: if there are no experiments.
+            ExperimentNotFoundError: if the word stands for none of them.
+            AmbiguousExperimentError: if several ids begin with the word.
         """
         try:
             return self.manager.get_experiment(wanted)
@@ -105,12 +105,12 @@ class Context:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether somebody looks at it, and no program reads it."""
+        """Whether the output goes to a terminal, not to a file or a program."""
         return sys.stdout.isatty()
 
     @property
     def width(self) -> int:
-        """How many columns there are to print in."""
+        """The width of the output in columns."""
         if not self.is_terminal:
             return _WIDTH_IN_A_PIPE
         import shutil
@@ -119,37 +119,37 @@ class Context:
 
     @property
     def is_coloured(self) -> bool:
-        """Whether to print in colours: on a terminal that wants them, unless an option says otherwise."""
+        """Whether to print in colours: by the option, else on a terminal for which `NO_COLOR` is not set."""
         from runbook.render import colours
 
         return colours.are_wanted(sys.stdout) if self.colour is None else self.colour
 
     @property
     def is_unicode(self) -> bool:
-        """Whether more than ASCII can be printed."""
+        """Whether the output can hold more than ASCII."""
         import os
 
-        # Python writes UTF-8 in the locale C as well (PEP 540); who asks for that locale by LC_ALL wants ASCII.
+        # Python writes UTF-8 also in the locale C (PEP 540), but people who set LC_ALL to it want ASCII.
         is_c = os.environ.get("LC_ALL") in {"C", "POSIX"}
-        is_told = os.environ.get("PYTHONIOENCODING") or os.environ.get("PYTHONUTF8")
-        return "utf" in (sys.stdout.encoding or "").lower() and (not is_c or bool(is_told))
+        is_encoding_set = os.environ.get("PYTHONIOENCODING") or os.environ.get("PYTHONUTF8")
+        return "utf" in (sys.stdout.encoding or "").lower() and (not is_c or bool(is_encoding_set))
 
     def print(self, text: str = "") -> None:
-        """Print text of our own making; what is from users has gone through `visible` before."""
+        """Print a line; text from users must have gone through `visible`."""
         self.write(f"{text}\n")
 
     def write(self, text: str) -> None:
-        """Print text that brings its own line ends."""
+        """Print text that has its own line ends."""
         sys.stdout.write(display.encodable(text, sys.stdout.encoding))
 
     def title(self, text: str) -> str:
-        """A title as tables have it: in bold type where there are colours."""
+        """A title in the style of table titles: in bold type if colours are on."""
         from runbook.render import colours
 
         return colours.paint(text, colours.BOLD) if self.is_coloured else text
 
     def write_lines(self, lines: Iterable[str]) -> None:
-        """Print many lines at once."""
+        """Print lines with one call, which is quicker than one call a line."""
         self.write("".join(f"{line}\n" for line in lines))
 
     def print_json(self, data: object) -> None:
@@ -159,7 +159,7 @@ class Context:
         print_json(to_jsonable(data), is_unicode=self.is_unicode)
 
     def print_json_text(self, text: str) -> None:
-        """Print JSON that is text already."""
+        """Print a JSON document that is already encoded."""
         print_json(json.loads(text), is_unicode=self.is_unicode)
 
     def print_path(self, path: Path) -> None:
@@ -172,20 +172,20 @@ class Context:
 _NOT_VISIBLE: Final = re.compile(r"[^\x20-\x7e\n]")
 
 
-def print_json(plain: Json, *, is_unicode: bool) -> None:
-    """Print plain data as JSON in which nothing can control a terminal."""
-    text = json.dumps(plain, ensure_ascii=not is_unicode, allow_nan=False, indent=2)
-    # Outside of strings JSON is all ASCII, and in a string every character may be an escape.
-    sys.stdout.write(_NOT_VISIBLE.sub(lambda found: _escaped(found[0]), text) + "\n")
+def print_json(data: Json, *, is_unicode: bool) -> None:
+    """Print JSON-compatible data as JSON in which no character can control a terminal."""
+    text = json.dumps(data, ensure_ascii=not is_unicode, allow_nan=False, indent=2)
+    # Such characters are only in strings, where JSON allows an escape for each.
+    sys.stdout.write(_NOT_VISIBLE.sub(lambda found: _escape(found[0]), text) + "\n")
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     return char if visible(char) == char else json.dumps(char)[1:-1]
 
 
-def _set(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+def _make_callback(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
-        # Given before the verb or after it; what is not given says nothing.
+        # An option may stand before the verb or after it; where it is absent, it must not reset the value.
         if value is not None:
             setattr(ctx.ensure_object(Context), field, value)
 
@@ -193,13 +193,13 @@ def _set(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 
 
 def global_options(function: F) -> F:
-    """The options that are understood before the verb and after it."""
+    """Add the options that may stand before the verb and after it."""
     options = (
         click.option(
             "--dir",
             metavar="DIR",
             expose_value=False,
-            callback=_set("base_dir"),
+            callback=_make_callback("base_dir"),
             type=click.Path(file_okay=False),
             help="The base directory; by default RUNBOOK_DIR, else ./experiments.",
         ),
@@ -208,14 +208,14 @@ def global_options(function: F) -> F:
             is_flag=True,
             default=None,
             expose_value=False,
-            callback=_set("as_json"),
+            callback=_make_callback("as_json"),
             help="Print JSON.",
         ),
         click.option(
             "--color/--no-color",
             default=None,
             expose_value=False,
-            callback=_set("colour"),
+            callback=_make_callback("colour"),
             help="Colours; by default on a terminal, unless NO_COLOR is set.",
         ),
     )
@@ -227,13 +227,15 @@ def global_options(function: F) -> F:
 def command(
     name: str, *, json: str, example: str, empty: object = None
 ) -> Callable[[Callable[Concatenate[Context, P], int | None]], click.Command]:
-    """Make a command of a function that takes the `Context` first and gives the exit code, None for 0.
+    """A decorator that makes a command of a function.
+
+    The function takes the `Context` first and returns the exit code, None for 0.
 
     Args:
-        name: what it is called.
-        json: the shape of what it prints with `--json`, for its help.
+        name: the name of the command.
+        json: the shape of its output with `--json`, for its help.
         example: one or more lines that can be typed, for its help.
-        empty: what it prints with `--json` where nothing is found: [] in the place of an array.
+        empty: the data that `--json` prints if nothing is found: [] instead of an array.
     """
 
     def decorate(function: Callable[Concatenate[Context, P], int | None]) -> click.Command:
@@ -242,7 +244,7 @@ def command(
         epilog = f"With --json: {json}\n\n\b\nExample:\n{lines}"
 
         @functools.wraps(function)
-        def called(context: Context, *args: P.args, **kwargs: P.kwargs) -> int | None:
+        def run(context: Context, *args: P.args, **kwargs: P.kwargs) -> int | None:
             context.empty = empty
             try:
                 return function(context, *args, **kwargs)
@@ -255,8 +257,8 @@ def command(
                     raise refused from error
                 raise
 
-        made = click.command(name, epilog=epilog)(click.make_pass_decorator(Context, ensure=True)(called))
-        # Last in the help: they are the same everywhere.
+        made = click.command(name, epilog=epilog)(click.make_pass_decorator(Context, ensure=True)(run))
+        # The shared options come last in the help.
         made.params += click.command("shared")(global_options(lambda: None)).params
         return made
 

@@ -1,4 +1,4 @@
-"""What differs between two experiments: configs, environments, metrics."""
+"""The differences between two experiments: configs, environments, metrics."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ Differences = dict[str, dict[str, "Json"]]
 
 
 def differences(first: ExperimentView, second: ExperimentView) -> dict[str, Differences]:
-    """What differs, by part: `{"config": {key: {experiment_id: value}}, "environment": …, "metrics": …}`.
+    """The differences by section: `{"config": {key: {experiment_id: value}}, "environment": …, "metrics": …}`.
 
-    Under each key stand only the experiments that have it. An experiment of which no environment is on record has
-    none to differ.
+    Each key has only the experiments that have it. Environments are compared only if both are recorded.
     """
     if first.id == second.id:
         return {"config": {}, "environment": {}, "metrics": {}}
     views = (first, second)
     environments = {view.id: environment_of(view) for view in views}
-    known = {owner: _compared(environment) for owner, environment in environments.items() if environment is not None}
+    known = {
+        owner: _select_facts(environment) for owner, environment in environments.items() if environment is not None
+    }
     return {
         "config": config_diff({view.id: without_own_paths(record_of(view).config, view.id) for view in views}),
         "environment": differing(known) if len(known) == len(views) else {},
@@ -38,8 +39,8 @@ def differences(first: ExperimentView, second: ExperimentView) -> dict[str, Diff
     }
 
 
-def _compared(environment: JsonObject) -> dict[str, Json]:
-    """What of an environment can be the reason for another result."""
+def _select_facts(environment: JsonObject) -> dict[str, Json]:
+    """The parts of an environment that can cause another result."""
     git, packages = environment.get("git"), environment.get("packages")
     flat = flatten({key: environment[key] for key in _COMPARED if key in environment})
     if isinstance(git, dict):
@@ -50,9 +51,9 @@ def _compared(environment: JsonObject) -> dict[str, Json]:
 
 
 def side(values: dict[str, Json], experiment_id: str) -> str:
-    """One side of a difference, as text; `-` where the experiment does not have it."""
+    """The value of one experiment as text; `-` if it does not have the key."""
     if experiment_id not in values:
         return "-"
     value = values[experiment_id]
-    # An absent setting and one of null are not the same.
+    # An empty text would look like an absent setting.
     return "null" if value is None else display.one_line(value)

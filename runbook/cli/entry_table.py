@@ -1,4 +1,4 @@
-"""A table of experiments, with as many columns as there is room for."""
+"""The table of experiments that `ls` and `best` print, with the columns for which there is room."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ if TYPE_CHECKING:
 _METRICS_SHOWN: Final = 8
 _NARROW_ID: Final = 36
 _LEAST_ID: Final = 16
-"""When it was started, which is enough to ask for most, and the ellipsis."""
+"""The width of the time of start at the beginning of an id, and the ellipsis."""
 
 
 def print_table(
     context: Context, entries: Sequence[Entry], getters: Sequence[tuple[str, Callable[[Entry], object]]]
 ) -> list[str]:
-    """Print what there is room for.
+    """Print a table of experiments with the columns for which there is room.
 
     Args:
-        context: where to print.
+        context: the context of the command.
         entries: the experiments, at least one.
-        getters: fields to show first, and how to take each out of an entry.
+        getters: the fields to show first, each with the function that returns its value in an entry.
 
     Returns:
         The titles of the columns for which there was no room.
     """
-    columns, left_out = _fitting(entries, getters, context.width)
+    columns, left_out = _fit_columns(entries, getters, context.width)
     context.write_lines(grid.block_lines(columns, colour=context.is_coloured))
     return left_out
 
 
-def _fitting(
+def _fit_columns(
     entries: Sequence[Entry], getters: Sequence[tuple[str, Callable[[Entry], object]]], width: int
 ) -> tuple[list[tuple[TextColumn, int]], list[str]]:
-    """The columns for which there is room with their widths, and the titles of the others."""
+    """The columns for which there is room, with their widths, and the titles of the others."""
     is_narrow = width < NARROW
     now = datetime.now(UTC)
     first = id_column(entries)
     fixed = [
         status_column(entries, is_narrow=is_narrow),
-        _started(entries, now, is_narrow=is_narrow),
+        _build_started_column(entries, now, is_narrow=is_narrow),
         took_column(entries, now),
     ]
     if not is_narrow:
@@ -62,15 +62,15 @@ def _fitting(
         fixed.insert(
             0, attrs.evolve(name, cells=[display.cut(cell, width // 6, display.width_of) for cell in name.cells])
         )
-    asked = [_asked(name, [get(entry) for entry in entries]) for name, get in getters]
+    requested = [_build_field_column(name, [get(entry) for entry in entries]) for name, get in getters]
     room = width - sum(column.width + GAP for column in fixed)
-    wanted = sum(column.width + GAP for column in asked)
+    wanted = sum(column.width + GAP for column in requested)
     least = _NARROW_ID if is_narrow else min(first.width, width // 3)
     first_width = min(first.width, max(_LEAST_ID, min(least, room - wanted)))
     room -= first_width
     kept: list[TextColumn] = []
     left_out: list[str] = []
-    for column in [*asked, *_metrics(entries, [name for name, _ in getters])]:
+    for column in [*requested, *_build_metric_columns(entries, [name for name, _ in getters])]:
         taken = column.width + GAP
         if taken <= room:
             kept.append(column)
@@ -80,20 +80,20 @@ def _fitting(
     return [(first, first_width), *((column, column.width) for column in [*fixed, *kept])], left_out
 
 
-def _started(entries: Sequence[Entry], now: datetime, *, is_narrow: bool) -> TextColumn:
+def _build_started_column(entries: Sequence[Entry], now: datetime, *, is_narrow: bool) -> TextColumn:
     moments = [registry_entry.parse_moment(entry.get("timestamp")) for entry in entries]
     if is_narrow:
         return TextColumn("started", ["" if when is None else display.age(when, now) for when in moments])
     return TextColumn("started", ["" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}" for when in moments])
 
 
-def _asked(name: str, values: list[object]) -> TextColumn:
-    shown = [_shown(value) for value in values]
+def _build_field_column(name: str, values: list[object]) -> TextColumn:
+    shown = [_format_value(value) for value in values]
     is_numeric = all(isinstance(value, (int, float)) or text == "" for value, text in zip(values, shown, strict=True))
     return TextColumn(display.visible(name), shown, is_numeric=is_numeric)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is fields.MISSING:
         return ""
     if isinstance(value, datetime):
@@ -103,8 +103,8 @@ def _shown(value: Any) -> str:
     return display.one_line(value)
 
 
-def _metrics(entries: Sequence[Entry], shown: Collection[str]) -> list[TextColumn]:
-    """The metrics that most of them have, as columns."""
+def _build_metric_columns(entries: Sequence[Entry], shown: Collection[str]) -> list[TextColumn]:
+    """The columns of the metrics that most experiments have."""
     counts: dict[str, int] = {}
     for entry in entries:
         for name in entry["metrics"]:

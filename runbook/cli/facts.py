@@ -1,4 +1,4 @@
-"""What several commands say about one experiment."""
+"""Facts about one experiment that several commands print."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def damage_of(view: ExperimentView) -> str | None:
-    """What is wrong with its record; None where nothing is, or where there is none, as of the legacy tool."""
+    """The damage of its record, in words; None if the record is sound, or missing as with the legacy tool."""
     try:
         experiment_folder.read_record(layout_of(view))
     except (errors.DamagedFileError, errors.NewerFormatError) as error:
@@ -29,7 +29,7 @@ def damage_of(view: ExperimentView) -> str | None:
 
 
 def duration_s(view: ExperimentView) -> float | None:
-    """How long it ran, or has run so far, in seconds."""
+    """How long it ran, or has run so far, in seconds; None if that is unknown."""
     ended = record_of(view).completed_at
     if ended is None and view.status is Status.RUNNING:
         ended = datetime.now(UTC)
@@ -37,7 +37,7 @@ def duration_s(view: ExperimentView) -> float | None:
 
 
 def environment_of(view: ExperimentView) -> JsonObject | None:
-    """What it ran on and with; None where nobody recorded it."""
+    """The environment in which it ran; None if it is not recorded."""
     with contextlib.suppress(OSError, errors.DamagedFileError):
         return view.load_environment()
     return None
@@ -49,5 +49,5 @@ def status_of(view: ExperimentView) -> str:
 
 
 def moment(when: datetime) -> str:
-    """A moment in the time of this place, and how long ago it was."""
+    """A moment in local time, and how long ago it was."""
     return f"{when.astimezone():%Y-%m-%d %H:%M:%S %Z}, {age(when, datetime.now(UTC))}"

@@ -1,4 +1,4 @@
-"""What `doctor` and `repair` say about a base directory."""
+"""The findings of `doctor` and `repair`, printed for people and for programs."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ FINDING: Final = "objects with kind, severity (problem or note), subject, messag
 """The shape of a finding as JSON, for the help."""
 
 
-def problems_of(found: Iterable[Finding]) -> list[Finding]:
-    """Those that are problems, and no mere notes."""
-    # By its value: the module that has the enumeration is loaded only where it is used.
-    return [finding for finding in found if finding.severity.value == "problem"]
+def problems_of(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings that are problems, without the notes."""
+    # By its value, because an import of the enumeration would load its module for every command.
+    return [finding for finding in findings if finding.severity.value == "problem"]
 
 
-def print_findings(context: Context, found: Iterable[Finding]) -> None:
-    """Print a line for each, with what to do about it on the command line."""
-    for one in found:
-        context.print(visible(f"{one.severity.value}: {one.subject}: {one.message}; {one.hint.at_terminal}"))
+def print_findings(context: Context, findings: Iterable[Finding]) -> None:
+    """Print each finding on a line, with its hint for the command line."""
+    for finding in findings:
+        context.print(
+            visible(f"{finding.severity.value}: {finding.subject}: {finding.message}; {finding.hint.at_terminal}")
+        )
 
 
-def jsonable_findings(found: Iterable[Finding]) -> list[dict[str, Any]]:
-    """The findings for `--json`, as `FINDING` describes them."""
+def jsonable_findings(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """The findings as `FINDING` describes them, for `--json`."""
     return [
         {
-            "kind": one.kind,
-            "severity": one.severity.value,
-            "subject": one.subject,
-            "message": one.message,
-            "remedy": one.hint.at_terminal,
-            "is_repairable": one.is_repairable,
+            "kind": finding.kind,
+            "severity": finding.severity.value,
+            "subject": finding.subject,
+            "message": finding.message,
+            "remedy": finding.hint.at_terminal,
+            "is_repairable": finding.is_repairable,
         }
-        for one in found
+        for finding in findings
     ]

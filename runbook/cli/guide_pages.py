@@ -55,7 +55,7 @@ class FoundLine:
     text: str
 
 
-def topics() -> list[str]:
+def list_topics() -> list[str]:
     """The topics of the guide, in the order in which a newcomer reads them."""
     pages = resources.files("runbook") / "guide"
     found = sorted(path.name.removesuffix(".md") for path in pages.iterdir() if path.name.endswith(".md"))
@@ -68,7 +68,7 @@ def load_page(topic: str) -> Page:
     Raises:
         NotPossibleError: if there is no such topic; the message names the nearest ones.
     """
-    known = topics()
+    known = list_topics()
     if topic not in known:
         hint = suggest(topic, known, "'runbook guide' lists them")
         raise NotPossibleError(f"the guide has no topic {topic!r}; {hint}")

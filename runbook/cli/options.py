@@ -1,6 +1,6 @@
-"""The options and arguments that several commands share, and what the shell offers for them.
+"""The options and arguments that several commands share, and the completions of the shell for them.
 
-Those that choose experiments are the same as the arguments of `ExperimentManager.find`.
+The options that choose experiments are the arguments of `ExperimentManager.find`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Filters(TypedDict):
-    """What a command with `filters` gets."""
+    """The options that `filters` adds to a command."""
 
     status: tuple[str, ...]
     tag: tuple[str, ...]
@@ -49,7 +49,7 @@ def filters(function: F) -> F:
 
 
 def removal_options(function: F) -> F:
-    """Add the options of a command that takes something away."""
+    """Add the options of a command that deletes something."""
     options = (
         click.option("-y", "--yes", is_flag=True, help="Do not ask."),
         click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done."),
@@ -64,10 +64,10 @@ where_argument = click.argument("where", required=False, metavar="[WHERE]")
 
 
 def completed_by(source: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """What the shell offers for a parameter.
+    """A function that gives the completions of a parameter.
 
     Args:
-        source: a function of `runbook.cli.shell_completion`, which is imported when the shell asks.
+        source: the name of a function in `runbook.cli.shell_completion`, which is imported only for a completion.
     """
 
     def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -82,12 +82,12 @@ def completed_by(source: str) -> Callable[[click.Context, click.Parameter, str],
 def experiment_argument(
     name: str = "experiment", *, default: str | None = None, several: bool = False
 ) -> Callable[[F], F]:
-    """An argument that is an experiment, or several.
+    """A decorator that adds an argument for an experiment, or for several.
 
     Args:
-        name: of the parameter.
-        default: for when none is given; without one it must be.
-        several: whether any number may be given; the parameter is a tuple then.
+        name: the name of the parameter.
+        default: the value if the argument is missing; None if it must be given.
+        several: whether any number may be given; the parameter is then a tuple.
     """
     complete = completed_by("experiments")
     if several:

@@ -1,4 +1,4 @@
-"""What becomes of several things done one after the other, and asking before something is taken away."""
+"""The results of a command for several experiments, and questions before something is deleted."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _KIB: Final = 1024
 
 @attrs.define
 class Outcomes:
-    """Of several things, each is tried: what fails is said, and the exit code tells.
+    """The results for several arguments, of which each is tried: errors are printed and determine the exit code.
 
     Args:
-        failed: for the JSON: what was given, and why it failed.
+        failed: the arguments that failed, each with its error, for `--json`.
         code: the worst exit code so far.
     """
 
@@ -38,15 +38,15 @@ class Outcomes:
 
     @contextlib.contextmanager
     def each(self, given: str) -> Iterator[None]:
-        """A block for one of them.
+        """A block for one argument, whose error is printed and kept.
 
         Args:
-            given: as it was given on the command line.
+            given: the argument as it was given on the command line.
         """
         try:
             yield
         except BrokenPipeError:
-            # Nobody reads what is printed any more, which is no failure of this one.
+            # The reader of the output is gone, which is no failure of this argument.
             raise
         except (click.ClickException, errors.RunbookError, OSError) as problem:
             error: Exception = problem
@@ -54,7 +54,7 @@ class Outcomes:
                 shown_dir = click.get_current_context().obj.shown_dir
                 error = exit_codes.not_writable(problem, shown_dir) or problem
             message = exit_codes.message_of(error)
-            exit_codes.say(f"runbook: {message}")
+            exit_codes.print_error_text(f"runbook: {message}")
             self.failed.append({"given": given, "error": message})
             self.code = max(self.code, exit_codes.code_of(error))
 
@@ -68,26 +68,26 @@ class Outcomes:
         return list(found.values())
 
 
-def required(given: tuple[str, ...], what: str) -> None:
-    """Refuse a command that was given nothing to work on.
+def check_given(given: tuple[str, ...], missing: str) -> None:
+    """Refuse a command without arguments.
 
     Raises:
-        UsageError: if there is nothing.
+        UsageError: if no argument is given.
     """
     if not given:
-        raise click.UsageError(f"name {what}", click.get_current_context(silent=True))
+        raise click.UsageError(f"name {missing}", click.get_current_context(silent=True))
 
 
 def confirm(action: str, listed: Iterable[str], *, is_agreed: bool) -> bool:
-    """Whether to go on with taking something away.
+    """Ask whether to delete something; True for yes.
 
     Args:
-        action: what would be done, in harmless text that begins with a verb.
-        listed: what would go, a line each; may hold anything.
-        is_agreed: whether `--yes` was given; then nobody is asked.
+        action: what would be done, as harmless text that begins with a verb.
+        listed: what would be deleted, one a line, as any text.
+        is_agreed: whether `--yes` was given, so that nobody is asked.
 
     Raises:
-        NotPossibleError: if there is nobody to ask.
+        NotPossibleError: if the input is no terminal.
     """
     if is_agreed:
         return True
@@ -98,24 +98,24 @@ def confirm(action: str, listed: Iterable[str], *, is_agreed: bool) -> bool:
     return click.confirm(f"{action[0].upper()}{action[1:]}?", err=True)
 
 
-def size(count: int) -> str:
-    """A number of bytes in the unit that suits it."""
+def format_size(count: int) -> str:
+    """A number of bytes in a readable unit."""
     amount, unit = float(count), 0
     while amount >= _KIB and unit < len(_UNITS) - 1:
         amount, unit = amount / _KIB, unit + 1
     return f"{count} bytes" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
 
 
-def counted(count: int, noun: str = "experiment") -> str:
-    """A number of things in words.
+def format_count(count: int, noun: str = "experiment") -> str:
+    """A number with a noun in the singular or the plural.
 
     Example:
-        >>> counted(1), counted(2)
+        >>> format_count(1), format_count(2)
         ('1 experiment', '2 experiments')
     """
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def fields_of(view: ExperimentView) -> dict[str, Any]:
-    """What every list here says of an experiment."""
+    """The fields of an experiment that every list of a command has."""
     return {"experiment_id": view.id, "custom_name": view.name, "status": view.status.value}

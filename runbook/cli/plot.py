@@ -1,4 +1,4 @@
-"""A curve in the terminal: dots of Braille, eight to a character, or stars where there is only ASCII."""
+"""Charts in the terminal: Braille dots, eight a character, or stars where only ASCII can be printed."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ _BRAILLE: Final = 0x2800
 _LEAST_PLOT: Final = 10
 
 
-def chart(
+def draw_chart(
     points: Sequence[tuple[float, float]], width: int, height: int, *, is_log: bool = False, is_unicode: bool = True
 ) -> list[str]:
-    """Lines of at most `width` columns: `height` of the curve with its axis, and one with the ends of the steps.
+    """A chart as lines of at most `width` columns: `height` lines of the curve, and one with the ends of the steps.
 
-    Where more points fall together than there is room for, all from the least to the largest is drawn, so that no
-    spike is lost.
+    Where several points fall into one column, the line goes from the least to the largest, so that no spike is lost.
 
     Args:
         points: step and value, both finite, in the order of the steps; the values above 0 for a logarithmic axis.
-        width: of the whole, in columns.
-        height: of the curve, in lines.
+        width: the width of the chart, in columns.
+        height: the height of the curve, in lines.
         is_log: whether the axis of the values is logarithmic.
         is_unicode: whether Braille can be printed.
     """
@@ -40,14 +39,14 @@ def chart(
     columns = max(_LEAST_PLOT, width - margin - 2)
     across, down = (2, 4) if is_unicode else (1, 1)
     grid = _Grid(columns * across, height * down)
-    spans = _spans(
-        [_place(step, min(steps), max(steps), grid.width) for step in steps],
-        [grid.height - 1 - _place(value, low, high, grid.height) for value in values],
+    spans = _find_spans(
+        [_scale(step, min(steps), max(steps), grid.width) for step in steps],
+        [grid.height - 1 - _scale(value, low, high, grid.height) for value in values],
     )
     grid.draw(spans)
     marked = {0: labels[0], height // 2: labels[1], height - 1: labels[2]} if height > 2 else {0: labels[0]}  # noqa: PLR2004
     if low == high:
-        # One value stands at the foot of the chart.
+        # A constant is drawn in the lowest line.
         marked = {height - 1: labels[2]}
     axis = "│" if is_unicode else "|"
     rows = grid.braille() if is_unicode else grid.stars()
@@ -57,15 +56,15 @@ def chart(
     return [*lines, f"{' ' * margin}  {ends}"]
 
 
-def _place(value: float, low: float, high: float, size: int) -> int:
+def _scale(value: float, low: float, high: float, size: int) -> int:
     if high == low:
         return 0
-    # Halved, because the difference of two floats may be infinite.
+    # Halved, because the difference of two large floats overflows.
     return round((value / 2 - low / 2) / (high / 2 - low / 2) * (size - 1))
 
 
-def _spans(columns: Sequence[int], rows: Sequence[int]) -> dict[int, list[int]]:
-    """For each column the rows at which the curve comes in and goes out, and between which it moves."""
+def _find_spans(columns: Sequence[int], rows: Sequence[int]) -> dict[int, list[int]]:
+    """For each column the first and the last row of the curve, and the least and the largest row."""
     spans: dict[int, list[int]] = {}
     for column, row in zip(columns, rows, strict=True):
         span = spans.setdefault(column, [row, row, row, row])
@@ -81,33 +80,33 @@ class _Grid:
         self._dots: set[tuple[int, int]] = set()
 
     def draw(self, spans: dict[int, list[int]]) -> None:
-        """Each column from its least to its largest, and a line from where one is left to where the next begins."""
+        """Draw each column from its least to its largest row, and lines between neighbouring columns."""
         before: tuple[int, int] | None = None
         for column in sorted(spans):
             first, last, least, largest = spans[column]
             self._dots |= {(column, row) for row in range(least, largest + 1)}
             if before is not None:
-                self._line(*before, column, first)
+                self._draw_line(*before, column, first)
             before = (column, last)
 
-    def _line(self, column: int, row: int, to_column: int, to_row: int) -> None:
+    def _draw_line(self, column: int, row: int, to_column: int, to_row: int) -> None:
         across = to_column - column
         at = row
-        for place in range(1, across + 1):
-            now = round(row + (to_row - row) * place / across)
+        for offset in range(1, across + 1):
+            now = round(row + (to_row - row) * offset / across)
             step = 1 if now >= at else -1
             begin = at if now == at else at + step
-            self._dots |= {(column + place, between) for between in range(begin, now + step, step)}
+            self._dots |= {(column + offset, between) for between in range(begin, now + step, step)}
             at = now
 
     def braille(self) -> list[str]:
-        """Two columns and four rows to a character."""
+        """The lines in Braille, with two columns and four rows a character."""
         return [
-            "".join(self._pattern(column, row) for column in range(0, self.width, 2))
+            "".join(self._build_pattern(column, row) for column in range(0, self.width, 2))
             for row in range(0, self.height, 4)
         ]
 
-    def _pattern(self, column: int, row: int) -> str:
+    def _build_pattern(self, column: int, row: int) -> str:
         bits = sum(
             bit
             for down, line in enumerate(_DOTS)
@@ -117,7 +116,7 @@ class _Grid:
         return chr(_BRAILLE + bits) if bits else " "
 
     def stars(self) -> list[str]:
-        """One to a character."""
+        """The lines in stars, one dot a character."""
         return [
             "".join("*" if (column, row) in self._dots else " " for column in range(self.width))
             for row in range(self.height)

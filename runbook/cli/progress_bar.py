@@ -1,4 +1,4 @@
-"""A progress bar for what takes longer than a moment."""
+"""A progress bar for work that takes more than a second."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _PATIENCE_S: Final = 1.0
 
 @contextlib.contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A function to call with how much is done, of how much; it draws a bar after a second, on a terminal only.
+    """A function that takes the work done and the whole work; it draws a bar after a second, on a terminal only.
 
-    The bar is on stderr, and is gone when the block ends.
+    The bar is on stderr, and disappears when the block ends.
 
     Args:
-        label: what is being done, in harmless text.
+        label: the name of the work, as harmless text.
 
     Example:
         >>> with progress_bar("exporting") as progress:  # doctest: +SKIP

@@ -27,13 +27,13 @@ _SECTIONS: Final = {
 _VERBS: Final = tuple(verb for verbs in _SECTIONS.values() for verb in verbs)
 
 _TAKEN: Final = {"import", "open"}
-"""Words that mean something else in Python: their modules and functions end in an underscore."""
+"""Verbs that are names of Python itself: their modules and functions end in an underscore."""
 
 _MARGINS: Final = 4
-"""Before a command and behind it in the help, in columns."""
+"""The columns before and after a command in the help."""
 
 COMPLETE_VARIABLE: Final = "_RUNBOOK_COMPLETE"
-"""By this the shell asks for completions, as click has it."""
+"""The environment variable by which the shell asks click for completions."""
 
 _ELSEWHERE: Final = {
     **dict.fromkeys(["list", "find", "search", "query", "status"], "ls"),
@@ -49,11 +49,11 @@ _ELSEWHERE: Final = {
     "cd": "path",
     "help": "--help",
 }
-"""What other programs call what we have, whose letters tell nothing."""
+"""Words of other programs for our verbs, which are spelt too differently for a suggestion."""
 
 
 class _LazyGroup(click.Group):
-    """A group that imports a command when it is asked for."""
+    """A group that imports a command only when it is called or listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
         """All names, in the order of the help."""
@@ -103,12 +103,14 @@ class _LazyGroup(click.Group):
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
         """Run a command and exit with its code."""
-        # One name for it, however the program is called.
+        # click would derive the name from that of the program, which may differ.
         extra.setdefault("complete_var", COMPLETE_VARIABLE)
         if not extra.pop("standalone_mode", True):
             return super().main(args, prog_name, standalone_mode=False, **extra)
         sys.exit(
-            exit_codes.guarded(lambda: super(_LazyGroup, self).main(args, prog_name, standalone_mode=False, **extra))
+            exit_codes.run_guarded(
+                lambda: super(_LazyGroup, self).main(args, prog_name, standalone_mode=False, **extra)
+            )
         )
 
 

@@ -55,7 +55,7 @@ READING = [
 
 
 def test_alone_it_prints_its_help(run):
-    """Somebody who types the name sees what there is, and that is no error."""
+    """The name of the program alone shows its commands, and is no error."""
     result = run()
     assert result.exit_code == 0
     assert result.stdout == run("--help").stdout
@@ -70,7 +70,7 @@ def test_it_says_its_version(run):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example_and_its_json(name, run):
-    """Nobody has to guess; the example is a call of that very command."""
+    """The example is a call of that command."""
     result = run(name, "--help")
     assert result.exit_code == 0
     command = main.get_command(click.Context(main), name)
@@ -84,7 +84,7 @@ def test_every_command_has_help_with_an_example_and_its_json(name, run):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_example_of_a_command_can_be_parsed(name):
-    """An example with an option that there is not would be a lie."""
+    """No example has an unknown option."""
     command = main.get_command(click.Context(main), name)
     lines = [line for line in command.epilog.partition("Example:")[2].splitlines() if f"runbook {name}" in line]
     assert lines
@@ -123,7 +123,7 @@ def _base(shelf, program) -> str:
 
 
 def test_the_module_is_the_command(program):
-    """`python -m runbook` does the same, and calls itself so."""
+    """`python -m runbook` does the same, and has that name in its help."""
     done = program("--help")
     assert done.returncode == 0
     assert "python -m runbook" in done.stdout
@@ -138,7 +138,7 @@ def test_the_module_is_the_command(program):
     + [["compare", "a", "b"], ["best", "--metric", "f1"], ["report"]],
 )
 def test_reading_never_makes_a_base_directory(words, base, run):
-    """A mistyped --dir leaves nothing behind, and says where it looked."""
+    """A mistyped --dir makes no folder, and the message names it."""
     result = run(*words)
     assert result.exit_code == 1
     assert f"no experiments in {base}" in result.stderr
@@ -160,7 +160,7 @@ def test_an_empty_base_directory_has_nothing(words, manager, run):
     "where", [["--dir", "BASE", "path", "a"], ["path", "--dir", "BASE", "a"], ["path", "a", "--dir", "BASE"]]
 )
 def test_options_for_all_stand_before_and_after_the_verb(base, manager, where):
-    """Nobody has to know where they go."""
+    """Both positions have the same effect."""
     with manager.experiment({"lr": 1}, name="a") as exp:
         pass
     result = cli_runner().invoke(main, [str(base) if word == "BASE" else word for word in where])
@@ -233,7 +233,7 @@ def test_every_command_that_finds_is_among_them(program, tmp_path):
 
 
 def test_an_unknown_command_is_a_usage_error_with_the_nearest(run):
-    """What was meant is one look away."""
+    """The message suggests the nearest command."""
     result = run("shwo")
     assert result.exit_code == 2
     assert "did you mean show?" in result.stderr
@@ -244,7 +244,7 @@ def test_an_unknown_command_is_a_usage_error_with_the_nearest(run):
     ("typed", "meant"), [("delete", "rm"), ("list", "ls"), ("plot", "history"), ("help", "--help")]
 )
 def test_what_other_programs_call_it_is_understood(typed, meant, run):
-    """A word whose letters are nothing like ours."""
+    """A word of another program leads to our verb."""
     result = run(typed)
     assert result.exit_code == 2
     assert f"there is no command '{typed}'; did you mean {meant}?" in result.stderr
@@ -306,7 +306,7 @@ def test_exit_codes_are_as_documented(words, code, shelf, program):
 
 
 def test_damage_is_3(shelf, manager, program):
-    """A history that cannot be understood is neither nothing nor a mistake of the caller."""
+    """A history that cannot be read is neither code 1 nor code 2."""
     layout = layout_of(manager.get_experiment("latest"))
     layout.history.write_text("no JSON\n{}\n")
     done = program("history", "latest")
@@ -340,7 +340,7 @@ def test_each_error_has_its_code(error, code, capfd):
 
     saved = os.dup(1)
     try:
-        assert exit_codes.guarded(fail) == code
+        assert exit_codes.run_guarded(fail) == code
     finally:
         os.dup2(saved, 1)
         os.close(saved)
@@ -353,7 +353,7 @@ WRITING = [["note", "@1", "text"], ["tag", "@1", "keep"], ["rm", "@1", "--yes"],
 @pytest.mark.slow
 @pytest.mark.parametrize("words", WRITING, ids=" ".join)
 def test_a_base_directory_that_cannot_be_written_to_is_named(words, shelf, base):
-    """In words, with a hint, and not as a path of ours with an errno."""
+    """The message names the base directory and has a hint, without an errno."""
     if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
         pytest.skip("a read-only directory needs a mount namespace")
     mounted = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
@@ -369,8 +369,8 @@ def test_a_base_directory_that_cannot_be_written_to_is_named(words, shelf, base)
     assert "Errno" not in done.stderr
 
 
-def test_only_what_lies_in_the_base_directory_is_laid_to_it(tmp_path):
-    """A report that cannot be written elsewhere, and a file that cannot be read, are what they are."""
+def test_only_errors_in_the_base_directory_are_explained_by_it(tmp_path):
+    """Errors of a report elsewhere, or of a file that cannot be read, stay as they are."""
     base = tmp_path / "base"
     base.mkdir()
     refused = exit_codes.not_writable(OSError(errno.EROFS, "no", str(base / ".runbook" / "pending" / "x")), str(base))
@@ -382,9 +382,9 @@ def test_only_what_lies_in_the_base_directory_is_laid_to_it(tmp_path):
 
 
 def test_an_error_of_ours_shows_its_traceback():
-    """A bug is not dressed up as a mistake of the caller."""
+    """A bug is not shown as a mistake of the caller."""
     with pytest.raises(ZeroDivisionError):
-        exit_codes.guarded(lambda: 1 / 0)
+        exit_codes.run_guarded(lambda: 1 / 0)
 
 
 # --- printing -------------------------------------------------------------------------------------------------------
@@ -437,7 +437,7 @@ def test_any_encoding_will_do(variables, words, manager, program):
 @pytest.mark.parametrize("locale", ["C", "POSIX"])
 @pytest.mark.parametrize("words", [["history", "@5"], ["watch", "--once", "@5"]])
 def test_who_asks_for_the_locale_c_gets_ascii(words, locale, shelf, program):
-    """Python itself would write UTF-8 there; who says so gets that."""
+    """Python itself would write UTF-8 there; variables that set the encoding go before the locale."""
     asked = {"LC_ALL": locale, "PYTHONIOENCODING": "", "PYTHONUTF8": ""}
     assert program(*words, **asked).stdout.isascii()
     assert not program("history", "@5", **asked | {"PYTHONIOENCODING": "utf-8"}).stdout.isascii()
@@ -506,7 +506,7 @@ def test_it_fits_the_terminal(words, columns, shelf, terminal):
 
 
 def test_ctrl_c_is_quiet(shelf, base, tmp_path):
-    """The exit code is the one of a program that Ctrl-C ended, and nothing is said."""
+    """The exit code is that of a program that Ctrl-C ended, and nothing is printed."""
     process = subprocess.Popen(
         [sys.executable, "-m", "runbook", "watch", "--interval", "0.1"],
         env={**os.environ, "RUNBOOK_DIR": str(base)},

@@ -40,7 +40,7 @@ def test_the_command_stands_first_and_is_called_like_its_module(name):
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
-def test_the_module_says_first_which_verb_it_is(name):
+def test_the_docstring_of_a_module_begins_with_its_verb(name):
     """The verb as it is typed, then what it is about."""
     module = importlib.import_module(f"runbook.cli.commands.{name}")
     verb = name.rstrip("_")

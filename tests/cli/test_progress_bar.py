@@ -1,4 +1,4 @@
-"""Progress bars: for people who wait, and for nobody else."""
+"""Progress bars, which only people at a terminal see."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_what_takes_longer_than_a_second_shows_a_bar(monkeypatch, clock):
 
 
 def test_nobody_waits_at_a_pipe(monkeypatch, clock):
-    """Nothing of it gets into a log."""
+    """No log contains a part of a bar."""
     monkeypatch.setattr("sys.stderr", pipe := io.StringIO())
     with progress_bar.progress_bar("exporting") as progress:
         clock[0] += 100

@@ -65,8 +65,8 @@ def test_ls_filters_and_sorts(words, found, ask, shelf):
     assert [entry["experiment_id"] for entry in entries] == [shelf[one] for one in found]
 
 
-def test_ls_says_what_a_lone_word_may_have_meant(run, shelf):
-    """A newcomer types a name where an expression belongs."""
+def test_ls_suggests_an_option_for_a_single_word(run, shelf):
+    """A name where an expression belongs gets a hint about --name or --status."""
     result = run("ls", "baseline")
     assert result.exit_code == 2
     assert "--name baseline" in result.stderr
@@ -150,8 +150,8 @@ def test_show_takes_the_latest_without_a_word(run, shelf):
     assert run("show").stdout == run("show", "latest").stdout != run("show", "@2").stdout
 
 
-def test_show_reads_what_the_old_tool_left(base, run):
-    """An experiment of the legacy tool has a line in the registry, a folder and no record."""
+def test_show_reads_an_experiment_of_the_legacy_tool(base, run):
+    """It has a registry entry and a folder, but no record."""
     experiment_id = "20241216_143052_old_a1b2c3d4"
     (base / experiment_id).mkdir(parents=True)
     entry = {
@@ -167,7 +167,7 @@ def test_show_reads_what_the_old_tool_left(base, run):
 
 
 def test_a_damaged_record_is_not_shown_as_if_it_were_whole(run, shelf, manager):
-    """What the registry has of it is shown, the damage is said, and the code is 3; `why` names it as well."""
+    """The registry entry is shown with a message about the damage, and the code is 3; `why` shows the damage as well."""
     layout = layout_of(manager.get_experiment("latest"))
     layout.record.write_text("{ torn")
     result = run("show", "latest")
@@ -193,14 +193,14 @@ def test_an_experiment_goes_by_many_words(wanted, run, shelf, manager):
 
 
 def test_a_name_that_there_is_not_has_the_nearest(run, shelf):
-    """A slip of the pen is told at once."""
+    """The message suggests the nearest name."""
     result = run("show", "baselin")
     assert result.exit_code == 1
     assert "did you mean baseline?" in result.stderr
 
 
 def test_open_hands_the_folder_to_the_system(run, shelf, manager, monkeypatch, tmp_path):
-    """The system's own program opens it; one that fails, or is absent, is said with what to do."""
+    """The system's own program opens it; if it fails or is absent, the message has what to do."""
     monkeypatch.setattr(open_.sys, "platform", "linux")
     opener = tmp_path / "bin" / "xdg-open"
     opener.parent.mkdir()
@@ -238,8 +238,8 @@ def test_compare_has_forms_for_papers_and_programs(form, mark, run, shelf):
     assert mark in run("compare", "--tag", "v1", "--format", form).stdout
 
 
-def test_compare_can_be_told_what_is_better(ask, shelf):
-    """Where a name does not say it."""
+def test_the_direction_can_be_given_to_compare(ask, shelf):
+    """Options go before what the name implies."""
     assert "temperature" not in ask("compare", "--tag", "v1")["best"]
     found = ask("compare", "--tag", "v1", "--minimize", "temperature")
     assert len(found["best"]["temperature"]) == 2
@@ -282,7 +282,7 @@ def test_diff_sees_another_environment(ask, shelf, manager):
 
 
 def test_best_knows_which_way_is_better(ask, run, shelf):
-    """From the name, and says so; only completed ones take part."""
+    """The name implies the direction, and a message says so; only completed ones take part."""
     found = ask("best", "--metric", "test_loss")
     assert (found["metric"], found["direction"]) == ("test_loss", "min")
     assert [entry["experiment_id"] for entry in found["experiments"]] == [shelf["completed 1"], shelf["completed 0"]]
@@ -294,7 +294,7 @@ def test_best_knows_which_way_is_better(ask, run, shelf):
 
 
 def test_best_does_not_guess(run, ask, shelf):
-    """A name that says nothing needs a flag, and a flag decides against any name."""
+    """A name that implies no direction needs a flag, and a flag goes before any name."""
     result = run("best", "--metric", "temperature")
     assert result.exit_code == 2
     assert "--minimize or --maximize" in result.stderr
@@ -325,7 +325,7 @@ def test_history_gives_the_rows(ask, run, shelf):
 
 
 def test_history_draws_each_metric(run, shelf):
-    """With its last, least and largest value; what cannot be drawn is said."""
+    """Each has its last, least and largest value; values that cannot be drawn are counted."""
     text = run("history", "@5").stdout
     assert "loss  last 0.05  min 0.05  max 1" in text
     assert "val/f1  last 0.95" in text
@@ -334,7 +334,7 @@ def test_history_draws_each_metric(run, shelf):
 
 
 def test_history_takes_what_was_saved_as_a_whole(run, ask, manager):
-    """The legacy way: no live log, but a training history at the end."""
+    """The legacy API writes no live log, but a training history at the end."""
     manager.create_experiment({"lr": 1})
     manager.save_training_history({"loss": [3, 2, 1], "lr": [0.1, 0.1]})
     manager.mark_complete()
@@ -409,7 +409,7 @@ def test_there_is_not_always_something_to_explain(run, shelf, manager):
 
 
 def test_the_progress_of_a_report_reaches_its_file(run, shelf, tmp_path):
-    """`report` writes where it is told, and prints where that is."""
+    """`report` writes the given file and prints its path."""
     pytest.importorskip("runbook.pages.report")
     pytest.importorskip("plotly")
     target = tmp_path / "r.html"

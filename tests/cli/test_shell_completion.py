@@ -1,4 +1,4 @@
-"""What the shell offers, and what it does when there is nothing to offer."""
+"""Completions of the shell, and what happens without any."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def test_metrics_tags_names_statuses_and_fields_are_offered(offer, shelf):
 
 
 def test_what_would_control_the_terminal_is_not_offered(offer, shelf):
-    """Nobody can type it either."""
+    """Such a value cannot be typed."""
     assert offer("ls", "--tag", "") == {"quick": "_", "v1": "_"}
     assert not any("evil" in word and "\x1b" in word for word in offer("show", ""))
 
 
 def test_it_is_silent_whatever_is_wrong(offer, base, tmp_path):
-    """No base directory, a file in its place, a damaged registry: nothing is offered, and nothing is said or made."""
+    """No base directory, a file in its place, a damaged registry: nothing is offered, printed or made."""
     assert offer("ls", "--tag", "q") == {}
     assert not base.exists()
     base.mkdir()

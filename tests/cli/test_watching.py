@@ -1,4 +1,4 @@
-"""Watching: what runs, what it says, and whether it lives."""
+"""Watching: running experiments, their metrics, and whether they are alive."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def watching(base, tmp_path):
         yield start
 
 
-def sight(**given):
-    """What is seen of an experiment that runs."""
+def snapshot(**given):
+    """A snapshot of a running experiment."""
     now = datetime.now(UTC)
     fields = {"experiment_id": ENDED, "custom_name": None, "status": "running", "end_reason": None, "state": "alive"}
     fields |= {
@@ -83,7 +83,7 @@ def sight(**given):
         "last_sign_of_life": now,
         "duration_s": 1.0,
     }
-    return follow.Sight(**fields | given)
+    return follow.Snapshot(**fields | given)
 
 
 def test_a_look_has_everything_a_program_may_want(training, run):
@@ -129,8 +129,8 @@ def test_lines_in_a_pipe_end_with_the_experiment(training, watching):
     assert len(rest.splitlines()) <= 2
 
 
-def test_a_killed_training_is_seen_as_what_it_is(training, watching):
-    """Nobody wrote its ending down, and the watch tells it from the evidence."""
+def test_a_killed_training_is_shown_as_interrupted(training, watching):
+    """No process recorded its ending, and the watch concludes it from the evidence."""
     experiment_id, process = training
     watch = watching(experiment_id)
     watch.stdout.readline()
@@ -197,7 +197,7 @@ def _read_until(descriptor, wanted) -> bytes:
 
 
 def test_one_on_another_machine_cannot_be_seen(training, run, manager):
-    """It is not said to be alive, and not said to be dead: its last sign of life is what there is."""
+    """It is shown neither as alive nor as dead, but with its last sign of life."""
     experiment_id, _ = training
     layout = layout_of(manager.get_experiment(experiment_id))
     record = experiment_folder.read_record(layout)
@@ -212,26 +212,26 @@ def test_one_on_another_machine_cannot_be_seen(training, run, manager):
     assert "elsewhere" in seen["evidence"]
 
 
-def test_the_rest_is_told_only_where_it_is_no_guess():
+def test_the_remaining_time_is_shown_only_where_it_is_no_guess():
     """A process that has been silent for far longer than one unit takes may be stuck."""
     now = datetime.now(UTC)
 
-    def told(ago, done=50.0):
-        said = now - timedelta(seconds=ago)
-        return sight(progress=Progress(done, 100, said, 0, said - timedelta(seconds=50)))
+    def snapshot_of(ago, done=50.0):
+        recorded = now - timedelta(seconds=ago)
+        return snapshot(progress=Progress(done, 100, recorded, 0, recorded - timedelta(seconds=50)))
 
-    assert told(0).remaining_s(now) == pytest.approx(50, abs=1)
-    assert told(30).remaining_s(now) == pytest.approx(20, abs=1)
-    assert told(59).remaining_s(now) == 0
-    assert told(100).remaining_s(now) is None
+    assert snapshot_of(0).remaining_s(now) == pytest.approx(50, abs=1)
+    assert snapshot_of(30).remaining_s(now) == pytest.approx(20, abs=1)
+    assert snapshot_of(59).remaining_s(now) == 0
+    assert snapshot_of(100).remaining_s(now) is None
     # One unit takes five minutes: four minutes of silence are nothing.
-    assert told(240, done=1 / 6).remaining_s(now) is not None
-    assert sight().remaining_s(now) is None
-    assert attrs.evolve(told(0), state=follow.ENDED).remaining_s(now) is None
+    assert snapshot_of(240, done=1 / 6).remaining_s(now) is not None
+    assert snapshot().remaining_s(now) is None
+    assert attrs.evolve(snapshot_of(0), state=follow.ENDED).remaining_s(now) is None
 
 
 def test_one_that_is_stopped_is_silent(training, run, manager):
-    """Neither the rate nor the remaining time of a process that says nothing is known."""
+    """The rate and the remaining time of a silent process are unknown."""
     experiment_id, process = training
     process.send_signal(signal.SIGSTOP)
     layout = layout_of(manager.get_experiment(experiment_id))
@@ -253,7 +253,7 @@ def test_one_that_is_stopped_is_silent(training, run, manager):
 def test_silence_is_measured_by_what_is_usual(usual, silence, is_silent):
     """10 seconds, five times the usual pause, or a minute where that is not known."""
     now = datetime.now(UTC)
-    seen = sight(usual_pause_s=usual, last_sign_of_life=now - timedelta(seconds=silence))
+    seen = snapshot(usual_pause_s=usual, last_sign_of_life=now - timedelta(seconds=silence))
     assert seen.is_silent(now) is is_silent
     assert not attrs.evolve(seen, state=follow.ENDED).is_silent(now)
 
@@ -263,8 +263,8 @@ def test_the_end_of_a_history_is_enough(tmp_path):
     path = tmp_path / "history.jsonl"
     lines = [json.dumps({"step": step, "time": "t", "loss": step, "pad": "x" * 100}) for step in range(5000)]
     path.write_text("\n".join([*lines, '{"step": 5000, "time": "t", "val": "NaN"}', '{"step": 5001, "lo']))
-    step, metrics = follow.last_logged(path)
+    step, metrics = follow.read_last_values(path)
     assert step == 5000
     assert metrics["loss"] == 4999
     assert metrics["val"] != metrics["val"]
-    assert follow.last_logged(tmp_path / "none") == (None, {})
+    assert follow.read_last_values(tmp_path / "none") == (None, {})

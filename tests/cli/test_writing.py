@@ -19,7 +19,7 @@ from cli_runner import cli_runner
 
 from runbook import ExperimentManager
 from runbook.cli import main
-from runbook.cli.outcomes import size
+from runbook.cli.outcomes import format_size
 
 MIB = 1024 * 1024
 HOSTILE = "\x1b]0;owned\x07\x1b[31m\u202eevil\r\nname"
@@ -175,7 +175,7 @@ def test_end_refuses_what_is_alive_or_over(live, manager, run):
 
 
 def test_end_ends_one_of_a_lost_machine(manager, base, run, data):
-    """With the status that is said, and a note."""
+    """It gets the given status and a note."""
     one = make(manager)
     path = base / one / "experiment.json"
     record = json.loads(path.read_text()) | {"status": "running", "completed_at": None, "end_reason": None}
@@ -221,7 +221,7 @@ def test_several_go_into_a_folder_and_come_back(manager, tmp_path, run, data):
 
 
 def test_of_several_the_others_are_done_and_the_worst_code_is_given(manager, tmp_path, run, data):
-    """Each failure is said, with the word that was typed."""
+    """Each error is printed with the word that was typed."""
     one, two = make(manager, "one"), make(manager, "two")
     result = data("export", "one", "nobody", "two", tmp_path / "out", code=1)
     assert [found["experiment_id"] for found in result["exported"]] == [one, two]
@@ -265,7 +265,7 @@ def test_garbage_is_not_imported(manager, tmp_path, run, data):
     assert run("import").exit_code == run("export", "x").exit_code == 2
 
 
-def test_a_conflict_of_ids_is_told_with_the_options(manager, tmp_path, base, run):
+def test_a_conflict_of_ids_is_an_error_with_the_options(manager, tmp_path, base, run):
     """Rename, skip or error, as the library has it."""
     one = make(manager)
     bundle = manager.export_experiment(one, tmp_path / "x.zip")
@@ -277,7 +277,7 @@ def test_a_conflict_of_ids_is_told_with_the_options(manager, tmp_path, base, run
     assert run("import", bundle, "--on-conflict", "rename").exit_code == 0 and len(ids(manager)) == 2
 
 
-def test_a_merge_is_told_in_numbers_and_in_json(manager, tmp_path, base, run, data):
+def test_a_merge_is_reported_in_numbers_and_in_json(manager, tmp_path, base, run, data):
     """A damaged one is code 3, and the others come in."""
     other = ExperimentManager(tmp_path / "other")
     one, two, bad = make(other, "one"), make(other, "two"), make(other, "bad")
@@ -312,8 +312,8 @@ def test_rm_asks_with_a_list_of_what_goes(manager, program):
 
 
 @pytest.mark.parametrize("text", [None, "y\n"])
-def test_rm_without_a_terminal_wants_to_be_told(manager, done, text):
-    """A pipe that says yes is nobody."""
+def test_rm_without_a_terminal_needs_yes(manager, done, text):
+    """An answer from a pipe does not count."""
     one = make(manager)
     result = done("rm", one, text=text)
     assert result.returncode == 2 and "pass --yes" in result.stderr and result.stdout == ""
@@ -322,7 +322,7 @@ def test_rm_without_a_terminal_wants_to_be_told(manager, done, text):
 
 
 def test_a_dry_run_of_rm_changes_nothing_and_asks_nothing(manager, data):
-    """It says the same as the real thing."""
+    """Its output is that of the real command."""
     one = make(manager, size=3 * MIB)
     planned = data("rm", "x", "--dry-run")
     assert planned.keys() == {"deleted", "failed", "dry_run"} and planned["dry_run"] is True
@@ -348,7 +348,7 @@ def test_rm_means_what_it_meant_when_it_was_typed(manager, run):
 
 
 def test_rm_with_a_word_that_is_nothing(manager, run):
-    """The others go, and the code tells; without any word it is a usage error."""
+    """The others are deleted, and the code shows the error; without any word it is a usage error."""
     one = make(manager)
     assert run("rm", "nobody", one, "--yes").exit_code == 1 and in_trash(manager) == [one]
     assert run("rm", "--yes").exit_code == 2
@@ -396,7 +396,7 @@ def test_gc_asks_and_deletes_for_good(manager, base, program, done, data):
 
 
 def test_gc_does_not_delete_what_it_has_not_shown(manager, program):
-    """What is deleted while somebody reads the question is not part of the answer."""
+    """Experiments that are deleted while the question is open are kept in the trash."""
     one, two = make(manager, "one"), make(manager, "two")
     manager.delete_experiment(one)
     ours, theirs = pty.openpty()
@@ -447,7 +447,7 @@ def test_doctor_and_repair_say_by_their_code_what_is_wrong(manager, base, run, d
 
 
 def test_what_no_repair_can_mend_is_code_3_of_both(manager, base, run, data):
-    """A checksum that differs is for a person to judge."""
+    """A person has to decide about a checksum that differs."""
     with manager.experiment({}, name="x") as exp:
         exp.save_metrics("val", {"f1": 1})
     (exp.metrics_dir / "val.json").write_text('{"f1": 2}')
@@ -532,7 +532,7 @@ def read_only(base, manager):
 
 
 def test_a_disk_that_takes_nothing_is_code_3_and_one_line(read_only, manager, tmp_path, done):
-    """What only reads works; what writes says why it cannot."""
+    """Commands that read work; commands that write print the reason why they cannot."""
     other = ExperimentManager(tmp_path / "other")
     bundle = other.export_experiment(make(other, "y"), tmp_path / "y.zip")
     assert done("export", "x", tmp_path / "out").returncode == 0
@@ -598,4 +598,4 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(manager, tmp_path, progra
 )
 def test_sizes_are_in_the_unit_that_suits_them(count, shown):
     """Powers of 1024, as IEC 80000-13 names them."""
-    assert size(count) == shown
+    assert format_size(count) == shown

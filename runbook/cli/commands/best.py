@@ -9,7 +9,7 @@ import click
 
 from runbook.cli.context import Context, command
 from runbook.cli.entry_table import print_table
-from runbook.cli.exit_codes import NothingFoundError, say
+from runbook.cli.exit_codes import NothingFoundError, print_error_text
 from runbook.cli.options import Filters, completed_by, filters, where_argument
 from runbook.compare.directions import direction_of, is_number
 from runbook.hints import suggest
@@ -66,9 +66,9 @@ def best(
         names = [name for entry in found for name in entry["metrics"]]
         hint = suggest(name, names) if names else "no metric of them is on record"
         raise NothingFoundError(f"no experiment of {len(found)} has a finite {metric!r}; {hint}")
-    direction = _direction(metric, minimize)
+    direction = _choose_direction(metric, minimize)
     sign = 1 if direction == "min" else -1
-    # Of equals the newest first, as `find` gives them.
+    # The sort is stable, so that equal values stay in the order of `find`, newest first.
     ranked = sorted(valued, key=lambda entry: sign * entry["metrics"][name])
     shown = ranked[: limit or None]
     if context.as_json:
@@ -76,13 +76,13 @@ def best(
         context.print_json({"metric": name, "direction": direction, "experiments": experiments})
         return None
     how = "lowest" if direction == "min" else "highest"
-    why = "its name says so" if minimize is None else "as told"
-    say(f"{how} {name} first ({why}); {len(valued)} of {len(found)} experiments have it")
+    reason = "its name says so" if minimize is None else "as given"
+    print_error_text(f"{how} {name} first ({reason}); {len(valued)} of {len(found)} experiments have it")
     print_table(context, shown, [(name, lambda entry: entry["metrics"].get(name))])
     return None
 
 
-def _direction(metric: str, minimize: bool | None) -> str:
+def _choose_direction(metric: str, minimize: bool | None) -> str:
     if minimize is not None:
         return "min" if minimize else "max"
     direction = direction_of(metric)
@@ -94,6 +94,6 @@ def _direction(metric: str, minimize: bool | None) -> str:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether a value is a number that can be better than another."""
-    # An integer may be too large for `isfinite`, and is finite.
+    """Whether a value is a finite number."""
+    # `isfinite` raises for an integer that is too large for a float.
     return is_number(value) and (isinstance(value, int) or math.isfinite(value))

@@ -85,7 +85,7 @@ def compare(
     if group_by is None and (metrics or predictions):
         raise click.UsageError("--metric and --predictions belong to --group-by; add it, or leave them out")
     context.as_json |= form == "json"
-    ids = _chosen(context, experiments, where, chosen, is_grouped=group_by is not None)
+    ids = _choose_ids(context, experiments, where, chosen, is_grouped=group_by is not None)
     if group_by is None:
         compared: Any = context.manager.compare_experiments(ids, minimize=minimize, maximize=maximize)
     else:
@@ -107,7 +107,7 @@ def compare(
         context.write({"markdown": compared.to_markdown, "latex": compared.to_latex, "csv": compared.to_csv}[form]())
 
 
-def _chosen(
+def _choose_ids(
     context: Context, experiments: tuple[str, ...], where: str | None, chosen: Filters, *, is_grouped: bool
 ) -> list[str]:
     """The ids of the experiments to compare, the oldest first where they are not named."""

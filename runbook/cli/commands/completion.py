@@ -1,4 +1,4 @@
-"""`completion`: what the shell has to know to complete commands, experiments, metrics and fields."""
+"""`completion`: the script by which a shell completes commands, experiments, metrics and fields."""
 
 from __future__ import annotations
 

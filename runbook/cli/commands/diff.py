@@ -34,13 +34,13 @@ def diff(context: Context, first: str, second: str) -> int | None:
     if code is None:
         context.print("no differences")
     shown = [part for part, keys in found.items() if keys]
-    for place, part in enumerate(shown):
+    for position, part in enumerate(shown):
         rows = tuple(
             (Cell(key), *(Cell(values.get(owner), text=side(values, owner)) for owner in ids))
             for key, values in found[part].items()
         )
         table = Table((Column(part), *(Column(owner) for owner in ids)), rows)
         context.write(to_text(table, width=context.width, colour=context.is_coloured))
-        if place < len(shown) - 1:
+        if position < len(shown) - 1:
             context.print()
     return code

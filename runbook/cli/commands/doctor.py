@@ -1,11 +1,11 @@
-"""`doctor`: what is wrong in a base directory."""
+"""`doctor`: the problems of a base directory."""
 
 from __future__ import annotations
 
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED
 from runbook.cli.findings import FINDING, jsonable_findings, print_findings, problems_of
-from runbook.cli.outcomes import counted
+from runbook.cli.outcomes import format_count
 
 
 @command("doctor", empty=[], json=f"an array of {FINDING}.", example="runbook doctor\nrunbook doctor --json")
@@ -20,5 +20,5 @@ def doctor(context: Context) -> int:
         context.print_json(jsonable_findings(found))
     else:
         print_findings(context, found)
-        context.print(counted(len(problems), "problem") if problems else "no problems")
+        context.print(format_count(len(problems), "problem") if problems else "no problems")
     return DAMAGED if problems else 0

@@ -1,4 +1,4 @@
-"""`end`: the end of an experiment, on the word of a person."""
+"""`end`: the end of an experiment, declared by a person."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import click
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NotPossibleError
 from runbook.cli.options import experiment_argument
-from runbook.cli.outcomes import Outcomes, required
+from runbook.cli.outcomes import Outcomes, check_given
 from runbook.cli.progress_bar import progress_bar
 from runbook.display import visible
 
@@ -28,7 +28,7 @@ def export(context: Context, experiments: tuple[str, ...], target: Path) -> int:
     TARGET is the folder, which is made if it is not there, and gets each under its id; or a file that ends in .zip and
     is not there yet, which gets a manifest of checksums as well.
     """
-    required(experiments, "the experiments, then the folder or the .zip file that they go to")
+    check_given(experiments, "the experiments, then the folder or the .zip file that they go to")
     outcomes = Outcomes()
     views = outcomes.experiments(context, experiments)
     if len(views) > 1 and target.suffix.lower() == ".zip":

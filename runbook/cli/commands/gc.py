@@ -12,7 +12,7 @@ from runbook import errors
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED, NOTHING, NotPossibleError
 from runbook.cli.options import removal_options
-from runbook.cli.outcomes import confirm, counted, size
+from runbook.cli.outcomes import confirm, format_count, format_size
 from runbook.cli.progress_bar import progress_bar
 from runbook.display import visible
 
@@ -35,14 +35,14 @@ def gc(context: Context, older_than: str | None, *, yes: bool, dry_run: bool) ->
 
     It shows what would go, and asks. Experiments that are not in the trash are never touched.
     """
-    spared = None if older_than is None else _age(older_than)
+    spared = None if older_than is None else _parse_age(older_than)
     found = context.manager.collect_garbage(trash_older_than=spared, dry_run=True)
-    listed = _things(found)
+    listed = _list_paths(found)
     if listed and not dry_run:
-        action = f"delete {_what(found)} for good ({size(found.freed_bytes)})"
+        action = f"delete {_describe_garbage(found)} for good ({format_size(found.freed_bytes)})"
         if not confirm(action, listed, is_agreed=yes):
             return NOTHING
-        if not yes and _things(context.manager.collect_garbage(trash_older_than=spared, dry_run=True)) != listed:
+        if not yes and _list_paths(context.manager.collect_garbage(trash_older_than=spared, dry_run=True)) != listed:
             raise NotPossibleError("nothing was done: what there is to delete has changed meanwhile; look again")
         with progress_bar("deleting") as progress:
             found = context.manager.collect_garbage(trash_older_than=spared, progress=progress)
@@ -50,15 +50,15 @@ def gc(context: Context, older_than: str | None, *, yes: bool, dry_run: bool) ->
     return DAMAGED if found.failed else 0
 
 
-def _things(found: GarbageReport) -> list[str]:
+def _list_paths(found: GarbageReport) -> list[str]:
     return [*found.experiments, *found.leftovers]
 
 
-def _what(found: GarbageReport) -> str:
-    return f"{counted(len(found.experiments))} and {counted(len(found.leftovers), 'leftover')}"
+def _describe_garbage(found: GarbageReport) -> str:
+    return f"{format_count(len(found.experiments))} and {format_count(len(found.leftovers), 'leftover')}"
 
 
-def _age(text: str) -> timedelta:
+def _parse_age(text: str) -> timedelta:
     from runbook.query import search
 
     now = datetime.now(UTC)
@@ -77,12 +77,12 @@ def _print_garbage(context: Context, found: GarbageReport, *, is_dry_run: bool) 
         fields = attrs.asdict(found)
         del fields["is_dry_run"]
         context.print_json({**fields, "dry_run": is_dry_run})
-    elif not _things(found) and not found.failed:
+    elif not _list_paths(found) and not found.failed:
         context.print("there is nothing to delete")
     else:
-        for gone in _things(found) if is_dry_run else ():
+        for gone in _list_paths(found) if is_dry_run else ():
             context.print(visible(gone))
-        done = f"{'would be ' if is_dry_run else ''}deleted for good, {size(found.freed_bytes)}"
-        context.print(f"{_what(found)} {done}")
+        done = f"{'would be ' if is_dry_run else ''}deleted for good, {format_size(found.freed_bytes)}"
+        context.print(f"{_describe_garbage(found)} {done}")
     for path, problem in found.failed.items():
         click.echo(visible(f"runbook: {path} could not be removed ({problem})"), err=True)

@@ -10,7 +10,7 @@ import click
 
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError, NotPossibleError
-from runbook.cli.guide_pages import Page, find_lines, load_page, topics
+from runbook.cli.guide_pages import Page, find_lines, list_topics, load_page
 from runbook.cli.options import completed_by
 
 _COMMENT: Final = re.compile(r"^<!--.*?-->\n", re.MULTILINE | re.DOTALL)
@@ -34,7 +34,7 @@ def guide(context: Context, topic: str | None, word: str | None) -> None:
     Without TOPIC it lists the topics.
     """
     if word is not None:
-        _search(context, [topic] if topic else topics(), word)
+        _print_found(context, [topic] if topic else list_topics(), word)
     elif topic is not None:
         _print_page(context, load_page(topic))
     else:
@@ -42,7 +42,7 @@ def guide(context: Context, topic: str | None, word: str | None) -> None:
 
 
 def _print_topics(context: Context) -> None:
-    pages = [load_page(topic) for topic in topics()]
+    pages = [load_page(topic) for topic in list_topics()]
     if context.as_json:
         context.print_json([{"topic": page.topic, "summary": page.summary} for page in pages])
         return
@@ -74,7 +74,7 @@ def _print_rendered(context: Context, page: Page) -> None:
     console.print(Markdown(text, hyperlinks=False))
 
 
-def _search(context: Context, among: list[str], word: str) -> None:
+def _print_found(context: Context, among: list[str], word: str) -> None:
     if not word.strip():
         raise NotPossibleError("a search needs a word; 'runbook guide' lists the topics")
     found = [line for topic in among for line in find_lines(load_page(topic), word)]

@@ -12,7 +12,7 @@ from runbook import display, errors
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError
 from runbook.cli.options import completed_by, experiment_argument
-from runbook.cli.plot import chart
+from runbook.cli.plot import draw_chart
 from runbook.display import width_of
 from runbook.hints import suggest
 from runbook.render import grid
@@ -44,7 +44,7 @@ _HEIGHT_OF_SEVERAL: Final = 7
 def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_log: bool, is_csv: bool) -> None:
     """Draw the metrics of an experiment over its steps."""
     view = context.experiment(experiment)
-    columns = _columns(view)
+    columns = _read_columns(view)
     names = [name for name in columns if name not in RESERVED]
     if not names:
         raise NothingFoundError(f"{view.id} has logged nothing; exp.log(loss=…) does")
@@ -56,7 +56,7 @@ def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_l
         _print_rows(context, {name: columns[name] for name in [*RESERVED, *chosen] if name in columns})
         return
     context.print(display.visible(view.id))
-    for line in _charts(context, columns, chosen[: len(metrics) or _SHOWN], is_log=is_log):
+    for line in _draw_charts(context, columns, chosen[: len(metrics) or _SHOWN], is_log=is_log):
         context.print(line)
     if not metrics and len(names) > _SHOWN:
         context.print()
@@ -66,8 +66,8 @@ def history(context: Context, experiment: str, metrics: tuple[str, ...], *, is_l
             context.print(line)
 
 
-def _columns(view: ExperimentView) -> dict[str, list[Any]]:
-    """What was logged; else the training history that was saved as a whole, as the legacy tool did it."""
+def _read_columns(view: ExperimentView) -> dict[str, list[Any]]:
+    """The logged metrics as columns; without them the training history that was saved as a whole (legacy API)."""
     columns = view.history()
     if any(name not in RESERVED for name in columns):
         return columns
@@ -92,33 +92,39 @@ def _print_rows(context: Context, columns: dict[str, list[Any]]) -> None:
     context.write(to_csv(table))
 
 
-def _charts(context: Context, columns: dict[str, list[Any]], names: Sequence[str], *, is_log: bool) -> list[str]:
+def _draw_charts(context: Context, columns: dict[str, list[Any]], names: Sequence[str], *, is_log: bool) -> list[str]:
     width = context.width if context.is_terminal else _WIDTH_IN_A_PIPE
-    beside = 2 if len(names) > 1 and width >= _BESIDE else 1
-    each = (width - len(_GAP) * (beside - 1)) // beside
+    per_row = 2 if len(names) > 1 and width >= _BESIDE else 1
+    width_of_one = (width - len(_GAP) * (per_row - 1)) // per_row
     height = _HEIGHT_OF_ONE if len(names) == 1 else _HEIGHT_OF_SEVERAL
     blocks = [
-        _block(name, columns["step"], columns[name], each, height, is_log=is_log, is_unicode=context.is_unicode)
+        _draw_block(
+            name, columns["step"], columns[name], width_of_one, height, is_log=is_log, is_unicode=context.is_unicode
+        )
         for name in names
     ]
     lines = []
-    for start in range(0, len(blocks), beside):
-        row = blocks[start : start + beside]
+    for start in range(0, len(blocks), per_row):
+        row = blocks[start : start + per_row]
         tallest = max(map(len, row))
         filled = [[*block, *[""] * (tallest - len(block))] for block in row]
         lines.append("")
         for parts in zip(*filled, strict=True):
-            padded = [grid.fill(part, each) for part in parts]
+            padded = [grid.fill(part, width_of_one) for part in parts]
             lines.append(_GAP.join(padded).rstrip())
     return lines
 
 
-def _block(
+def _draw_block(
     name: str, steps: Sequence[Any], values: Sequence[Any], width: int, height: int, *, is_log: bool, is_unicode: bool
 ) -> list[str]:
-    """The chart of one metric below its name and its figures."""
+    """The chart of one metric, below a line with its name, last, least and largest value."""
     present = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
-    numbers = [(_step(step, place), float(value)) for place, (step, value) in enumerate(present) if _is_number(value)]
+    numbers = [
+        (_choose_step(step, position), float(value))
+        for position, (step, value) in enumerate(present)
+        if _is_number(value)
+    ]
     points = sorted((point for point in numbers if _is_drawn(point[1], is_log=is_log)), key=lambda point: point[0])
     ellipsis = "…" if is_unicode else "..."
     if not numbers:
@@ -129,12 +135,12 @@ def _block(
         title += f"  min {display.number(min(finite))}  max {display.number(max(finite))}"
     lines = [display.cut(title, width, width_of, ellipsis)]
     if points:
-        lines += chart(points, width, height, is_log=is_log, is_unicode=is_unicode)
+        lines += draw_chart(points, width, height, is_log=is_log, is_unicode=is_unicode)
     left_out = len(numbers) - len(points)
     if left_out:
         kind = "not above 0, or not finite" if is_log else "not finite"
-        place = next(step for step, value in numbers if not _is_drawn(value, is_log=is_log))
-        text = f"not drawn: {left_out} {kind}, first at {display.number(place)}"
+        position = next(step for step, value in numbers if not _is_drawn(value, is_log=is_log))
+        text = f"not drawn: {left_out} {kind}, first at {display.number(position)}"
         lines.append(display.cut(text, width, width_of, ellipsis))
     return lines
 
@@ -143,8 +149,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def _step(step: object, place: int) -> float:
-    return float(step) if isinstance(step, int | float) and math.isfinite(step) else float(place)
+def _choose_step(step: object, position: int) -> float:
+    return float(step) if isinstance(step, int | float) and math.isfinite(step) else float(position)
 
 
 def _is_drawn(value: float, *, is_log: bool) -> bool:

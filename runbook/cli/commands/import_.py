@@ -10,7 +10,7 @@ import click
 
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NothingFoundError
-from runbook.cli.outcomes import Outcomes, required
+from runbook.cli.outcomes import Outcomes, check_given
 from runbook.cli.progress_bar import progress_bar
 from runbook.display import visible
 
@@ -35,7 +35,7 @@ def import_(context: Context, paths: tuple[Path, ...], on_conflict: Literal["err
     PATH is a .zip file or the folder of an experiment. Sizes and checksums are verified, and nothing is ever unpickled
     or run. The same experiment with the same content is left out.
     """
-    required(tuple(map(str, paths)), "the .zip files, or the folders of experiments, that are to be imported")
+    check_given(tuple(map(str, paths)), "the .zip files, or the folders of experiments, that are to be imported")
     outcomes = Outcomes()
     imported: list[dict[str, Any]] = []
     for path in paths:

@@ -68,7 +68,7 @@ def ls(
     WHERE is an expression over fields such as config.lr, metrics.test_f1, status, name, tags, started and duration.
     """
     try:
-        found = context.manager.find(where, sort=_names(sort) or None, **chosen)
+        found = context.manager.find(where, sort=_split_names(sort) or None, **chosen)
     except errors.QueryError as error:
         if error.text == where and _LIKE_A_NAME.fullmatch(where):
             kind = "status" if where in set(Status) else "name"
@@ -77,7 +77,7 @@ def ls(
     if limit is None:
         limit = _SHOWN_ON_A_TERMINAL if context.is_terminal and not context.as_json else 0
     shown = found[: limit or None]
-    getters = [(name, _getter(name, found)) for name in _names(columns)]
+    getters = [(name, _make_getter(name, found)) for name in _split_names(columns)]
     if context.as_json:
         context.print_json(shown)
         return None if shown else 1
@@ -95,12 +95,12 @@ def ls(
     return None
 
 
-def _names(text: str | None) -> list[str]:
+def _split_names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def _getter(name: str, entries: Sequence[Entry]) -> Callable[[Entry], object]:
-    """A function that takes a field, as it is written in an expression, out of an entry."""
+def _make_getter(name: str, entries: Sequence[Entry]) -> Callable[[Entry], object]:
+    """A function that returns the value of a field, written as in an expression, in an entry."""
     from runbook.query.lexer import read_tokens
 
     first, *others = read_tokens(name, "columns")

@@ -10,7 +10,7 @@ import click
 
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED, NothingFoundError
-from runbook.cli.outcomes import counted
+from runbook.cli.outcomes import format_count
 from runbook.cli.progress_bar import progress_bar
 from runbook.display import visible
 
@@ -38,20 +38,20 @@ def merge(context: Context, other: Path) -> int:
     if context.as_json:
         context.print_json(attrs.asdict(report))
     else:
-        _print(context, report)
+        _print_report(context, report)
     return DAMAGED if report.damaged else 0
 
 
-def _print(context: Context, report: MergeReport) -> None:
-    context.print(f"{counted(len(report.added) + len(report.renamed))} added")
+def _print_report(context: Context, report: MergeReport) -> None:
+    context.print(f"{format_count(len(report.added) + len(report.renamed))} added")
     for before, now in report.renamed.items():
         context.print(f"  {visible(before)} as {visible(now)}")
     if report.updated:
-        context.print(f"{counted(len(report.updated))} brought up to date")
+        context.print(f"{format_count(len(report.updated))} brought up to date")
     if report.skipped:
         noted = f", {len(report.annotated)} of them with new notes or tags" if report.annotated else ""
-        context.print(f"{counted(len(report.skipped))} here already{noted}")
+        context.print(f"{format_count(len(report.skipped))} here already{noted}")
     if report.damaged:
-        context.print(f"{counted(len(report.damaged))} damaged")
+        context.print(f"{format_count(len(report.damaged))} damaged")
     for experiment_id, problem in report.damaged.items():
         context.print(f"  {visible(experiment_id)}: {visible(problem)}")

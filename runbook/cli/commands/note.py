@@ -24,11 +24,11 @@ def note(context: Context, experiment: str, text: tuple[str, ...]) -> None:
 
     TEXT is the note; - reads it from standard input. Words that begin with a dash come after --.
     """
-    said = sys.stdin.read().rstrip("\n") if text == ("-",) else " ".join(text)
-    if not said.strip():
+    note_text = sys.stdin.read().rstrip("\n") if text == ("-",) else " ".join(text)
+    if not note_text.strip():
         raise NotPossibleError("a note has some text; nothing was added")
     found = context.experiment(experiment).id
-    context.manager.add_note(found, said)
+    context.manager.add_note(found, note_text)
     if context.as_json:
         context.print_json({"experiment_id": found, "notes": context.manager.get_experiment(found).notes})
     else:

@@ -30,10 +30,10 @@ def open_(context: Context, experiment: str, *, is_printed: bool) -> None:
     elif is_printed:
         context.print_path(view.path)
     else:
-        _open(view.path)
+        _open_folder(view.path)
 
 
-def _open(folder: Path) -> None:
+def _open_folder(folder: Path) -> None:
     if sys.platform == "win32":
         import os
 
@@ -48,5 +48,5 @@ def _open(folder: Path) -> None:
         raise NotPossibleError(f"there is no {name} on this machine to open {folder} with; --print shows the path")
     done = subprocess.run([opener, str(folder)], check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
-        said = done.stderr.strip() or f"exit code {done.returncode}"
-        raise NotPossibleError(f"{name} could not open {folder} ({said}); --print shows the path")
+        reason = done.stderr.strip() or f"exit code {done.returncode}"
+        raise NotPossibleError(f"{name} could not open {folder} ({reason}); --print shows the path")

@@ -1,4 +1,4 @@
-"""`path`: where an experiment lies."""
+"""`path`: the folder of an experiment."""
 
 from __future__ import annotations
 

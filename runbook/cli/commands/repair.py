@@ -1,4 +1,4 @@
-"""`repair`: what is wrong in a base directory, mended."""
+"""`repair`: the problems of a base directory, mended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import DAMAGED
 from runbook.cli.findings import FINDING, jsonable_findings, print_findings, problems_of
-from runbook.cli.outcomes import counted
+from runbook.cli.outcomes import format_count
 from runbook.display import visible
 
 
@@ -37,7 +37,9 @@ def repair(context: Context, *, dry_run: bool) -> int:
             context.print(visible(f"{'would mend' if dry_run else 'mended'}: {finding.subject}: {finding.message}"))
         print_findings(context, left)
         if mended or left:
-            context.print(f"{counted(len(mended), 'thing')} {'to mend' if dry_run else 'mended'}, {len(left)} left")
+            context.print(
+                f"{format_count(len(mended), 'thing')} {'to mend' if dry_run else 'mended'}, {len(left)} left"
+            )
         else:
             context.print("there is nothing to mend")
     return DAMAGED if left else 0

@@ -9,7 +9,7 @@ import click
 
 from runbook.cli.context import Context, command
 from runbook.cli.exit_codes import NOTHING
-from runbook.cli.outcomes import Outcomes, required
+from runbook.cli.outcomes import Outcomes, check_given
 from runbook.display import age, visible
 from runbook.serialize import timestamps
 
@@ -30,7 +30,7 @@ def restore(context: Context, experiments: tuple[str, ...], *, is_list: bool) ->
     if is_list:
         context.empty = []
         return _list_trash(context)
-    required(experiments, "the experiments that are to come back; --list shows what is in the trash")
+    check_given(experiments, "the experiments that are to come back; --list shows what is in the trash")
     outcomes = Outcomes()
     restored: list[dict[str, str]] = []
     for wanted in experiments:
@@ -49,13 +49,15 @@ def _list_trash(context: Context) -> int:
     if context.as_json:
         context.print_json(trashed)
     for entry in () if context.as_json else trashed:
-        context.print(visible(f"{entry['experiment_id']}  {entry['status']}  {_deleted(entry.get('deleted_at'))}"))
+        context.print(
+            visible(f"{entry['experiment_id']}  {entry['status']}  {_describe_deletion(entry.get('deleted_at'))}")
+        )
     if not trashed and not context.as_json:
         context.print("the trash is empty")
     return 0 if trashed else NOTHING
 
 
-def _deleted(moment: object) -> str:
+def _describe_deletion(moment: object) -> str:
     with contextlib.suppress(ValueError):
         return f"deleted {age(timestamps.parse_time(str(moment)), datetime.now(UTC))}"
     return "nobody knows when it was deleted"

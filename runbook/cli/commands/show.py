@@ -8,7 +8,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from runbook.cli.context import Context, command
-from runbook.cli.exit_codes import DAMAGED, say
+from runbook.cli.exit_codes import DAMAGED, print_error_text
 from runbook.cli.facts import damage_of, duration_s, environment_of, moment, status_of
 from runbook.cli.options import experiment_argument
 from runbook.display import duration, one_line, visible
@@ -45,16 +45,16 @@ def show(context: Context, experiment: str) -> int | None:
     if context.as_json:
         context.print_json(describe(context, view))
     else:
-        context.write_lines(_lines(context, view))
+        context.write_lines(_write_lines(context, view))
     damage = damage_of(view)
     if damage is None:
         return None
-    say(f"runbook: this is what the registry has of it: {damage}")
+    print_error_text(f"runbook: this is what the registry has of it: {damage}")
     return DAMAGED
 
 
 def describe(context: Context, view: ExperimentView) -> JsonObject:
-    """All that is known about an experiment, as plain data."""
+    """All that is recorded about an experiment, as JSON-compatible data."""
     from runbook.record import schema
 
     entry = next(entry for entry in context.entries if entry["experiment_id"] == view.id)
@@ -67,31 +67,31 @@ def describe(context: Context, view: ExperimentView) -> JsonObject:
             "failure": record["failure"],
             "attempts": record["attempts"],
             "environment": environment_of(view),
-            "files": [{"path": path, "bytes": size} for path, size in files_of(view.path)],
+            "files": [{"path": path, "bytes": size} for path, size in list_files(view.path)],
         }
     )
     assert isinstance(data, dict)
     return data
 
 
-def files_of(root: Path) -> list[tuple[str, int]]:
-    """The files of an experiment with their sizes in bytes, by their path in its folder."""
+def list_files(root: Path) -> list[tuple[str, int]]:
+    """The files of an experiment: their paths in its folder, and their sizes in bytes."""
     found = []
-    for place, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root):
         folders.sort()
         for name in sorted(names):
-            path = os.path.join(place, name)  # noqa: PTH118 - a folder may hold very many files
+            path = os.path.join(folder, name)  # noqa: PTH118 - a folder may hold very many files
             with contextlib.suppress(OSError):
                 found.append((os.path.relpath(path, root), os.lstat(path).st_size))
     return found
 
 
-def _lines(context: Context, view: ExperimentView) -> Iterator[str]:
+def _write_lines(context: Context, view: ExperimentView) -> Iterator[str]:
     width = context.width
     yield context.title(visible(view.id))
     yield ""
     styles = {"status": view.status} if context.is_coloured else {}
-    yield from grid.fact_lines(_facts(view), width, whole=("folder",), styles=styles)
+    yield from grid.fact_lines(_list_facts(view), width, whole=("folder",), styles=styles)
     for title, values in (("config", record_of(view).config), ("metrics", record_of(view).metrics)):
         if values:
             yield f"\n{context.title(title)}"
@@ -101,19 +101,19 @@ def _lines(context: Context, view: ExperimentView) -> Iterator[str]:
     if len(record_of(view).attempts) > 1:
         yield f"\n{context.title('attempts')}"
         attempts = enumerate(record_of(view).attempts, start=1)
-        yield from grid.fact_lines([(str(number), _attempt(attempt)) for number, attempt in attempts], width)
+        yield from grid.fact_lines([(str(number), _describe_attempt(attempt)) for number, attempt in attempts], width)
     if view.notes:
         yield f"\n{context.title('notes')}"
         for note in view.notes.splitlines():
             yield from (f"  {line}" for line in grid.paragraph_lines(visible(note), width - 2))
-    files = files_of(view.path)
-    yield f"\n{context.title(f'files: {len(files)}, {_size(sum(size for _, size in files))}')}"
-    yield from grid.fact_lines([(visible(path), _size(size)) for path, size in files[:_FILES_SHOWN]], width)
+    files = list_files(view.path)
+    yield f"\n{context.title(f'files: {len(files)}, {_format_size(sum(size for _, size in files))}')}"
+    yield from grid.fact_lines([(visible(path), _format_size(size)) for path, size in files[:_FILES_SHOWN]], width)
     if len(files) > _FILES_SHOWN:
         yield f"  and {len(files) - _FILES_SHOWN} more below {visible(str(view.path))}"
 
 
-def _facts(view: ExperimentView) -> list[tuple[str, str]]:
+def _list_facts(view: ExperimentView) -> list[tuple[str, str]]:
     record = record_of(view)
     seconds = duration_s(view)
     facts = {
@@ -132,14 +132,14 @@ def _facts(view: ExperimentView) -> list[tuple[str, str]]:
         "host": record.host or "",
         "inside": record.parent or "",
         "function": record.function or "",
-        **_origin(environment_of(view) or {}, view),
+        **_describe_origin(environment_of(view) or {}, view),
         "folder": str(view.path),
     }
     return [(name, visible(value)) for name, value in facts.items() if value]
 
 
-def _origin(environment: JsonObject, view: ExperimentView) -> dict[str, str]:
-    """Where its code came from, in words."""
+def _describe_origin(environment: JsonObject, view: ExperimentView) -> dict[str, str]:
+    """The command, the interpreter and the commit of an experiment, in words."""
     argv, git = environment.get("argv"), environment.get("git")
     facts = {"command": shlex.join(map(str, argv)) if isinstance(argv, list) else ""}
     if "python" in environment:
@@ -154,13 +154,13 @@ def _origin(environment: JsonObject, view: ExperimentView) -> dict[str, str]:
     return facts
 
 
-def _attempt(attempt: Attempt) -> str:
+def _describe_attempt(attempt: Attempt) -> str:
     ending = f"{attempt.end_reason} {moment(attempt.ended_at)}" if attempt.ended_at is not None else "running"
     evidence = f": {attempt.evidence}" if attempt.evidence else ""
     return visible(f"{moment(attempt.started_at)} on {attempt.owner.host}; {ending}{evidence}")
 
 
-def _size(count: float) -> str:
+def _format_size(count: float) -> str:
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < _KIB:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""`tag`: the tags of an experiment, given and taken away from outside."""
+"""`tag`: the tags of an experiment, added and removed from outside."""
 
 from __future__ import annotations
 

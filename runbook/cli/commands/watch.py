@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from runbook.cli.follow import Sight
+    from runbook.cli.follow import Snapshot
 
 _SIGTERM: Final = 143
 _METRICS_SHOWN: Final = 8
@@ -54,35 +54,35 @@ def watch(context: Context, experiments: tuple[str, ...], *, interval: float, on
     """
     only = tuple(context.experiment(wanted).id for wanted in experiments)
     if once or context.as_json:
-        return _once(context, only)
-    signal.signal(signal.SIGTERM, _end)
+        return _print_once(context, only)
+    signal.signal(signal.SIGTERM, _exit)
     if context.is_terminal:
-        _live(context, only, interval)
+        _show_live(context, only, interval)
     else:
-        _lines(context, only, interval)
+        _print_changes(context, only, interval)
     return None
 
 
-def _once(context: Context, only: Sequence[str]) -> int | None:
-    sights = follow.Follower(context.manager, only).look()
+def _print_once(context: Context, only: Sequence[str]) -> int | None:
+    snapshots = follow.Follower(context.manager, only).look()
     if context.as_json:
-        context.print_json([sight.as_plain() for sight in sights])
-        return None if sights else 1
-    if not sights:
+        context.print_json([snapshot.to_jsonable() for snapshot in snapshots])
+        return None if snapshots else 1
+    if not snapshots:
         raise NothingFoundError(f"nothing runs in {context.shown_dir}; 'runbook ls' shows what has ended")
-    for sight in sights:
-        for line in _block(sight, context.width, is_unicode=context.is_unicode):
+    for snapshot in snapshots:
+        for line in _describe(snapshot, context.width, is_unicode=context.is_unicode):
             context.print(line)
     return None
 
 
-def _end(signum: int, frame: object) -> None:
-    # Through the blocks that restore the terminal.
+def _exit(signum: int, frame: object) -> None:
+    # An exception, so that the blocks that restore the terminal are left.
     del signum, frame
     sys.exit(_SIGTERM)
 
 
-def _live(context: Context, only: Sequence[str], interval: float) -> None:
+def _show_live(context: Context, only: Sequence[str], interval: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -90,107 +90,111 @@ def _live(context: Context, only: Sequence[str], interval: float) -> None:
     follower = follow.Follower(context.manager, only)
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            sights = follower.look()
-            live.update(_screen(context, sights, console.width, console.height), refresh=True)
-            if only and _are_over(sights):
+            snapshots = follower.look()
+            live.update(_build_screen(context, snapshots, console.width, console.height), refresh=True)
+            if only and _are_over(snapshots):
                 return
             time.sleep(interval)
 
 
-def _are_over(sights: Sequence[Sight]) -> bool:
-    return all(sight.state == follow.ENDED for sight in sights)
+def _are_over(snapshots: Sequence[Snapshot]) -> bool:
+    return all(snapshot.state == follow.ENDED for snapshot in snapshots)
 
 
-def _screen(context: Context, sights: Sequence[Sight], width: int, height: int) -> Text:
+def _build_screen(context: Context, snapshots: Sequence[Snapshot], width: int, height: int) -> Text:
     from rich.text import Text
 
-    # Those that run first: the screen may be too small for all.
-    ordered = sorted(sights, key=lambda sight: sight.state == follow.ENDED)
+    # Running ones first, because the screen may be too small for all.
+    ordered = sorted(snapshots, key=lambda snapshot: snapshot.state == follow.ENDED)
     text = Text(no_wrap=True, overflow="ellipsis")
     lines = 0
-    for place, sight in enumerate(ordered):
-        block = _block(sight, width, is_unicode=context.is_unicode)
+    for position, snapshot in enumerate(ordered):
+        block = _describe(snapshot, width, is_unicode=context.is_unicode)
         lines += len(block)
         if lines > height - 2:
-            text.append(f"and {len(ordered) - place} more\n")
+            text.append(f"and {len(ordered) - position} more\n")
             break
         first, *others = block
         text.append(f"{first}\n", style="bold")
-        colour = colours.STATUS_COLOURS.get(sight.status, "")
+        colour = colours.STATUS_COLOURS.get(snapshot.status, "")
         for number, line in enumerate(others):
             text.append(f"{line}\n", style=colour if number == 0 else "")
-    running = sum(sight.state != follow.ENDED for sight in sights)
-    ended = f", {len(sights) - running} ended" if running < len(sights) else ""
+    running = sum(snapshot.state != follow.ENDED for snapshot in snapshots)
+    ended = f", {len(snapshots) - running} ended" if running < len(snapshots) else ""
     text.append(f"{datetime.now().astimezone():%H:%M:%S}  {running} running{ended}  (Ctrl-C ends the watch)")
     return text
 
 
-def _lines(context: Context, only: Sequence[str], interval: float) -> None:
-    """A line for each change, for a file or a pipe."""
+def _print_changes(context: Context, only: Sequence[str], interval: float) -> None:
+    """Print a line for each change, for a file or a pipe."""
     follower = follow.Follower(context.manager, only)
     seen: dict[str, tuple[Any, ...]] = {}
     while True:
-        sights = follower.look()
-        for sight in sights:
-            told = None if sight.progress is None else sight.progress.done
-            is_silent = sight.is_silent(datetime.now(UTC))
-            now = (sight.status, sight.state, sight.step, str(sight.metrics), told, is_silent)
-            if seen.get(sight.experiment_id) != now:
-                seen[sight.experiment_id] = now
-                _, *parts = _block(sight, context.width, is_unicode=context.is_unicode, has_bar=False)
-                line = "  ".join([display.visible(sight.experiment_id), *(part.strip() for part in parts)])
+        snapshots = follower.look()
+        for snapshot in snapshots:
+            recorded = None if snapshot.progress is None else snapshot.progress.done
+            is_silent = snapshot.is_silent(datetime.now(UTC))
+            now = (snapshot.status, snapshot.state, snapshot.step, str(snapshot.metrics), recorded, is_silent)
+            if seen.get(snapshot.experiment_id) != now:
+                seen[snapshot.experiment_id] = now
+                _, *parts = _describe(snapshot, context.width, is_unicode=context.is_unicode, has_bar=False)
+                line = "  ".join([display.visible(snapshot.experiment_id), *(part.strip() for part in parts)])
                 context.print(f"{datetime.now().astimezone():%H:%M:%S}  {line}")
         sys.stdout.flush()
-        if only and _are_over(sights):
+        if only and _are_over(snapshots):
             return
         time.sleep(interval)
 
 
-def _block(sight: Sight, width: int, *, is_unicode: bool, has_bar: bool = True) -> list[str]:
-    """One experiment in two or three lines: who, how it is, its metrics."""
+def _describe(snapshot: Snapshot, width: int, *, is_unicode: bool, has_bar: bool = True) -> list[str]:
+    """One experiment in two or three lines: its id, its state, its metrics."""
     now = datetime.now(UTC)
-    # As a rule its id tells its name.
-    name = sight.custom_name or ""
-    lines = [display.visible(sight.experiment_id if name in sight.experiment_id else f"{sight.experiment_id}  {name}")]
-    parts = [_state(sight, now)]
-    if sight.duration_s is not None:
-        parts.append(display.duration(sight.duration_s))
-    if sight.step is not None:
-        parts.append(f"step {display.number(sight.step)}")
-    parts += _progress(sight, now, is_unicode=is_unicode, has_bar=has_bar)
+    # Most ids contain the name.
+    name = snapshot.custom_name or ""
+    lines = [
+        display.visible(
+            snapshot.experiment_id if name in snapshot.experiment_id else f"{snapshot.experiment_id}  {name}"
+        )
+    ]
+    parts = [_describe_state(snapshot, now)]
+    if snapshot.duration_s is not None:
+        parts.append(display.duration(snapshot.duration_s))
+    if snapshot.step is not None:
+        parts.append(f"step {display.number(snapshot.step)}")
+    parts += _describe_progress(snapshot, now, is_unicode=is_unicode, has_bar=has_bar)
     lines.append("  " + "  ".join(parts))
-    shown = list(sight.metrics.items())[:_METRICS_SHOWN]
+    shown = list(snapshot.metrics.items())[:_METRICS_SHOWN]
     if shown:
-        more = len(sight.metrics) - len(shown)
+        more = len(snapshot.metrics) - len(shown)
         values = [f"{display.visible(name)}={display.one_line(value)}" for name, value in shown]
         lines.append("  " + "  ".join([*values, *([f"and {more} more"] if more else [])]))
     return [display.cut(line, width, display.width_of, "…" if is_unicode else "...") for line in lines]
 
 
-def _state(sight: Sight, now: datetime) -> str:
-    if sight.state == follow.ENDED:
-        return sight.status + (f" ({display.visible(str(sight.end_reason))})" if sight.end_reason else "")
-    last = display.age(sight.last_sign_of_life, now)
-    if sight.state == "unknown":
+def _describe_state(snapshot: Snapshot, now: datetime) -> str:
+    if snapshot.state == follow.ENDED:
+        return snapshot.status + (f" ({display.visible(str(snapshot.end_reason))})" if snapshot.end_reason else "")
+    last = display.age(snapshot.last_sign_of_life, now)
+    if snapshot.state == "unknown":
         return f"cannot be seen from here, last sign of life {last}"
-    return f"alive, silent for {display.duration(sight.silent_s(now))}" if sight.is_silent(now) else "alive"
+    return f"alive, silent for {display.duration(snapshot.silent_s(now))}" if snapshot.is_silent(now) else "alive"
 
 
-def _progress(sight: Sight, now: datetime, *, is_unicode: bool, has_bar: bool) -> list[str]:
-    told = sight.progress
-    if told is None:
+def _describe_progress(snapshot: Snapshot, now: datetime, *, is_unicode: bool, has_bar: bool) -> list[str]:
+    recorded = snapshot.progress
+    if recorded is None:
         return []
-    parts = [display.number(told.done)]
-    if told.total is not None and told.fraction is not None:
-        parts = [f"{display.number(told.done)}/{display.number(told.total)} ({told.fraction:.0%})"]
-        filled = int(_BAR * told.fraction)
+    parts = [display.number(recorded.done)]
+    if recorded.total is not None and recorded.fraction is not None:
+        parts = [f"{display.number(recorded.done)}/{display.number(recorded.total)} ({recorded.fraction:.0%})"]
+        filled = int(_BAR * recorded.fraction)
         full, empty = ("█", "░") if is_unicode else ("#", "-")
         if has_bar:
             parts.insert(0, full * filled + empty * (_BAR - filled))
-    if told.rate is not None and sight.state != follow.ENDED and not sight.is_silent(now):
-        slow = told.rate < 1
-        parts.append(f"{display.duration(1 / told.rate)} each" if slow else f"{display.number(told.rate)}/s")
-    remaining = sight.remaining_s(now)
+    if recorded.rate is not None and snapshot.state != follow.ENDED and not snapshot.is_silent(now):
+        slow = recorded.rate < 1
+        parts.append(f"{display.duration(1 / recorded.rate)} each" if slow else f"{display.number(recorded.rate)}/s")
+    remaining = snapshot.remaining_s(now)
     if remaining is not None:
         parts.append(f"~{display.duration(remaining)} left")
     return parts

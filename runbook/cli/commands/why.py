@@ -1,4 +1,4 @@
-"""`why`: what became of an experiment that did not come to its end."""
+"""`why`: the reason for which an experiment failed or was interrupted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from runbook.cli.context import Context, command
 from runbook.cli.differences import differences, side
 from runbook.cli.exit_codes import NothingFoundError
 from runbook.cli.facts import damage_of, duration_s, moment, status_of
-from runbook.cli.follow import last_logged
+from runbook.cli.follow import read_last_values
 from runbook.cli.options import experiment_argument
-from runbook.cli.reasons import sentence
+from runbook.cli.reasons import explain_status
 from runbook.read.view import layout_of, record_of
 from runbook.record.status import Status
 from runbook.render import grid
@@ -41,13 +41,13 @@ def why(context: Context, experiment: str) -> None:
     By default the latest that did: with the last lines of its traceback, its last metrics, and what differs in config
     and environment from the last completed one of the same name.
     """
-    view = context.experiment(experiment) if experiment else _latest(context)
+    view = context.experiment(experiment) if experiment else _find_latest(context)
     if view.status not in _EXPLAINED:
-        raise NothingFoundError(f"there is nothing to explain: {view.id} {_is(view)}")
-    former = _last_completed(context, view)
+        raise NothingFoundError(f"there is nothing to explain: {view.id} {_describe_status(view)}")
+    former = _find_last_completed(context, view)
     found = {} if former is None else differences(former, view)
     differing = {part: found.get(part, {}) for part in ("config", "environment")}
-    step, logged = last_logged(layout_of(view).history)
+    step, logged = read_last_values(layout_of(view).history)
     if context.as_json:
         failure = record_of(view).failure
         context.print_json(
@@ -55,8 +55,8 @@ def why(context: Context, experiment: str) -> None:
                 "experiment_id": view.id,
                 "status": view.status,
                 "end_reason": view.end_reason,
-                "reason": sentence(view),
-                "evidence": _evidence(view),
+                "reason": explain_status(view),
+                "evidence": _get_evidence(view),
                 "failure": failure and {name: getattr(failure, name) for name in ("type", "message", "traceback")},
                 "traceback_path": str(layout_of(view).traceback) if layout_of(view).traceback.exists() else None,
                 "step": step,
@@ -67,11 +67,11 @@ def why(context: Context, experiment: str) -> None:
             }
         )
         return
-    context.write_lines(_lines(context, view, step, logged or view.metrics))
-    context.write_lines(_compared(context, view, former, differing))
+    context.write_lines(_write_lines(context, view, step, logged or view.metrics))
+    context.write_lines(_write_differences(context, view, former, differing))
 
 
-def _latest(context: Context) -> ExperimentView:
+def _find_latest(context: Context) -> ExperimentView:
     found = context.manager.find(status=_EXPLAINED, limit=1)
     if not found:
         count = len(context.entries)
@@ -80,33 +80,33 @@ def _latest(context: Context) -> ExperimentView:
     return context.manager.get_experiment(found[0]["experiment_id"])
 
 
-def _is(view: ExperimentView) -> str:
+def _describe_status(view: ExperimentView) -> str:
     return "is running" if view.status is Status.RUNNING else f"has {view.status}"
 
 
-def _evidence(view: ExperimentView) -> str | None:
+def _get_evidence(view: ExperimentView) -> str | None:
     return record_of(view).attempts[-1].evidence if record_of(view).attempts else None
 
 
-def _last_completed(context: Context, view: ExperimentView) -> ExperimentView | None:
-    """The newest completed experiment of the same name; None if there is none, or it has no name."""
+def _find_last_completed(context: Context, view: ExperimentView) -> ExperimentView | None:
+    """The newest completed experiment of the same name; None without one, or without a name."""
     for entry in reversed(context.entries):
         if view.name is not None and entry["custom_name"] == view.name and entry["status"] == Status.COMPLETED:
             return context.manager.get_experiment(entry["experiment_id"])
     return None
 
 
-def _lines(context: Context, view: ExperimentView, step: float | None, metrics: dict[str, Any]) -> Iterator[str]:
+def _write_lines(context: Context, view: ExperimentView, step: float | None, metrics: dict[str, Any]) -> Iterator[str]:
     failure = record_of(view).failure
     seconds = duration_s(view)
     after = [] if seconds is None else [f"after {display.duration(seconds)}"]
     at = [] if step is None else [f"at step {display.number(step)}"]
     ended = record_of(view).completed_at
     facts = {
-        "status": f"{status_of(view)}: {sentence(view)}",
+        "status": f"{status_of(view)}: {explain_status(view)}",
         "error": "" if failure is None else f"{failure.type}: {failure.message}",
         "damage": damage_of(view) or "",
-        "evidence": _evidence(view) or "",
+        "evidence": _get_evidence(view) or "",
         "ended": ", ".join([*([] if ended is None else [moment(ended)]), *after, *at]),
         "host": record_of(view).host or "",
         "notes": (view.notes or "").replace("\n", "; "),
@@ -130,7 +130,7 @@ def _lines(context: Context, view: ExperimentView, step: float | None, metrics: 
             yield f"  and {len(items) - _METRICS_SHOWN} more"
 
 
-def _compared(
+def _write_differences(
     context: Context, view: ExperimentView, former: ExperimentView | None, differing: dict[str, Any]
 ) -> Iterator[str]:
     if former is None:
