@@ -20,7 +20,7 @@ import textwrap
 import venv
 from pathlib import Path
 
-PROJECT = Path("/home/alice/project")
+PROJECT = Path("/home/you/project")
 BASE = PROJECT / "experiments"
 GOLDEN = Path(__file__).resolve().parent / "format-1"
 
@@ -277,7 +277,7 @@ def prepare(checkout: Path) -> None:
     (PROJECT / "train.py").write_text("print('before')\n")
     (PROJECT / ".gitignore").write_text(".venv/\nexperiments/\n__pycache__/\n*.zip\n")
     git("init", "--quiet", "--initial-branch=main")
-    git("remote", "add", "origin", "https://alice:secret@git.example.org/alice/project.git")
+    git("remote", "add", "origin", "https://you:secret@git.example.org/you/project.git")
     git("add", ".gitignore", "train.py")
     git("commit", "--quiet", "--message", "First")
     BASE.mkdir()
@@ -354,14 +354,14 @@ def git(*args: str) -> None:
     subprocess.run(["git", *args], cwd=PROJECT, check=True, env={**os.environ, **identity})
 
 
-WHO = {"NAME": "Alice", "EMAIL": "alice@example.org"}
+WHO = {"NAME": "You", "EMAIL": "you@example.org"}
 
 
 def environment(**variables: str) -> dict[str, str]:
     return {
         "PATH": os.defpath,
         "HOME": str(PROJECT.parent),
-        "LOGNAME": "alice",
+        "LOGNAME": "you",
         "VIRTUAL_ENV": str(PROJECT / ".venv"),
         "PYTHONHASHSEED": "0",
         "MPLCONFIGDIR": str(PROJECT / ".venv"),
