@@ -164,7 +164,7 @@ def test_the_files_of_an_experiment_are_read(manager):
     assert view.load_predictions("test_predictions.json")[0] == {"text": "grüße", "label": 1}
     assert view.load_predictions("rows.jsonl") == [{"id": 1, "p": 0.5}]
     environment = view.load_environment()
-    assert (environment["host"], environment["user"], environment["git"]["dirty"]) == ("laptop", "alice", True)
+    assert (environment["host"], environment["user"], environment["git"]["dirty"]) == ("laptop", "you", True)
     assert (view.path / "results" / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert b"+with experiment(config" in (view.logs_dir / "uncommitted.patch").read_bytes()
     progress = manager.get_experiment("terminated").last_progress
@@ -387,5 +387,5 @@ def test_the_golden_folder_is_small_and_has_no_facts_about_the_machine_that_made
     for path in files:
         if path.suffix == ".json" and path.name.startswith("environment"):
             environment = json.loads(path.read_bytes())
-            assert (environment["host"] in {"laptop", "cluster-7"}, environment["user"]) == (True, "alice")
-            assert environment["working_directory"] == "/home/alice/project"
+            assert (environment["host"] in {"laptop", "cluster-7"}, environment["user"]) == (True, "you")
+            assert environment["working_directory"] == "/home/you/project"
