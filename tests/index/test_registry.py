@@ -12,24 +12,22 @@ import sys
 import textwrap
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
 import filelock
 import pytest
+from index_conformance import MOMENT, change, create
 
 from runbook import ExperimentManager, errors, messages
-from runbook.capture import environment
 from runbook.index import registry_format
 from runbook.index.registry import JsonRegistry
 from runbook.index.registry_file import IndexFile
 from runbook.record.layout import BaseLayout
-from runbook.record.model import Attempt, ExperimentRecord
+from runbook.record.model import ExperimentRecord
 from runbook.record.status import EndReason, Status
-from runbook.storage import base_directory, experiment_folder, process
-
-MOMENT = datetime(2024, 12, 16, 14, 30, 52, tzinfo=UTC)
+from runbook.storage import base_directory, experiment_folder
 
 
 @pytest.fixture(autouse=True)
@@ -52,30 +50,6 @@ def registry(layout, base) -> JsonRegistry:
     return JsonRegistry(layout, str(base))
 
 
-def born(layout, name="a", age=0, **changes) -> ExperimentRecord:
-    """An experiment of this process in its folder, that the index has not heard of."""
-    moment = MOMENT + timedelta(seconds=age)
-    record = ExperimentRecord(
-        experiment_id="",
-        timestamp=moment,
-        status=Status.RUNNING,
-        config={"lr": 0.1},
-        config_hash="a1b2c3d4",
-        custom_name=name,
-        attempts=(Attempt(moment, process.current_owner()),),
-    )
-    record = experiment_folder.reserve(layout, attrs.evolve(record, **changes))
-    experiment_folder.write_initial_files(layout.experiment(record.experiment_id), record, environment.capture())
-    return record
-
-
-def change(layout, record, **changes) -> ExperimentRecord:
-    """The same with another record in its folder, that the index has not heard of."""
-    record = attrs.evolve(record, **changes)
-    experiment_folder.write_record(layout.experiment(record.experiment_id), record)
-    return record
-
-
 def ended(layout, record) -> ExperimentRecord:
     """The same with its end in its folder, that the index has not heard of."""
     return change(layout, record, status=Status.COMPLETED, end_reason=EndReason.MARKED, completed_at=MOMENT)
@@ -83,7 +57,7 @@ def ended(layout, record) -> ExperimentRecord:
 
 def published(layout, registry, name="a", age=0) -> ExperimentRecord:
     """An experiment that has ended and is in the index."""
-    record = ended(layout, born(layout, name, age))
+    record = ended(layout, create(layout, name, age))
     registry.apply(record.experiment_id)
     return record
 
@@ -140,7 +114,7 @@ def test_an_empty_base_directory_has_no_experiments(registry, base, layout):
 
 def test_what_is_published_is_a_line_of_the_file(registry, layout, registry_of, base):
     """For everybody who reads it, with or without runbook."""
-    record = born(layout)
+    record = create(layout)
     registry.mark_pending(record.experiment_id)
     registry.apply(record.experiment_id)
     (line,) = registry_of(base)
@@ -162,12 +136,12 @@ def test_an_update_replaces_the_line(registry, layout, registry_of, base):
 
 def test_a_publication_folds_what_others_left(registry, layout, registry_of, base):
     """The marks of killed writers are everybody's work."""
-    killed = [born(layout, name) for name in "abc"]
+    killed = [create(layout, name) for name in "abc"]
     for record in killed:
         registry.mark_pending(record.experiment_id)
     # One was killed in the middle of folding.
     layout.mark(killed[0].experiment_id).rename(layout.pending / f"{killed[0].experiment_id}.taken")
-    last = born(layout, "d")
+    last = create(layout, "d")
     registry.apply(last.experiment_id)
     assert {line["experiment_id"] for line in registry_of(base)} == {r.experiment_id for r in [*killed, last]}
     assert marks(layout) == []
@@ -175,7 +149,7 @@ def test_a_publication_folds_what_others_left(registry, layout, registry_of, bas
 
 def test_a_mark_of_something_that_was_never_born_is_forgotten(registry, layout):
     """A writer that was killed before its folder had a record."""
-    unborn = experiment_folder.reserve(layout, attrs.evolve(born(layout, "a"), custom_name="never"))
+    unborn = experiment_folder.reserve(layout, attrs.evolve(create(layout, "a"), custom_name="never"))
     for name in (unborn.experiment_id, "20241216_143052_gone_a1b2c3d4", "not an id", "..", ".taken", "x.taken"):
         if name != "..":
             (layout.pending / name).touch()
@@ -204,7 +178,7 @@ def test_a_rewrite_that_fails_leaves_a_pending_entry(registry, layout, monkeypat
 
 def test_whoever_finds_its_mark_gone_is_done(registry, layout, registry_of, base):
     """Another one folded it meanwhile: no second rewrite."""
-    record = born(layout)
+    record = create(layout)
     with filelock.FileLock(layout.registry_lock):
         publishing = threading.Thread(target=registry.apply, args=(record.experiment_id,))
         publishing.start()
@@ -220,7 +194,7 @@ def test_whoever_finds_its_mark_gone_is_done(registry, layout, registry_of, base
 
 def test_waiting_writers_are_folded_in_one_rewrite(registry, layout, base):
     """That is what makes many writers at once cheap."""
-    records = [born(layout, f"n{n}") for n in range(6)]
+    records = [create(layout, f"n{n}") for n in range(6)]
     inodes = set()
     with filelock.FileLock(layout.registry_lock):
         threads = [threading.Thread(target=registry.apply, args=(record.experiment_id,)) for record in records]
@@ -249,7 +223,7 @@ def test_a_marked_experiment_is_listed_as_its_record_says(registry, layout):
 
 def test_a_running_experiment_is_listed_as_its_record_says(registry, layout, registry_of, base):
     """Even without a mark: only running ones change by themselves. The line is brought up to date as well."""
-    record = born(layout)
+    record = create(layout)
     registry.apply(record.experiment_id)
     ended(layout, record)
     assert statuses(registry) == {record.experiment_id: "completed"}
@@ -258,7 +232,7 @@ def test_a_running_experiment_is_listed_as_its_record_says(registry, layout, reg
 
 def test_a_folder_without_a_line_is_adopted(registry, layout, registry_of, base):
     """Copied from elsewhere, or its writer was killed before the index."""
-    record = ended(layout, born(layout))
+    record = ended(layout, create(layout))
     assert statuses(registry) == {record.experiment_id: "completed"}
     assert len(registry_of(base)) == 1
 
@@ -302,7 +276,7 @@ def test_what_is_no_experiment_is_not_listed(registry, layout, what):
 def test_an_experiment_that_was_adopted_is_in_its_place_by_age(registry, layout):
     """The list goes from the oldest to the newest, whoever came into the index first."""
     newest = published(layout, registry, "new", age=100)
-    oldest = ended(layout, born(layout, "old", age=0))
+    oldest = ended(layout, create(layout, "old", age=0))
     assert list(statuses(registry)) == [oldest.experiment_id, newest.experiment_id]
     middle = published(layout, registry, "middle", age=50)
     assert list(statuses(registry)) == [r.experiment_id for r in (oldest, middle, newest)]
@@ -335,7 +309,7 @@ def test_the_directory_is_where_the_experiment_is_now(registry, layout, base, tm
 def test_a_list_that_finds_nothing_new_writes_nothing(registry, layout):
     """Looking is free."""
     published(layout, registry)
-    running = born(layout, "b")
+    running = create(layout, "b")
     registry.apply(running.experiment_id)
     before = layout.registry.stat()
     for _ in range(3):
@@ -663,7 +637,7 @@ def test_an_id_that_would_leave_the_directory_is_neither_followed_nor_listed(
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "mine").write_bytes(b"mine")
     write_old(layout, old_entry(experiment_id, status=status), old_entry("fine", status=status))
-    record = ended(layout, born(layout))
+    record = ended(layout, create(layout))
     before = set(tmp_path.rglob("*"))
     for _ in range(2):
         assert set(statuses(registry)) == {"fine", record.experiment_id}
@@ -674,10 +648,10 @@ def test_a_record_outside_of_the_directory_is_not_read_for_an_id_that_leads_ther
     """Another base directory beside this one is none of its business."""
     other = BaseLayout(tmp_path / "other")
     base_directory.prepare(other)
-    secret = ended(other, born(other, "secret"))
+    secret = ended(other, create(other, "secret"))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "other").rglob("*")}
     write_old(layout, old_entry(f"../other/{secret.experiment_id}", status="running", custom_name="x"))
-    record = ended(layout, born(layout))
+    record = ended(layout, create(layout))
     assert set(statuses(registry)) == {record.experiment_id}
     assert b'"custom_name": "secret"' not in layout.registry.read_bytes()
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "other").rglob("*")} == before
@@ -784,7 +758,7 @@ def test_a_lock_that_cannot_be_had_is_said_and_loses_nothing(registry, layout, c
 
     first = published(layout, registry)
     monkeypatch.setattr(module, "LOCK_TIMEOUT_S", 0.05)
-    record = born(layout, "b")
+    record = create(layout, "b")
     with filelock.FileLock(layout.registry_lock):
         registry.apply(record.experiment_id)
         assert str(layout.registry_lock) in said(caplog)
@@ -933,7 +907,7 @@ def test_a_user_who_may_only_read_can_list(shared):
 @pytest.fixture
 def large(layout, registry) -> JsonRegistry:
     """A registry that is too large to be rewritten for each change: for one in four."""
-    record = ended(layout, born(layout, "old", -100, config={"text": "x" * (4 * 128 * 1024 - 2000)}))
+    record = ended(layout, create(layout, "old", -100, config={"text": "x" * (4 * 128 * 1024 - 2000)}))
     registry.apply(record.experiment_id)
     assert listed_in_file(layout) == ["old"]
     return registry
@@ -991,7 +965,7 @@ def test_only_what_is_wanted_is_kept_and_each_is_asked_for_as_it_is_now(layout, 
     first, second, third = (published(layout, registry, name, age) for age, name in enumerate("abc"))
     change(layout, second, notes="later")
     registry.mark_pending(second.experiment_id)
-    fourth = ended(layout, born(layout, "d", 4))
+    fourth = ended(layout, create(layout, "d", 4))
     asked = []
 
     def is_wanted(entry):
@@ -1078,7 +1052,7 @@ def test_experiments_of_one_second_are_listed_by_their_start_whatever_the_order_
     """So that `latest` is the latest also after the registry was rebuilt from the folders."""
     moments = [MOMENT + timedelta(milliseconds=part) for part in (300, 100, 200)]
     for name, moment in zip("abc", moments, strict=True):
-        record = ended(layout, born(layout, name, timestamp=moment))
+        record = ended(layout, create(layout, name, timestamp=moment))
         registry.apply(record.experiment_id)
     assert [entry["custom_name"] for entry in registry.entries()] == ["b", "c", "a"]
     layout.registry.write_bytes(b"{")
