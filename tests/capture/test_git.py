@@ -586,6 +586,7 @@ def test_host_that_ignores_its_children(repository, tmp_path):
 # When git is slow
 
 
+@pytest.mark.slow
 @posix_only
 def test_slow_git_is_killed_at_the_deadline(repository, fake_git, monkeypatch):
     """A git that sleeps is killed with its helpers after two seconds, and that is a problem."""
@@ -602,6 +603,7 @@ def test_slow_git_is_killed_at_the_deadline(repository, fake_git, monkeypatch):
     assert_ended(pids, at_least=1)
 
 
+@pytest.mark.slow
 @posix_only
 def test_slow_diff_does_not_lose_the_rest(repository, fake_git, monkeypatch):
     """When only the diff takes too long, commit and remote are kept."""
@@ -619,6 +621,7 @@ def test_slow_diff_does_not_lose_the_rest(repository, fake_git, monkeypatch):
     assert_ended(pids, at_least=2)
 
 
+@pytest.mark.slow
 @posix_only
 def test_helper_that_keeps_the_pipe_open(repository, fake_git, monkeypatch):
     """A helper that outlives git and holds its output is killed too."""
@@ -629,6 +632,7 @@ def test_helper_that_keeps_the_pipe_open(repository, fake_git, monkeypatch):
     assert_ended(pids, at_least=1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("setsid") is None, reason="setsid is not installed")
 def test_helper_that_left_the_session(repository, fake_git, monkeypatch):
     """A helper outside of git's session is not killed; though it keeps the pipe open, nobody waits for it."""

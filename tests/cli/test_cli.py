@@ -505,6 +505,7 @@ def test_it_fits_the_terminal(words, columns, shelf, terminal):
     assert plain.strip()
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_quiet(shelf, base, tmp_path):
     """The exit code is that of a program that Ctrl-C ended, and nothing is printed."""
     process = subprocess.Popen(

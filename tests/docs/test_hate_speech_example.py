@@ -25,6 +25,8 @@ sparse = pytest.importorskip("scipy.sparse", reason="the hate-speech example nee
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hate_speech_pipeline.py"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def pipeline() -> ModuleType:

@@ -259,6 +259,7 @@ def test_a_line_is_the_same_whether_its_names_were_logged_before_or_not(rows, st
     assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines)
 
 
+@pytest.mark.slow
 def test_the_time_of_a_line_is_now():
     """To the microsecond, in UTC, across the turn of a second."""
     lines: list[bytes] = []
