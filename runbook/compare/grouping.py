@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
@@ -102,7 +102,7 @@ def _make_getter(text: str, entries: Sequence[Entry]) -> Getter:
     field = parser.parse_field(text, "by", "config.lr, name or tags")
     if field.path == ("tag",):
         field = FieldPath(("tags",), text)
-    return fields.make_getter(field, fields.Source(entries, timestamps.now_utc()), (text, "by"))
+    return fields.make_getter(field, fields.Source(entries, datetime.now(UTC)), (text, "by"))
 
 
 def _shorten_name(text: str) -> str:

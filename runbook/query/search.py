@@ -101,7 +101,7 @@ def parse(
         QueryError: for a part that cannot be read.
         UnknownStatusError: for a word that is no status.
     """
-    now = timestamps.now_utc() if now is None else now
+    now = datetime.now(UTC) if now is None else now
     return Query(
         now=now,
         where=None if where is None else parser.parse(where),

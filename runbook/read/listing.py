@@ -67,11 +67,12 @@ class ExperimentList(list[dict[str, Any]]):
             from runbook.errors import MissingExtraError
 
             raise MissingExtraError("pandas", "pandas", "a data frame is one of its") from error
+        from datetime import UTC, datetime
+
         from runbook.record import registry_entry
-        from runbook.serialize import timestamps
         from runbook.serialize.flatten import flatten
 
-        now = timestamps.now_utc()
+        now = datetime.now(UTC)
         columns: dict[str, pd.Series[Any]] = {}
         for name in (*_FIELDS, *_MORE_FIELDS):
             if name == "duration_s":

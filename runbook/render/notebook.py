@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from runbook import display
@@ -11,12 +11,10 @@ from runbook.record import registry_entry
 from runbook.record.status import Status
 from runbook.render import tables
 from runbook.render.tables import Cell, Column, Table
-from runbook.serialize import timestamps
 from runbook.serialize.flatten import flatten, restore_floats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
 
     from runbook.record.model import ExperimentRecord
     from runbook.typing import Json
@@ -42,7 +40,7 @@ def experiments_html(entries: Sequence[Mapping[str, Any]], caption: str | None =
     names = [name for name in counts if name in most]
     columns = [Column("experiment"), Column("name"), Column("status"), Column("started (UTC)")]
     columns += [Column("duration", is_numeric=True), *(Column(name, is_numeric=True) for name in names)]
-    now = timestamps.now_utc()
+    now = datetime.now(UTC)
     rows = tuple(_build_row(entry, names, now) for entry in shown)
     notes = []
     if len(entries) > len(shown):
@@ -56,7 +54,7 @@ def experiments_html(entries: Sequence[Mapping[str, Any]], caption: str | None =
 
 def record_html(record: ExperimentRecord) -> str:
     """A table of one experiment with one fact a row."""
-    ended = record.completed_at or (timestamps.now_utc() if record.status is Status.RUNNING else None)
+    ended = record.completed_at or (datetime.now(UTC) if record.status is Status.RUNNING else None)
     duration = None if ended is None else (ended - record.timestamp).total_seconds()
     facts: list[tuple[str, Cell]] = [
         ("name", Cell(record.custom_name)),

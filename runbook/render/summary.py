@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -15,7 +16,6 @@ from runbook.render import colours, grid
 from runbook.render.columns import GAP, LEAST_WIDTH
 from runbook.render.entry_columns import NARROW, id_column, name_column, status_column, took_column
 from runbook.render.grid import TextColumn
-from runbook.serialize import timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +65,7 @@ def _lay_out_table(entries: Sequence[JsonObject]) -> Iterator[str]:
         id_column(entries),
         *([] if is_narrow else [attrs.evolve(name_column(entries), lines=None)]),
         status_column(entries, is_narrow=is_narrow),
-        took_column(entries, timestamps.now_utc()),
+        took_column(entries, datetime.now(UTC)),
         TextColumn(
             "metrics", [_format_metrics(entry.get("metrics")) for entry in entries], is_list=True, whole=_LEAST_METRIC
         ),

@@ -19,8 +19,3 @@ def parse_time(text: str) -> datetime:
         ValueError: if it is no ISO 8601 time.
     """
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def now_utc() -> datetime:
-    """The present time in UTC."""
-    return datetime.now(UTC)
